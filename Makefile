@@ -1,0 +1,45 @@
+# Every target sets up what it needs. `make demo` and `make test` are all that a newcomer has to know.
+.PHONY: help demo test check bench soak docs setup lock clean
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+ARGS ?=
+NAME ?= spine
+
+help:
+	@echo "make demo    start a running plant and open it in a browser   (ARGS=\"--for 30 --report json\")"
+	@echo "make test    run all tests                                    (ARGS=\"tests/history -k wal\")"
+	@echo "make check   lint, strict types, import contracts, tidy"
+	@echo "make bench   measure one room against its peers                (NAME=spine)"
+	@echo "make soak    long runs and fuzzing"
+	@echo "make docs    regenerate the reference from code"
+
+setup:
+	@tools/setup.sh venv
+
+demo: setup
+	@tools/setup.sh console
+	@$(PY) -m headrace demo $(ARGS)
+
+test: setup
+	@tools/setup.sh console services
+	@$(PY) -m pytest $(ARGS)
+
+check: setup
+	@tools/check.sh
+
+bench: setup
+	@$(PY) -m bench $(NAME) $(ARGS)
+
+soak: setup
+	@tools/setup.sh console services
+	@$(PY) -m pytest -m soak --override-ini addopts="-q --import-mode=importlib" --timeout 7200 $(ARGS)
+
+docs: setup
+	@$(PY) -m tools.reference
+
+lock: setup
+	@$(PY) -m pip install -q uv
+	@$(PY) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv .cache console/node_modules tests/peers/node_modules src/headrace/api/console build *.egg-info

@@ -1,0 +1,1 @@
+"""Reference plants: real protocol servers over a physical model; fixtures and demo alike."""

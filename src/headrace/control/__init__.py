@@ -1,0 +1,1 @@
+"""Every write to a device: authorised, range-checked, sent, read back, audited."""

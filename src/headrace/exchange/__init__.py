@@ -1,0 +1,1 @@
+"""How batches and events travel: the bounded in-process bus."""

