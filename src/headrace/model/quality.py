@@ -48,12 +48,14 @@ _NAMES: Final = {
 
 def is_good(quality: NDArray[np.uint32]) -> NDArray[np.bool_]:
     """Shape: (count,) bool, true where the severity bits say good."""
-    return np.equal(quality & np.uint32(SEVERITY_MASK), 0)
+    good: NDArray[np.bool_] = (quality & np.uint32(SEVERITY_MASK)) == 0
+    return good
 
 
 def is_bad(quality: NDArray[np.uint32]) -> NDArray[np.bool_]:
     """Shape: (count,) bool, true where the severity bits say bad (10; 11 is reserved and counts as bad)."""
-    return np.not_equal(quality & np.uint32(BAD), 0)
+    bad: NDArray[np.bool_] = (quality & np.uint32(BAD)) != 0
+    return bad
 
 
 def severity(code: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Final
 
 from headrace.model.errors import DataError
@@ -58,11 +59,11 @@ def format_time(time_ns: int) -> str:
 
 def parse_duration_ns(text: str) -> int:
     """`500ms`, `1.5s`, `2h30m` to ns. Raises: DataError for anything else, a bare number included."""
-    position, total = 0, 0.0
+    position, total = 0, Fraction(0)
     for part in _DURATION.finditer(text):
         if part.start() != position:
             break
-        total += float(part.group(1)) * _DURATION_NS[part.group(2)]
+        total += Fraction(part.group(1)) * _DURATION_NS[part.group(2)]
         position = part.end()
     if position == 0 or position != len(text):
         raise DataError(f"'{text}' is not a duration; write a number and a unit, such as 500ms, 10s, 5m or 1h30m")
