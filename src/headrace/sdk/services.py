@@ -1,0 +1,298 @@
+"""What each room offers to the people above it: `platform/` builds one of each, `api/` and `cli/` use them.
+
+Registry    the plant as declared           registry/
+LiveValues  the newest sample of each point compute/live.py
+AlarmDesk   alarms and their history        compute/alarms/
+CommandDesk setpoints                       control/
+Links       sessions with devices           connect/supervisor.py
+AccessDesk  people, sessions, tokens        access/
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.model.alarms import AlarmRule, AlarmState, AlarmTransition
+from headrace.model.batch import Batch, Handles, Value
+from headrace.model.commands import Command
+from headrace.model.errors import ConfigError
+from headrace.model.plant import PlantModel
+from headrace.sdk.access import Action, AuditEntry, Principal
+from headrace.sdk.driver import BrowseNode
+from headrace.sdk.field import LinkStatus
+
+# --- registry -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One declaration file: a name relative to its folder, and its text."""
+
+    name: str
+    text: str
+
+
+class ChangeAction(StrEnum):
+    CREATE = "create"
+    CHANGE = "change"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    field: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """`kind` is type, connection, asset, point or alarm; `key` is its name or path."""
+
+    action: ChangeAction
+    kind: str
+    key: str
+    details: Sequence[FieldChange] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What applying would do to revision `revision`. With `errors` nothing can be applied."""
+
+    revision: int
+    changes: Sequence[Change]
+    errors: Sequence[ConfigError] = ()
+
+
+class Registry(Protocol):
+    async def model(self) -> PlantModel: ...
+
+    async def plan(self, files: Sequence[SourceFile], *, prune: bool = True) -> Plan:
+        """Compare a folder with what is declared; `prune` removes what the folder lacks. Never raises ConfigError."""
+        ...
+
+    async def apply(
+        self, files: Sequence[SourceFile], *, actor: str, prune: bool = True, revision: int | None = None
+    ) -> tuple[Plan, PlantModel]:
+        """All or nothing. Raises: ConfigErrors; Conflict where `revision` is no longer the current one."""
+        ...
+
+    async def export(self) -> Sequence[SourceFile]:
+        """Text that plans to no change."""
+        ...
+
+
+# --- live values --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LiveColumns:
+    """Newest samples, one row a point, mixed kinds. Shape: (points,) each; `values` object dtype (Python scalars)."""
+
+    handles: Handles
+    source_ns: NDArray[np.int64]
+    received_ns: NDArray[np.int64]
+    values: NDArray[Any]
+    quality: NDArray[np.uint32]
+    version: int
+
+
+class LiveValues(Protocol):
+    """`version` grows with every update; `changed` gives what moved since a version, vectorised."""
+
+    version: int
+
+    def update(self, batches: Sequence[Batch]) -> None:
+        """Take newer samples; an older source time than the one held is ignored."""
+        ...
+
+    def get(self, handles: Handles) -> LiveColumns:
+        """Points never seen are BadWaitingForInitialData."""
+        ...
+
+    def changed(self, handles: Handles, since_version: int) -> LiveColumns: ...
+
+
+# --- alarms -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRecord:
+    """An alarm that is not normal, as it stands."""
+
+    rule: AlarmRule
+    state: AlarmState
+    value: float | None
+    raised_ns: int
+    cleared_ns: int | None = None
+    acknowledged_ns: int | None = None
+    acknowledged_by: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionPage:
+    transitions: Sequence[AlarmTransition]
+    next_cursor: str | None = None
+
+
+class AlarmDesk(Protocol):
+    def current(self) -> Sequence[AlarmRecord]:
+        """Everything not normal, by priority then newest first."""
+        ...
+
+    async def acknowledge(self, rules: Sequence[str], principal: Principal, comment: str) -> Sequence[AlarmTransition]:
+        """Those that can be are; durable on return. Raises: NotFound where a rule does not exist; AccessError."""
+        ...
+
+    async def history(
+        self,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        *,
+        point: str | None = None,
+        limit: int = 500,
+        cursor: str | None = None,
+    ) -> TransitionPage:
+        """Newest first."""
+        ...
+
+    def transitions(self) -> AsyncIterator[Sequence[AlarmTransition]]:
+        """Each transition from now on; a slow reader loses the oldest, counted."""
+        ...
+
+
+# --- commands -----------------------------------------------------------------------------------------------------
+
+
+class CommandDesk(Protocol):
+    async def write(self, path: str, value: Value, principal: Principal, reason: str) -> Command:
+        """Carry a write through its whole life and return it CONFIRMED, REFUSED or FAILED; each step audited.
+
+        A refusal is an outcome, not an exception. Raises: NotFound for an unknown point.
+        """
+        ...
+
+    async def list(self, *, path: str | None = None, limit: int = 100) -> Sequence[Command]:
+        """Newest first."""
+        ...
+
+
+# --- connections --------------------------------------------------------------------------------------------------
+
+
+class Links(Protocol):
+    def status(self) -> Sequence[LinkStatus]:
+        """By connection name."""
+        ...
+
+    def browse(self, connection: str, parent: Mapping[str, Any] | None) -> AsyncIterator[BrowseNode]:
+        """Raises: NotFound; Unavailable where the link is down or its driver cannot browse; DeviceError."""
+        ...
+
+    async def fingerprint(self, connection: str) -> str:
+        """What the peer shows now, for a person to compare. Raises: NotFound, Unavailable, DeviceError."""
+        ...
+
+    async def trust(self, connection: str, fingerprint: str) -> None:
+        """Remember the peer's certificate; durable. Raises: Conflict where the peer now shows another one."""
+        ...
+
+
+# --- access -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    name: str
+    role: str
+    disabled: bool = False
+    must_change_password: bool = False
+    created_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    id: str
+    name: str
+    role: str
+    created_by: str
+    created_ns: int
+    expires_ns: int | None
+    last_used_ns: int | None = None
+
+
+class AccessDesk(Protocol):
+    """Password and token checks take constant time for unknown names; failures are counted and slowed, then locked."""
+
+    async def bootstrap(self) -> tuple[str, str] | None:
+        """On an empty database create an administrator and return (name, one-time password); else None."""
+        ...
+
+    async def sign_in(self, user: str, password: str, *, peer: str) -> tuple[str, User]:
+        """(session secret, user). Raises: AccessError, the same for a wrong name and a wrong password; LimitReached."""
+        ...
+
+    async def sign_out(self, session: str) -> None: ...
+
+    async def by_session(self, session: str) -> Principal:
+        """Raises: AccessError(authenticated=False)."""
+        ...
+
+    async def by_token(self, token: str) -> Principal:
+        """Raises: AccessError(authenticated=False)."""
+        ...
+
+    async def change_password(self, user: str, old: str, new: str) -> None:
+        """Ends every other session of the user. Raises: AccessError, DataError for a weak password."""
+        ...
+
+    async def users(self) -> Sequence[User]: ...
+
+    async def user(self, name: str) -> User: ...
+
+    async def create_user(self, actor: Principal, name: str, role: str) -> tuple[User, str]:
+        """(user, one-time password). Raises: Conflict, DataError, AccessError."""
+        ...
+
+    async def update_user(
+        self, actor: Principal, name: str, *, role: str | None = None, disabled: bool | None = None
+    ) -> User:
+        """Raises: Conflict for the last administrator."""
+        ...
+
+    async def delete_user(self, actor: Principal, name: str) -> None: ...
+
+    async def tokens(self) -> Sequence[Token]: ...
+
+    async def create_token(
+        self, actor: Principal, name: str, role: str, expires_ns: int | None = None
+    ) -> tuple[Token, str]:
+        """(token, secret shown once). No role above the actor's."""
+        ...
+
+    async def delete_token(self, actor: Principal, id: str) -> None: ...
+
+    def check(self, principal: Principal, action: Action, path: str) -> None: ...
+
+    async def audit(self, *, limit: int = 200, cursor: str | None = None) -> tuple[Sequence[AuditEntry], str | None]:
+        """Newest first, and the next cursor."""
+        ...
+
+
+# --- the feed counters that `api/` reports ------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class FeedCounters:
+    clients: int = 0
+    frames: int = 0
+    coalesced: int = 0
+    slow_closed: int = 0
+    extra: dict[str, int] = field(default_factory=dict)
