@@ -23,7 +23,10 @@ from headrace.sdk.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class PointBinding:
-    """A point as its driver sees it. `address` is an instance of the driver's own address model."""
+    """A point as its driver sees it. `address` is an instance of the driver's own address model.
+
+    `range` is the engineering range (low, high), inclusive; the supervisor flags values outside it.
+    """
 
     handle: int
     path: str
@@ -31,6 +34,7 @@ class PointBinding:
     address: Any
     interval_ns: int
     writable: bool = False
+    range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +120,20 @@ class Browsable(Protocol):
 
 @runtime_checkable
 class Trusting(Protocol):
-    """A driver whose peer proves itself by a certificate that an engineer must once trust."""
+    """A driver whose peer proves itself by a certificate that an engineer must once trust.
+
+    Its settings have a field `trusted: str | None`; the supervisor fills it with what the engineer trusted before
+    it opens the driver, and the driver raises `Refused` where the peer shows another certificate.
+    """
 
     async def fingerprint(self) -> str:
         """SHA-256 of the peer's certificate, hex in pairs joined by colons, before any trust. Raises: DeviceError."""
         ...
+
+
+def fits_any(address: Any, kind: ValueKind, writable: bool) -> None:
+    """The default of `DriverType.check`: this driver's addresses can hold any kind."""
+    del address, kind, writable
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +141,8 @@ class DriverType:
     """What `connect/drivers/<name>/driver.py` exposes as `DRIVER`.
 
     `settings` and `address` are pydantic models with `extra="forbid"`; declarations are validated against them,
-    and their errors carry file, line and column.
+    and their errors carry file, line and column. `check(address, kind, writable)` then says whether a point of that
+    kind and access can live at that address; it raises ConfigError in plain words where it cannot.
     """
 
     name: str
@@ -138,3 +152,4 @@ class DriverType:
     open: Callable[[str, Any, Clock], Driver]
     """`open(connection_name, settings, clock)`; does no I/O."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    check: Callable[[Any, ValueKind, bool], None] = fits_any
