@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
@@ -137,6 +138,19 @@ def fits_any(address: Any, kind: ValueKind, writable: bool) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class DriverContext:
+    """What a driver is given beside its settings.
+
+    `state_dir` is kept across restarts and shared by all connections of this kind of driver; it may not exist yet.
+    A driver keeps there what it must remember: its own certificate, the certificates it trusts.
+    """
+
+    connection: str
+    clock: Clock
+    state_dir: Path
+
+
+@dataclass(frozen=True, slots=True)
 class DriverType:
     """What `connect/drivers/<name>/driver.py` exposes as `DRIVER`.
 
@@ -149,7 +163,7 @@ class DriverType:
     title: str
     settings: type[BaseModel]
     address: type[BaseModel]
-    open: Callable[[str, Any, Clock], Driver]
-    """`open(connection_name, settings, clock)`; does no I/O."""
+    open: Callable[[Any, DriverContext], Driver]
+    """`open(settings, context)`; does no I/O."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     check: Callable[[Any, ValueKind, bool], None] = fits_any
