@@ -123,8 +123,8 @@ class Browsable(Protocol):
 class Trusting(Protocol):
     """A driver whose peer proves itself by a certificate that an engineer must once trust.
 
-    Its settings have a field `trusted: str | None`; the supervisor fills it with what the engineer trusted before
-    it opens the driver, and the driver raises `Refused` where the peer shows another certificate.
+    The supervisor remembers the fingerprint that an engineer trusted and gives it in `DriverContext.trusted`; the
+    driver raises `Refused` where the peer shows another certificate.
     """
 
     async def fingerprint(self) -> str:
@@ -142,12 +142,14 @@ class DriverContext:
     """What a driver is given beside its settings.
 
     `state_dir` is kept across restarts and shared by all connections of this kind of driver; it may not exist yet.
-    A driver keeps there what it must remember: its own certificate, the certificates it trusts.
+    A driver keeps there what it must remember, such as its own certificate. `trusted` is the fingerprint of the peer
+    that an engineer trusted, None while nobody has (see `Trusting`).
     """
 
     connection: str
     clock: Clock
     state_dir: Path
+    trusted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
