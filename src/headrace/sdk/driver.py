@@ -153,19 +153,6 @@ class DriverContext:
 
 
 @dataclass(frozen=True, slots=True)
-class DriverContext:
-    """What a driver is given beside its settings.
-
-    `state_dir` is kept across restarts and shared by all connections of this kind of driver; it may not exist yet.
-    A driver keeps there what it must remember: its own certificate, the certificates it trusts.
-    """
-
-    connection: str
-    clock: Clock
-    state_dir: Path
-
-
-@dataclass(frozen=True, slots=True)
 class DriverType:
     """What `connect/drivers/<name>/driver.py` exposes as `DRIVER`.
 
