@@ -34,7 +34,7 @@ class CheckedProtocol(UASocketProtocol):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
-        self.frames = 0
+        self.octets = 0
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._received = bytearray()
         self._message_bytes = 0
@@ -48,6 +48,7 @@ class CheckedProtocol(UASocketProtocol):  # type: ignore[misc]
     def data_received(self, data: bytes) -> None:
         received = self._received
         received += data
+        self.octets += len(data)
         while len(received) >= 8:
             size = int.from_bytes(received[4:8], "little")
             if bytes(received[:3]) not in _FRAME_TYPES or not 8 <= size <= FRAME_BYTES_MAX:
@@ -59,7 +60,6 @@ class CheckedProtocol(UASocketProtocol):  # type: ignore[misc]
             self._message_bytes = self._message_bytes + size if frame[3:4] == b"C" else 0
             if self._message_bytes > MESSAGE_BYTES_MAX:
                 return self._break(f"the server sent a message of more than {MESSAGE_BYTES_MAX >> 20} MiB")
-            self.frames += 1
             self._parsing = True
             try:
                 self._process_received_data(frame)

@@ -64,7 +64,7 @@ _U16, _U32, _I32, _I64 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct
 
 @dataclass(slots=True)
 class Block:
-    """Scalars of one fixed-size type. `key` is the client handle, or the position in a Read response.
+    """Scalars of one fixed-size type. `key` is the client handle, or what the Read was given.
 
     Shape: (count,) each. Ticks are 100 ns since 1601, 0 where the server sent none.
     """
@@ -120,16 +120,16 @@ def decode_publish(body: bytes) -> Published:
     return _guard(_Reader(body).publish)
 
 
-def decode_read(body: bytes, expected: int) -> Items:
-    """The results of a Read of `expected` nodes, keyed by position. Raises: Garbled."""
+def decode_read(body: bytes, keys: NDArray[np.uint32]) -> Items:
+    """The results of a Read, one for each of `keys`, in their order. Raises: Garbled."""
 
     def read() -> Items:
         reader = _Reader(body)
         reader.response_header(READ_RESPONSE)
         count = reader.count(1)
-        if count != expected:
-            raise Garbled(f"the server answered {count} values where {expected} were asked")
-        return reader.items(count, keyed=False)
+        if count != len(keys):
+            raise Garbled(f"the server answered {count} values where {len(keys)} were asked")
+        return reader.items(count, keys)
 
     return _guard(read)
 
@@ -184,7 +184,7 @@ class _Reader:
             if type_id == DATA_CHANGE:
                 part = _Reader(self.data)
                 part.at, part.end = start, end
-                result.items.append(part.items(part.count(5), keyed=True))
+                result.items.append(part.items(part.count(5), None))
             elif type_id == STATUS_CHANGE and end - start >= 4:
                 result.status = int(_U32.unpack_from(self.data, start)[0])
         return result
@@ -202,8 +202,9 @@ class _Reader:
 
     # --- samples --------------------------------------------------------------------------------------------------
 
-    def items(self, count: int, keyed: bool) -> Items:
-        """`count` DataValues, each after its client handle where `keyed`."""
+    def items(self, count: int, keys: NDArray[np.uint32] | None) -> Items:
+        """`count` DataValues: of the given keys, or each after its client handle where there are none."""
+        keyed = keys is None
         data, end, at = self.data, self.end, self.at
         prefix = 4 if keyed else 0
         found = Items(count)
@@ -217,7 +218,7 @@ class _Reader:
                 known = shapes[shape] = None if layout is None else (layout.itemsize, [], [])
             if known is None:
                 self.at = at
-                found.odds.append(self.odd(order, keyed))
+                found.odds.append(self.odd(order, keys))
                 at = self.at
             else:
                 known[1].append(at)
@@ -229,11 +230,11 @@ class _Reader:
         octets = np.frombuffer(data, np.uint8)
         for (mask, type_id), known in shapes.items():
             if known is not None:
-                found.blocks.append(_gather(octets, mask, type_id, keyed, known[1], known[2]))
+                found.blocks.append(_gather(octets, mask, type_id, keys, known[1], known[2]))
         return found
 
-    def odd(self, order: int, keyed: bool) -> Odd:
-        key = self.u32() if keyed else order
+    def odd(self, order: int, keys: NDArray[np.uint32] | None) -> Odd:
+        key = self.u32() if keys is None else int(keys[order])
         mask = self.u8()
         if mask & ~_MASK_KNOWN:
             raise ValueError(f"a DataValue has unknown parts (mask 0x{mask:02X})")
@@ -408,10 +409,15 @@ class _Reader:
 
 
 def _gather(
-    octets: NDArray[np.uint8], mask: int, type_id: int, keyed: bool, offsets: list[int], order: list[int]
+    octets: NDArray[np.uint8],
+    mask: int,
+    type_id: int,
+    keys: NDArray[np.uint32] | None,
+    offsets: list[int],
+    order: list[int],
 ) -> Block:
     """Records of one shape, wherever they stand in the message, as columns."""
-    layout = _layout(mask, type_id, keyed)
+    layout = _layout(mask, type_id, keys is None)
     assert layout is not None
     starts = np.array(offsets, np.int64)
     if starts[-1] + layout.itemsize > len(octets):
@@ -423,7 +429,7 @@ def _gather(
     return Block(
         type_id,
         place,
-        records["key"].astype(np.uint32) if keyed else place.astype(np.uint32),
+        records["key"].astype(np.uint32) if keys is None else keys[place],
         records["value"].astype(layout["value"].newbyteorder("=")),
         records["status"].astype(np.uint32) if mask & _STATUS else np.zeros(count, np.uint32),
         np.maximum(records["source"], 0).astype(np.int64) if mask & _SOURCE else np.zeros(count, np.int64),

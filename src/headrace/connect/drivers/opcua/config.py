@@ -109,7 +109,7 @@ def read_secret(reference: str) -> str:
         raise Refused(f"the password refers to {reference}, which cannot be read: {reason}") from None
 
 
-class OpcUaSettings(BaseModel):
+class Settings(BaseModel):
     """A connection to one server. Durations are text (`5s`) in a declaration and nanoseconds here."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -130,7 +130,7 @@ class OpcUaSettings(BaseModel):
     queue_size: int = Field(10, ge=1, le=10_000)
 
     @model_validator(mode="after")
-    def _password_has_user(self) -> OpcUaSettings:
+    def _password_has_user(self) -> Settings:
         if (self.user is None) != (self.password is None):
             raise ValueError("`user` and `password` go together; leave out both for an anonymous session")
         return self
@@ -173,7 +173,7 @@ def _node_text(text: str) -> str:
     return text
 
 
-class OpcUaAddress(BaseModel):
+class Address(BaseModel):
     """Where a point lives: a variable node, and for an array the index of its element, counted from 0."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

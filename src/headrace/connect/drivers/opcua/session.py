@@ -5,6 +5,8 @@
                         │            └ renewed at 75 % of its lifetime
                         └ frames are checked before asyncua sees them
 
+Time-outs, keep-alive and renewal run on the loop's own time: the server measures them in real time too.
+
 A session fails once: `failure` is set, `on_lost` is told, every later call raises. asyncua's own reconnecting, its
 health check and its publish loop are not used: the supervisor reconnects (docs/decisions/0008).
 """
@@ -22,7 +24,7 @@ from asyncua.crypto import security_policies
 
 from headrace.connect.drivers.opcua import trust
 from headrace.connect.drivers.opcua.channel import CLOSE_TIMEOUT_S, ChannelClient, CheckedProtocol, quiet_asyncua
-from headrace.connect.drivers.opcua.config import NodeRef, OpcUaSettings, Security, read_secret
+from headrace.connect.drivers.opcua.config import NodeRef, Security, Settings, read_secret
 from headrace.connect.drivers.opcua.failures import device_error
 from headrace.model.errors import DeviceError, HeadraceError, Refused, Unreachable
 from headrace.model.time import MILLISECOND_NS, SECOND_NS
@@ -59,7 +61,7 @@ class Limits:
 class Session:
     """Call `open` once and `close` once. `on_lost` is called once, with why, unless `close` came first."""
 
-    def __init__(self, settings: OpcUaSettings, context: DriverContext) -> None:
+    def __init__(self, settings: Settings, context: DriverContext) -> None:
         quiet_asyncua()
         self.settings, self.context = settings, context
         self.limits = Limits()
@@ -240,7 +242,7 @@ class Session:
         """Source: OPC 10000-4 §5.6.2: a client renews when 75 % of the token's lifetime has passed."""
         try:
             while True:
-                await self.context.clock.sleep(self._client.secure_channel_timeout * 0.75 / 1000)
+                await asyncio.sleep(self._client.secure_channel_timeout * 0.75 / 1000)
                 with self.doing("renewing the secure channel"):
                     await self._client.open_secure_channel(renew=True)
                     self._client.uaclient.revolve_security_token()
@@ -248,15 +250,23 @@ class Session:
             self.fail(failure)
 
     async def _watch(self, protocol: CheckedProtocol) -> None:
-        """A line that is silent for one keep-alive is asked for a sign of life: a half-open socket never speaks."""
+        """A line that is silent for one keep-alive is asked for a sign of life: a half-open socket never speaks.
+
+        On a slow line a long answer may stand before the sign; as long as bytes come, somebody lives.
+        """
+        state = ua.NodeId(int(ua.ObjectIds.Server_ServerStatus_State))
         try:
             while True:
-                frames = protocol.frames
-                await self.context.clock.sleep(self.settings.keep_alive_ns / SECOND_NS)
-                if protocol.frames == frames:
-                    with self.doing("waiting for a sign of life"):
-                        state = ua.NodeId(int(ua.ObjectIds.Server_ServerStatus_State))
+                octets = protocol.octets
+                await asyncio.sleep(self.settings.keep_alive_ns / SECOND_NS)
+                if protocol.octets != octets:
+                    continue
+                with self.doing("waiting for a sign of life"):
+                    try:
                         await self.services.read_attributes([state], ua.AttributeIds.Value)
+                    except TimeoutError:
+                        if protocol.octets == octets:
+                            raise
         except DeviceError as failure:
             self.fail(failure)
 

@@ -19,12 +19,12 @@ from asyncua import ua
 
 from headrace.connect.drivers.opcua import codec
 from headrace.connect.drivers.opcua.failures import status_name
+from headrace.connect.drivers.opcua.nodes import Nodes
 from headrace.connect.drivers.opcua.session import Session
-from headrace.connect.drivers.opcua.values import PointTable
 from headrace.model import quality as q
-from headrace.model.errors import DeviceError, Refused, Unreachable
+from headrace.model.errors import DeviceError, Garbled, Refused, Unreachable
 from headrace.model.time import MILLISECOND_NS
-from headrace.sdk.driver import Deliver, PointBinding
+from headrace.sdk.driver import Deliver
 
 LIFETIME_KEEP_ALIVES: Final = 10
 """The server forgets a subscription after this many keep-alive periods without us; the standard asks for 3 or more."""
@@ -34,19 +34,6 @@ _SPLIT: Final = frozenset({ua.StatusCodes.BadTooManyOperations, ua.StatusCodes.B
 _NO_ROOM: Final = frozenset({ua.StatusCodes.BadTooManySubscriptions, ua.StatusCodes.BadServiceUnsupported})
 
 
-class Watched:
-    """Points by node: `nodes[key]` is watched for `points[key]`. None where the server knows no such namespace."""
-
-    def __init__(self, session: Session, points: Sequence[PointBinding]) -> None:
-        by_node: dict[str, list[PointBinding]] = {}
-        for point in points:
-            by_node.setdefault(point.address.node, []).append(point)
-        self.points = list(by_node.values())
-        self.nodes = [session.resolve(group[0].address.ref) for group in self.points]
-        self.interval_ns = [min(point.interval_ns for point in group) for group in self.points]
-        self.table = PointTable(self.points)
-
-
 class SubscriptionsRefused(Refused):
     """The server grants no subscription at all; the points must be polled."""
 
@@ -54,8 +41,9 @@ class SubscriptionsRefused(Refused):
 class Subscriber:
     """One `start` and one `stop`. After a failure the session's `on_lost` has been called."""
 
-    def __init__(self, session: Session, watched: Watched, deliver: Deliver) -> None:
+    def __init__(self, session: Session, watched: Nodes, deliver: Deliver) -> None:
         self._session, self._watched, self._deliver = session, watched, deliver
+        self._ua_nodes = [session.resolve(ref) for ref in watched.refs]
         self._acknowledge: list[Any] = []
         self._ids: set[int] = set()
         self._pumps: set[asyncio.Task[None]] = set()
@@ -64,7 +52,7 @@ class Subscriber:
         """Raises: SubscriptionsRefused, DeviceError."""
         session = self._session
         refused: dict[int, int] = {
-            key: q.BAD_NODE_ID_UNKNOWN for key, node in enumerate(self._watched.nodes) if node is None
+            key: q.BAD_NODE_ID_UNKNOWN for key, node in enumerate(self._ua_nodes) if node is None
         }
         shard = 0
         for keys in self._shards():
@@ -98,7 +86,7 @@ class Subscriber:
         watched, limits = self._watched, self._session.limits
         size = min(self._session.settings.items_per_subscription, limits.items_per_subscription or 1 << 31)
         known = sorted(
-            (key for key, node in enumerate(watched.nodes) if node is not None), key=watched.interval_ns.__getitem__
+            (key for key, node in enumerate(self._ua_nodes) if node is not None), key=watched.interval_ns.__getitem__
         )
         if limits.subscriptions:
             size = max(size, math.ceil(len(known) / limits.subscriptions))
@@ -155,7 +143,7 @@ class Subscriber:
         parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
         for key in keys:
             item = ua.MonitoredItemCreateRequest()
-            item.ItemToMonitor.NodeId = self._watched.nodes[key]
+            item.ItemToMonitor.NodeId = self._ua_nodes[key]
             item.ItemToMonitor.AttributeId = ua.AttributeIds.Value
             item.MonitoringMode = ua.MonitoringMode.Reporting
             item.RequestedParameters.ClientHandle = key
@@ -194,9 +182,11 @@ class Subscriber:
             self._acknowledge.append(
                 ua.SubscriptionAcknowledgement(SubscriptionId=published.subscription, SequenceNumber=published.sequence)
             )
-        if published.items and published.subscription in self._ids:
+        if published.subscription not in self._ids:
+            raise Garbled(f"the server at {session.settings.url} answers for a subscription that is not ours")
+        if published.items:
             self._deliver(self._watched.table.batches(published.items, session.context.clock.now_ns()))
-        if published.status is not None and published.subscription in self._ids:
+        if published.status is not None:
             name = status_name(published.status)
             raise Unreachable(f"the server at {session.settings.url} ended a subscription ({name})")
         return True

@@ -22,7 +22,7 @@ from headrace.connect.drivers.opcua import codec
 from headrace.connect.drivers.opcua.codec import Items, Odd
 from headrace.model import quality as q
 from headrace.model.batch import TEXT_BYTES_MAX, TEXT_DTYPE, Batch, Value, ValueKind
-from headrace.model.errors import DataError
+from headrace.model.errors import DataError, Garbled
 from headrace.model.time import format_time
 from headrace.sdk.driver import PointBinding
 
@@ -79,7 +79,7 @@ class PointTable:
         self._index = np.array([-1 if point.address.index is None else point.address.index for point in flat], np.int64)
 
     def batches(self, items: Iterable[Items], received_ns: int) -> list[Batch]:
-        """At most one batch a kind, samples in the order of the response. Unknown keys are left out."""
+        """At most one batch a kind, samples in the order of the response. Raises: Garbled for a key that nobody has."""
         parts: dict[ValueKind, list[_Part]] = {}
         base = 0
         for response in items:
@@ -113,8 +113,9 @@ class PointTable:
         source_ns: NDArray[np.int64],
         own_faults: _Faults | None = None,
     ) -> None:
-        known = keys < len(self._fan)
-        fan = self._fan[keys] if known.all() else np.where(known, self._fan[np.where(known, keys, 0)], 0)
+        if len(keys) and int(keys.max()) >= len(self._fan):
+            raise Garbled("the server sent a value for an item that it was not asked to watch")
+        fan = self._fan[keys]
         rows = np.repeat(np.arange(len(keys)), fan)
         within = np.arange(len(rows)) - np.repeat(np.cumsum(fan) - fan, fan)
         binding = self._first[keys[rows]] + within
@@ -148,7 +149,7 @@ class PointTable:
     def _array(self, parts: dict[ValueKind, list[_Part]], odd: Odd, base: int, received_ns: int) -> None:
         """One array feeds every point that names an element of it."""
         if odd.key >= len(self._fan):
-            return
+            raise Garbled("the server sent a value for an item that it was not asked to watch")
         first = self._first[odd.key]
         binding = np.arange(first, first + self._fan[odd.key])
         count = len(binding)
