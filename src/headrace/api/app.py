@@ -18,6 +18,8 @@ from headrace.api.console_files import ConsoleFiles
 from headrace.api.context import Context
 from headrace.api.description import document
 from headrace.api.guard import Guard
+from headrace.api.guarded_route import PREFIX
+from headrace.api.live_feed import LiveFeed
 from headrace.api.routes import (
     alarms,
     connections,
@@ -50,6 +52,8 @@ def create_app(services: Services, settings: ApiSettings) -> FastAPI:
     app.state.context = context
     errors.install(app)
     app.add_middleware(Guard, settings=settings)
+    app.state.feed = LiveFeed(context)
+    app.router.add_websocket_route(f"{PREFIX}/live", app.state.feed.endpoint)
     app.mount("/", ConsoleFiles(settings.console_dir))
     described = cache(lambda: document(app))
     app.openapi = described  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The API described as OpenAPI 3.1: FastAPI's own, and what only we know: security, rights, the live feed's messages."""
+"""The API as OpenAPI 3.1: FastAPI's own, and what only we know: security, rights, the live feed's messages."""
 
 from __future__ import annotations
 
