@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
@@ -23,7 +24,10 @@ from headrace.sdk.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class PointBinding:
-    """A point as its driver sees it. `address` is an instance of the driver's own address model."""
+    """A point as its driver sees it. `address` is an instance of the driver's own address model.
+
+    `range` is the engineering range (low, high), inclusive; the supervisor flags values outside it.
+    """
 
     handle: int
     path: str
@@ -31,6 +35,7 @@ class PointBinding:
     address: Any
     interval_ns: int
     writable: bool = False
+    range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +121,35 @@ class Browsable(Protocol):
 
 @runtime_checkable
 class Trusting(Protocol):
-    """A driver whose peer proves itself by a certificate that an engineer must once trust."""
+    """A driver whose peer proves itself by a certificate that an engineer must once trust.
+
+    The supervisor remembers the fingerprint that an engineer trusted and gives it in `DriverContext.trusted`; the
+    driver raises `Refused` where the peer shows another certificate.
+    """
 
     async def fingerprint(self) -> str:
         """SHA-256 of the peer's certificate, hex in pairs joined by colons, before any trust. Raises: DeviceError."""
         ...
+
+
+def fits_any(address: Any, kind: ValueKind, writable: bool) -> None:
+    """The default of `DriverType.check`: this driver's addresses can hold any kind."""
+    del address, kind, writable
+
+
+@dataclass(frozen=True, slots=True)
+class DriverContext:
+    """What a driver is given beside its settings.
+
+    `state_dir` is kept across restarts and shared by all connections of this kind of driver; it may not exist yet.
+    A driver keeps there what it must remember, such as its own certificate. `trusted` is the fingerprint of the peer
+    that an engineer trusted, None while nobody has (see `Trusting`).
+    """
+
+    connection: str
+    clock: Clock
+    state_dir: Path
+    trusted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +157,15 @@ class DriverType:
     """What `connect/drivers/<name>/driver.py` exposes as `DRIVER`.
 
     `settings` and `address` are pydantic models with `extra="forbid"`; declarations are validated against them,
-    and their errors carry file, line and column.
+    and their errors carry file, line and column. `check(address, kind, writable)` then says whether a point of that
+    kind and access can live at that address; it raises ConfigError in plain words where it cannot.
     """
 
     name: str
     title: str
     settings: type[BaseModel]
     address: type[BaseModel]
-    open: Callable[[str, Any, Clock], Driver]
-    """`open(connection_name, settings, clock)`; does no I/O."""
+    open: Callable[[Any, DriverContext], Driver]
+    """`open(settings, context)`; does no I/O."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    check: Callable[[Any, ValueKind, bool], None] = fits_any

@@ -19,7 +19,12 @@ class LinkState(StrEnum):
 
 @dataclass(slots=True)
 class LinkCounters:
-    """Since the connection was declared. Times are the last seen, ns."""
+    """Since the connection was declared. Times are the last seen, ns.
+
+    `overruns` counts periods in which a read was due and not made; `dropped` samples that found a full buffer;
+    `stalls` reads that waited because the rooms behind could not keep up; `wild_clocks` samples whose source time
+    could not be true.
+    """
 
     connects: int = 0
     losses: int = 0
@@ -29,6 +34,8 @@ class LinkCounters:
     bad_samples: int = 0
     overruns: int = 0
     dropped: int = 0
+    stalls: int = 0
+    wild_clocks: int = 0
     last_sample_ns: int = 0
     round_trip_ms: float = 0.0
 

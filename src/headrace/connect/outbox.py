@@ -1,0 +1,111 @@
+"""The bounded buffer between one session and the bus, so that a slow bus never holds a socket or a write.
+
+    session ──put──► [ batches, at most `capacity` samples ] ──publisher task──► screen ──► publish
+
+A polled session asks `full` before it reads and waits for room: the source slows down. A subscribed one cannot be
+slowed: the oldest batch goes, and is counted. Events (link lost, link up) travel the same way, ahead of the samples.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from headrace.connect.screening import Screen
+from headrace.model import quality as q
+from headrace.model.batch import Batch, ValueKind
+from headrace.model.events import Event
+from headrace.sdk.clock import Clock
+from headrace.sdk.field import LinkCounters
+
+Publish = Callable[[Sequence[Batch]], Awaitable[None]]
+PublishEvents = Callable[[Sequence[Event]], Awaitable[None]]
+
+#: About two seconds of a saturated session; 2 MB when full.
+CAPACITY_SAMPLES: Final = 65_536
+_EVENTS_MAX: Final = 64
+
+
+class Outbox:
+    """`on_room` is called when a full outbox has been emptied. One task runs `run`; anything may `put`."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        counters: LinkCounters,
+        publish: Publish,
+        publish_events: PublishEvents,
+        on_room: Callable[[], None],
+        capacity: int = CAPACITY_SAMPLES,
+    ) -> None:
+        self.screen = Screen()
+        self._clock, self._counters, self._capacity = clock, counters, capacity
+        self._publish, self._publish_events, self._on_room = publish, publish_events, on_room
+        self._batches: deque[Batch] = deque()
+        self._depth = 0
+        self._events: deque[Event] = deque(maxlen=_EVENTS_MAX)
+        self._wake = asyncio.Event()
+        self._closed = False
+
+    @property
+    def full(self) -> bool:
+        return self._depth >= self._capacity
+
+    def put(self, batches: Sequence[Batch]) -> None:
+        """Take batches; beyond the capacity the oldest go, but the newest batch is always kept."""
+        for batch in batches:
+            if len(batch):
+                self._batches.append(batch)
+                self._depth += len(batch)
+        while self._depth > self._capacity and len(self._batches) > 1:
+            oldest = self._batches.popleft()
+            self._depth -= len(oldest)
+            self._counters.dropped += len(oldest)
+        self._wake.set()
+
+    def put_event(self, event: Event) -> None:
+        self._events.append(event)
+        self._wake.set()
+
+    def close(self) -> None:
+        """Nothing more comes; `run` returns when everything is published."""
+        self._closed = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Publish until closed and empty."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if self._events:
+                events = list(self._events)
+                self._events.clear()
+                await self._publish_events(events)
+            if self._batches:
+                await self._publish(self._drain())
+            if self._closed and not self._batches and not self._events:
+                return
+
+    def _drain(self) -> list[Batch]:
+        """Everything buffered, one checked batch a kind: the rooms behind pay per batch."""
+        was_full = self.full
+        kinds: dict[ValueKind, list[Batch]] = {}
+        for batch in self._batches:
+            kinds.setdefault(batch.kind, []).append(batch)
+        self._batches.clear()
+        self._depth = 0
+        if was_full:
+            self._on_room()
+        now_ns = self._clock.now_ns()
+        checked = [self.screen.check(Batch.concat(group), now_ns) for group in kinds.values()]
+        counters = self._counters
+        for batch in checked:
+            counters.samples += len(batch)
+            counters.bad_samples += int(np.count_nonzero(q.is_bad(batch.quality)))
+            counters.last_sample_ns = int(batch.received_ns[-1])
+        counters.wild_clocks = self.screen.wild_clocks
+        return checked
