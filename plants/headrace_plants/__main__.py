@@ -39,12 +39,9 @@ def main(argv: list[str]) -> int:
             sys.stdout.write(json.dumps(request(message), ensure_ascii=False) + "\n")
             return 0
         if command == "declare" and len(rest) == 1:
-            from headrace_plants.works import declaration
+            from headrace_plants.declaration import declaration, write_files
 
-            folder = Path(rest[0])
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, text in declaration():
-                (folder / name).write_text(text, encoding="utf-8")
+            write_files(Path(rest[0]), declaration())
             return 0
     except (HeadraceError, OSError) as error:
         sys.stderr.write(f"headrace plant: {error}\n")

@@ -8,7 +8,8 @@ It is the first declaration that a newcomer reads, so it is laid out like one wr
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from headrace.model.batch import ValueKind
@@ -29,6 +30,13 @@ def declaration(ports: Mapping[str, int] | None = None, host: str = "127.0.0.1")
     files.append(("connections.yaml", _connections_file(dict(ports or {}), host)))
     files.append(("assets.yaml", _assets_file()))
     return files
+
+
+def write_files(folder: Path, files: Sequence[tuple[str, str]]) -> None:
+    """Raises: OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files:
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _type_file(sheet: Sheet) -> str:

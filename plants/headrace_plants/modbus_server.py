@@ -144,6 +144,7 @@ class ModbusServer:
         self.memory, self.on_write, self.unit, self.host, self.port = memory, on_write, unit, host, port
         self.delay_s = 0.0
         self.requests = 0
+        self.on_read: Callable[[str, int, int], None] | None = None  # after an answer was made: table, start, count
         self.peers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
@@ -184,8 +185,8 @@ class ModbusServer:
                 answer = self.answer(unit, request)
                 writer.write(struct.pack(">HHHB", transaction, 0, len(answer) + 1, unit) + answer)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # gone, or the loop is closing
         finally:
             self.peers.discard(writer)
             writer.close()
@@ -216,6 +217,8 @@ class ModbusServer:
             data = self.memory.registers[start : start + count].tobytes()
         else:
             data = np.packbits(self.memory.bits[table][start : start + count], bitorder="little").tobytes()
+        if self.on_read is not None:
+            self.on_read(table, start, count)
         return bytes((len(data),)) + data
 
     def _write_one(self, function: int, body: bytes) -> bytes:

@@ -126,8 +126,30 @@ class OpcUaServer:
         listener = self._server.bserver
         return 0 if listener is None else len(listener.clients)
 
-    async def update(self, rows: Sequence[int], values: Sequence[Value], source_ns: int) -> None:
-        """Give nodes (by position in `rows`) new values with one source time."""
+    def await_data(self, rows: Sequence[int]) -> None:
+        """These nodes have no value yet: BadWaitingForInitialData."""
+        waiting = ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData)
+        for position in rows:
+            self._values[position].value = ua.DataValue(StatusCode=waiting)
+
+    def backlog(self) -> int:
+        """How many changes wait in the busiest monitored item for their next Publish."""
+        waiting = [
+            len(queue)
+            for subscription in self._server.iserver.subscription_service.subscriptions.values()
+            for queue in subscription._triggered_datachanges.values()
+        ]
+        return max(waiting, default=0)
+
+    async def update(
+        self, rows: Sequence[int], values: Sequence[Value], source_ns: int, *, report_all: bool = False
+    ) -> None:
+        """Give nodes (by position in `rows`) new values with one source time.
+
+        A server reports a value only where it differs from the one before (OPC 10000-4 §7.22.2), and drops the oldest
+        of a full queue. With `report_all` each value is reported, a repeated one too, and queues grow as needed (the
+        caller watches `backlog`): a recording then loses nothing whatever filter and queue size the client asked for.
+        """
         source, server_time = moment(source_ns), datetime.now(UTC)
         for position, value in zip(rows, values, strict=True):
             held = self._values[position]
@@ -140,6 +162,8 @@ class OpcUaServer:
             held.value = data
             if held.datachange_callbacks:
                 for handle, callback in list(held.datachange_callbacks.items()):
+                    if report_all:
+                        _forget(callback.__self__, handle)
                     await callback(handle, data)
 
     async def _build(self) -> None:
@@ -178,6 +202,13 @@ class OpcUaServer:
             log.info("refused a write: %s", error)
             return ua.StatusCode(ua.StatusCodes.BadTypeMismatch)
         return None
+
+
+def _forget(service: Any, handle: int) -> None:
+    """Make a monitored item take the next value as new, and keep all of them."""
+    item = service._monitored_items[service._monitored_datachange[handle]]
+    item.mvalue.current_dvalue = None
+    item.queue_size = 0
 
 
 class _Everyone:

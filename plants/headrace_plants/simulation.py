@@ -136,7 +136,7 @@ class Simulation:
         return as_value(point.row.kind, float(self.measured[point.index]))
 
     def write(self, path: str, value: Value) -> None:
-        """A setpoint, as the machine takes it. Raises: NotFound, Refused beyond its limits, DataError for a wrong kind."""
+        """Set a setpoint. Raises: NotFound, Refused beyond its limits, DataError for another kind."""
         point = _point(path)
         row = point.row
         if row.write is None:

@@ -8,7 +8,8 @@
 Phases: 0 approach, 1 pressing, 2 holding, 3 return, 4 unload and load.
 
 Oil: C dT/dt = P_shaft − P_forming − UA·valve·health·(T − T_water) − k·(T − T_room).
-Viscosity: ν = 46·exp(−0.03 (T − 40)). Leak: Q = (0.02·46/ν + 0.9·leak)·p. Pressure: dp/dt = (Q_pump − Q_leak)/K. Shaft: P = p·Q/600/0.85 + drag.
+Viscosity: ν = 46·exp(−0.03 (T − 40)). Leak: Q = (0.02·46/ν + 0.9·leak)·p. Pressure: dp/dt = (Q_pump − Q_leak)/K.
+Shaft: P = p·Q/600/0.85 + drag.
 """
 
 from __future__ import annotations

@@ -57,7 +57,8 @@ class Chiller:
         lag(self.return_cel, self.supply_cel + load_kw / (flow_kg_s * 4.19), dt_s, 10.0)
         condensing = ambient + 10.0 + 12.0 * self.output * (1.0 + 1.5 * self.condition["fouling"])
         performance = np.clip(7.5 - 0.09 * (condensing - self.supply_cel), 1.5, 8.0)
-        lag(self.power_kw, np.where(running, cooling / performance + 1.2, 0.2).astype(np.float64) + PUMP_KW, dt_s, 2.0)
+        drawn = np.where(running, cooling / performance + 1.2, 0.2) + PUMP_KW
+        lag(self.power_kw, drawn, dt_s, 2.0)
         b["energy.total"] += self.power_kw * dt_s / 3600.0
         b["supply.temperature"] = self.supply_cel
         b["return.temperature"] = self.return_cel
@@ -99,7 +100,7 @@ class Compressor:
         self.loaded = running & np.where(
             self.loaded, self.pressure_bar < wanted + 0.2, self.pressure_bar < wanted - 0.2
         )
-        lag(self.flow, DELIVERY_M3_MIN * self.loaded, dt_s, 1.0)
+        lag(self.flow, np.where(self.loaded, DELIVERY_M3_MIN, 0.0), dt_s, 1.0)
         self.pressure_bar = np.clip(
             self.pressure_bar + (self.flow - demand) / 60.0 / RECEIVER_M3 * 1.013 * dt_s, 0.0, 10.0
         )
