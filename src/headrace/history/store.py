@@ -64,7 +64,7 @@ class EmbeddedStore:
         self._closed = False
         self._segments = SegmentStore(directory / "seg", disk, settings)
         self._reader = Reader(self._segments)
-        self._downsampler = Downsampler(self._reader)
+        self._downsampler = Downsampler(self._reader, self._segments)
         self._views = Views(recovered.view, disk.unlink)
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "history-decode")
         self._committer = Committer(
