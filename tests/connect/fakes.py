@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from headrace.connect.session import SessionPolicy, Surroundings
 from headrace.connect.supervisor import Supervisor
+from headrace.connect.surroundings import SessionPolicy, Surroundings
 from headrace.connect.trust import TrustStore
 from headrace.model.batch import Batch, Value, ValueKind
 from headrace.model.errors import Refused
