@@ -1,5 +1,5 @@
 /** One asset: where it stands, what it is, its alarms, and every value live with its range and its last quarter of an hour. */
-import { ActionIcon, Button } from "@mantine/core";
+import { ActionIcon } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { lazy, memo, Suspense, useMemo, useRef, useState } from "react";
@@ -15,6 +15,7 @@ import { MachineTile, StateText } from "../../plant/MachineTile";
 import tileStyles from "../../plant/tile.module.css";
 import { ancestors } from "../../plant/tree";
 import { Icon } from "../../ui/Icon";
+import { ButtonLink, IconLink } from "../../ui/links";
 import { Age, Empty, Panel, Problem } from "../../ui/Page";
 import { AlarmBadges, PriorityMark } from "../../ui/Priority";
 import { RangeBar } from "../../ui/RangeBar";
@@ -60,9 +61,9 @@ export function AssetPage({ asset, assets }: { asset: AssetNode; assets: readonl
         )}
         <AlarmBadges counts={asset.alarms} size={20} />
         {favourites.length > 0 && (
-          <Button component={Link} to="/trend" search={{ p: favourites.map((point) => point.path), last: 900 }} variant="default" leftSection={<Icon name="trend" size={16} />}>
+          <ButtonLink to="/trend" search={{ p: favourites.map((point) => point.path), last: 900 }} variant="default" leftSection={<Icon name="trend" size={16} />}>
             {t("explore.trend")}
-          </Button>
+          </ButtonLink>
         )}
       </div>
       <p className={styles.facts}>
@@ -216,9 +217,9 @@ const PointRow = memo(function PointRow({ point, columns, onWrite }: PointRowPro
           </ActionIcon>
         )}
         {point.kind !== "text" && (
-          <ActionIcon component={Link} to="/trend" search={{ p: [point.path], last: 900 }} variant="subtle" color="gray" aria-label={t("explore.trendOf", { point: name })}>
+          <IconLink to="/trend" search={{ p: [point.path], last: 900 }} variant="subtle" color="gray" aria-label={t("explore.trendOf", { point: name })}>
             <Icon name="trend" size={16} />
-          </ActionIcon>
+          </IconLink>
         )}
       </span>
     </div>

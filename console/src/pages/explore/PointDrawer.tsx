@@ -13,6 +13,7 @@ import { displayUnit } from "../../format/unit";
 import { type Key, useT, useTitle } from "../../i18n";
 import { useNow, useSample } from "../../live/hooks";
 import { Icon } from "../../ui/Icon";
+import { ButtonLink } from "../../ui/links";
 import { parts, Problem } from "../../ui/Page";
 import { limitsOf, RangeBar } from "../../ui/RangeBar";
 import { PriorityMark } from "../../ui/Priority";
@@ -77,9 +78,9 @@ function Details({ point }: { point: PointAnswer }) {
           </Button>
         )}
         {point.kind !== "text" && (
-          <Button component={Link} to="/trend" search={{ p: [point.path], last: 3600 }} variant="default" leftSection={<Icon name="trend" size={16} />}>
+          <ButtonLink to="/trend" search={{ p: [point.path], last: 3600 }} variant="default" leftSection={<Icon name="trend" size={16} />}>
             {t("explore.trend")}
-          </Button>
+          </ButtonLink>
         )}
       </div>
       <dl className={parts.facts}>
