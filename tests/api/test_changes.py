@@ -43,7 +43,7 @@ async def test_a_write_is_answered_with_its_end(administrator: httpx.AsyncClient
     assert [one["value"] for one in listed] == [500, 120]
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "null", "[1]", str(2**63)])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "null", "[1]", "{}"])
 async def test_a_value_that_is_none_is_refused(administrator: httpx.AsyncClient, value: str) -> None:
     body = f'{{"path": "{SETPOINT}", "value": {value}, "reason": "test"}}'
     headers = {"Content-Type": "application/json"}

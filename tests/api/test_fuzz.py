@@ -60,7 +60,7 @@ def requests(draw: st.DrawFn) -> tuple[str, str, list[tuple[str, str]], Any]:
     return method, path, query, draw(st.none() | BODIES | JSON)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(requests(), min_size=1, max_size=4))
 def test_no_request_makes_the_server_fail(made: list[tuple[str, str, list[tuple[str, str]], Any]]) -> None:
     asyncio.run(send(made))
