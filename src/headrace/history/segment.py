@@ -369,8 +369,9 @@ def _of_points(index: ChunkTable, handles: Handles, picked: NDArray[np.int64]) -
     held = index["handle"]
     if len(handles) == 1:
         low, high = np.searchsorted(held, handles[0]), np.searchsorted(held, handles[0], "right")
-        return picked[(picked >= low) & (picked < high)]
-    chosen: NDArray[np.int64] = picked[np.isin(held[picked], handles)]
+        chosen: NDArray[np.int64] = picked[(picked >= low) & (picked < high)]
+    else:
+        chosen = picked[np.isin(held[picked], handles)]
     return chosen
 
 
