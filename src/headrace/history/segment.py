@@ -28,7 +28,7 @@ from headrace.history import rollups
 from headrace.history.catalog import Section, SegmentFile
 from headrace.history.chunks import INDEX_COLUMNS, ChunkTable, chunk_starts, decode, encode
 from headrace.history.disk import Disk
-from headrace.history.pack import pack_column, unpack_column
+from headrace.history.pack import parse_column, plain_column, unpack_column
 from headrace.history.settings import HistorySettings
 from headrace.history.view import View
 from headrace.model.batch import Batch, Handles, ValueKind
@@ -40,7 +40,7 @@ _FOOTER: Final = struct.Struct("<qQIQQQQI")  # hour, generation, samples/…: se
 _TRAILER: Final = struct.Struct("<III4s")  # footer length, CRC32 of the footer, format, magic
 _END: Final = b"HRSG"
 _LEVEL: Final = 3
-_BLOCK_HEAD: Final = struct.Struct("<II")
+_INDEX_DELTAS: Final = frozenset({"handle", "first_ns", "last_ns"})
 _GAP_MAX: Final = 64 * 1024  # chunks this close are read in one go
 
 
@@ -83,11 +83,8 @@ class SegmentWriter:
             return
         table = {name: np.concatenate([part[name] for part in self._tables]) for name in INDEX_COLUMNS}
         order = np.lexsort((table["first_ns"], table["kind"], table["handle"]))
-        packed = [
-            pack_column(table[name][order], self._zstd, deltas=name in ("handle", "first_ns", "last_ns"))
-            for name in INDEX_COLUMNS
-        ]
-        index = struct.pack(f"<I{len(packed)}I", len(order), *map(len, packed)) + b"".join(packed)
+        columns = b"".join(plain_column(table[name][order], deltas=name in _INDEX_DELTAS) for name in INDEX_COLUMNS)
+        index = struct.pack("<I", len(order)) + self._zstd.compress(columns)
         index_at, rollup_at = self._position - begun.position, self._position - begun.position + len(index)
         block = rollups.encode_block(self._rollups, self._zstd)
         self._write(index + block)
@@ -317,16 +314,16 @@ class _File:
 
 def decode_index(data: memoryview) -> ChunkTable:
     """Raises: DataError, zstandard.ZstdError, struct.error."""
-    count, *lengths = struct.unpack_from(f"<I{len(INDEX_COLUMNS)}I", data)
-    at = 4 + 4 * len(lengths)
-    if at + sum(lengths) != len(data):
-        raise DataError("the index does not have the length that it says")
-    zstd = zstandard.ZstdDecompressor()
+    (count,) = struct.unpack_from("<I", data)
+    if zstandard.frame_content_size(data[4:]) > (8 * count + 1) * len(INDEX_COLUMNS):
+        raise DataError("the index is longer than it says")
+    plain, at = zstandard.ZstdDecompressor().decompress(data[4:]), 0
     table: ChunkTable = {}
-    for (name, dtype), length in zip(INDEX_COLUMNS.items(), lengths, strict=True):
-        column = unpack_column(data[at : at + length], count, zstd, deltas=name in ("handle", "first_ns", "last_ns"))
+    for name, dtype in INDEX_COLUMNS.items():
+        column, at = parse_column(plain, count, at, deltas=name in _INDEX_DELTAS)
         table[name] = column.astype(dtype)
-        at += length
+    if at != len(plain):
+        raise DataError("the index is longer than it says")
     return table
 
 
