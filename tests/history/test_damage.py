@@ -16,7 +16,7 @@ from headrace.history.records import decode_batches, encode_batches
 from headrace.history.store import EmbeddedStore
 from headrace.history.wal import FrameEncoder, LogReader, LogWriter, log_path
 from headrace.model.batch import Batch, ValueKind
-from headrace.model.errors import DataError, Unavailable
+from headrace.model.errors import DataError, LimitReached, Unavailable
 from headrace.model.time import HOUR_NS, SECOND_NS
 from headrace.sdk.clock import SystemClock
 from headrace.sdk.testing.store import BASE_NS, everything, ramp
@@ -233,4 +233,15 @@ async def test_segments_with_damaged_bytes_raise_only_data_errors(tmp_path: Path
             damaged += 1
     assert damaged > 200
     path.write_bytes(sound)
+    await store.close()
+
+
+async def test_an_append_beyond_a_frame_is_refused_whole(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    handles = await store.register(["p"])
+    with pytest.raises(LimitReached):
+        await store.append([Batch.of(ValueKind.BOOL, np.zeros(4_000_001, np.uint32), BASE_NS, True)])
+    with pytest.raises(LimitReached):
+        await store.append([Batch.of(ValueKind.TEXT, np.zeros(2500, np.uint32), BASE_NS, "x" * 60_000)])
+    assert await everything(store, handles) == {}
     await store.close()

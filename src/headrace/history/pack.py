@@ -45,35 +45,15 @@ def from_planes(data: bytes | memoryview, width: int, count: int) -> Residuals:
     return residuals
 
 
-def plain_column(values: NDArray[Any], *, deltas: bool = False) -> bytes:
-    """A whole column of int64: the width in use (1 byte), then planes of zigzag numbers."""
+def pack_column(values: NDArray[Any], zstd: zstandard.ZstdCompressor, *, deltas: bool = False) -> bytes:
+    """A whole column of int64 as one zstd frame: the width in use (1 byte), then planes of zigzag numbers."""
     numbers = values.astype(np.int64)
     if deltas and len(numbers):
         numbers[1:] -= numbers[:-1].copy()
     zigzag = ((numbers << 1) ^ (numbers >> 63)).view(np.uint64)
     width = (int(zigzag.max()).bit_length() + 7) // 8 if len(zigzag) else 0
-    planes: bytes = zigzag.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)[:, :width].T.tobytes()
-    return bytes([width]) + planes
-
-
-def parse_column(
-    data: bytes | memoryview, count: int, at: int = 0, *, deltas: bool = False
-) -> tuple[NDArray[np.int64], int]:
-    """The inverse, from position `at`, and where it ends. Raises: DataError."""
-    width = data[at] if at < len(data) else 255
-    end = at + 1 + width * count
-    if width > 8 or end > len(data):
-        raise DataError("a column does not have the length that its index says")
-    wide = np.zeros((count, 8), np.uint8)
-    wide[:, :width] = np.frombuffer(data, np.uint8, width * count, at + 1).reshape(width, count).T
-    zigzag = wide.reshape(-1).view("<u8").astype(np.uint64)
-    numbers = (zigzag >> np.uint64(1)).view(np.int64) ^ -(zigzag & np.uint64(1)).view(np.int64)
-    return (np.cumsum(numbers) if deltas else numbers), end
-
-
-def pack_column(values: NDArray[Any], zstd: zstandard.ZstdCompressor, *, deltas: bool = False) -> bytes:
-    """One column as a zstd frame."""
-    packed: bytes = zstd.compress(plain_column(values, deltas=deltas))
+    planes = zigzag.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)[:, :width].T.tobytes()
+    packed: bytes = zstd.compress(bytes([width]) + planes)
     return packed
 
 
@@ -83,7 +63,12 @@ def unpack_column(
     """Raises: DataError, zstandard.ZstdError."""
     if zstandard.frame_content_size(data) > 8 * count + 1:
         raise DataError("a column is longer than its index says")
-    column, end = parse_column(plain := zstd.decompress(data), count, deltas=deltas)
-    if end != len(plain):
-        raise DataError("a column is longer than its index says")
-    return column
+    plain = zstd.decompress(data)
+    width = plain[0] if plain else 255
+    if width > 8 or len(plain) != 1 + width * count:
+        raise DataError("a column does not have the length that its index says")
+    wide = np.zeros((count, 8), np.uint8)
+    wide[:, :width] = np.frombuffer(plain, np.uint8, offset=1).reshape(width, count).T
+    zigzag = wide.reshape(-1).view("<u8").astype(np.uint64)
+    numbers = (zigzag >> np.uint64(1)).view(np.int64) ^ -(zigzag & np.uint64(1)).view(np.int64)
+    return np.cumsum(numbers) if deltas else numbers
