@@ -176,6 +176,16 @@ async def _names(plant: Bed) -> list[str]:
     return [node.name async for node in plant.supervisor.browse("plc", None)]
 
 
+async def test_a_caller_who_has_browsed_enough_lets_the_driver_finish(tmp_path: Path) -> None:
+    async with bed(tmp_path) as plant:
+        await plant.declare(connection(), plc=points(1))
+        nodes = plant.supervisor.browse("plc", None)
+        assert (await anext(nodes)).name == "n0"
+        await nodes.aclose()
+        await settle()
+        assert plant.device().calls[-1] == "browse ends"
+
+
 async def test_a_link_that_breaks_under_a_write_fails_it_and_those_behind_it(tmp_path: Path) -> None:
     async with bed(tmp_path) as plant:
         await plant.declare(connection(), plc=points(1))
