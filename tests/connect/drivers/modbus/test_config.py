@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 
 from headrace.connect.binding import bind, explain
@@ -133,3 +135,17 @@ def test_the_loaded_type_is_the_drivers_own() -> None:
         own.address,
         own.check,
     )
+
+
+def test_the_example_of_the_readme_runs() -> None:
+    text = (SAMPLE.parent / "README.md").read_text("utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", text, re.S)
+    names: dict[str, Any] = {}
+    exec(code.replace("port=15020", "port=0"), names)
+    asyncio.run(names["main"]())
+
+
+@pytest.mark.parametrize("model", [Settings, Address])
+def test_the_readme_names_every_field(model: type[BaseModel]) -> None:
+    text = (SAMPLE.parent / "README.md").read_text("utf-8")
+    assert [name for name in model.model_fields if f"`{name}`" not in text] == []
