@@ -357,7 +357,8 @@ class FakeAccess:
         name = self._sessions.get(session, "")
         if name not in self._users:
             raise AccessError("this session has ended; sign in again", authenticated=False)
-        return Principal(name, self._users[name].role, "session")
+        user = self._users[name]
+        return Principal(name, "newcomer" if user.must_change_password else user.role, "session")
 
     async def by_token(self, token: str) -> Principal:
         if token not in self._tokens:
@@ -420,7 +421,7 @@ class FakeAccess:
         raise NotFound(f"there is no token '{id[:100]}'")
 
     def check(self, principal: Principal, action: Action, path: str) -> None:
-        if ROLES.index(principal.role) < RANK[action]:
+        if principal.role not in ROLES or ROLES.index(principal.role) < RANK[action]:
             raise AccessError(f"'{principal.name}' may not {action} here; ask an administrator")
 
     async def audit(self, *, limit: int = 200, cursor: str | None = None) -> tuple[Sequence[AuditEntry], str | None]:
