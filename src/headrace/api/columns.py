@@ -71,18 +71,18 @@ def mixed_values(values: NDArray[Any]) -> list[Any]:
 
 def live_content(columns: LiveColumns) -> dict[str, Any]:
     """Columns `time_ms`, `received_ms`, `values` and `quality` of newest samples; null times where none came yet."""
-    waiting = columns.quality == np.uint32(q.BAD_WAITING_FOR_INITIAL_DATA)
     return {
-        "time_ms": blanked(epoch_ms(columns.source_ns), waiting),
-        "received_ms": blanked(epoch_ms(columns.received_ns), waiting),
+        "time_ms": seen_ms(columns.source_ns, columns.quality),
+        "received_ms": seen_ms(columns.received_ns, columns.quality),
         "values": mixed_values(columns.values),
         "quality": np.ascontiguousarray(columns.quality),
     }
 
 
-def blanked(times_ms: NDArray[np.float64], blank: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """NaN, which JSON shows as null, where `blank`."""
-    return np.where(blank, np.nan, times_ms) if blank.any() else times_ms
+def seen_ms(time_ns: NDArray[np.int64], quality: NDArray[np.uint32]) -> NDArray[np.float64]:
+    """As `epoch_ms`, with NaN (null in JSON) for a point that was never seen."""
+    unseen = (quality == np.uint32(q.BAD_WAITING_FOR_INITIAL_DATA)) & (time_ns == 0)
+    return np.where(unseen, np.nan, epoch_ms(time_ns)) if unseen.any() else epoch_ms(time_ns)
 
 
 def raw_content(path: str, batches: Sequence[Batch], next_cursor: str | None) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class ApiSettings(BaseModel):
     request_timeout_s: float = Field(30.0, gt=0)
     send_timeout_s: float = Field(60.0, gt=0)
     shutdown_timeout_s: float = Field(3.0, gt=0)
+    send_buffer_bytes: int | None = Field(None, gt=0, description="SO_SNDBUF of accepted sockets; None: the system's.")
+    connections_max: int = Field(1_000, gt=0)
     exports_max: int = Field(2, gt=0)
 
     live_clients_max: int = Field(200, gt=0)
@@ -39,7 +41,6 @@ class ApiSettings(BaseModel):
     live_slow_close_s: float = Field(30.0, gt=0)
     live_sign_in_s: float = Field(10.0, gt=0)
     live_session_check_s: float = Field(15.0, gt=0)
-    live_send_buffer_bytes: int | None = Field(None, gt=0, description="SO_SNDBUF of accepted sockets; None: system's.")
 
     @model_validator(mode="after")
     def _certificate_has_key(self) -> Self:
