@@ -40,7 +40,7 @@ def run_and_kill(directory: Path, seed: int) -> int:
 
 async def test_killed_at_random_moments(tmp_path: Path) -> None:
     seed = int(os.environ.get("HEADRACE_SEED", str(random.SystemRandom().randrange(2**32))))
-    print(f"HEADRACE_SEED={seed}")  # noqa: T201
+    print(f"HEADRACE_SEED={seed}")
     for kill in range(KILLS):
         acknowledged = run_and_kill(tmp_path, seed + kill)
         store = await open_store(tmp_path, SETTINGS, SystemClock())
