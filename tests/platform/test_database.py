@@ -8,7 +8,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect
-from tests.postgres import postgres_url
+from tests.postgres import postgres_engine
 
 from headrace.model.errors import ConfigError, Unavailable
 from headrace.platform.database import METADATA, head, migrate, open_database
@@ -18,7 +18,9 @@ from headrace.platform.database import METADATA, head, migrate, open_database
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     if request.param == "sqlite":
         return open_database(f"sqlite:///{tmp_path / 'database.db'}")
-    return open_database(request.getfixturevalue("postgres_url"))
+    engine: Engine = request.getfixturevalue("postgres_engine")()
+    migrate(engine)
+    return engine
 
 
 def test_steps_lead_to_the_tables_of_the_rooms(engine: Engine) -> None:
@@ -74,4 +76,4 @@ def _steps() -> list[Path]:
     return list((MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
-__all__ = ["postgres_url"]
+__all__ = ["postgres_engine"]
