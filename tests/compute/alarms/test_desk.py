@@ -136,6 +136,17 @@ async def test_alarms_survive_a_restart_once(engine: Engine, desk: AlarmDesk) ->
     assert len(await steps(after)) == 5
 
 
+async def test_an_alarm_that_ended_while_we_were_down_clears_with_the_first_sample(
+    engine: Engine, desk: AlarmDesk
+) -> None:
+    await desk.take(oil(0, 80))
+    after = await desk_for(engine)
+    await after.take(oil(60, 74))
+    assert [record.state for record in after.current()] == [AlarmState.UNACK_ACTIVE]
+    await after.take(oil(61, 60))
+    assert [record.state for record in after.current()] == [AlarmState.UNACK_CLEARED]
+
+
 async def test_an_alarm_whose_rule_is_removed_clears(engine: Engine, desk: AlarmDesk) -> None:
     await desk.take(oil(0, 80) + flow(0, 5))
     feed = desk.transitions()
