@@ -50,7 +50,7 @@ async def subscribe(feed: ClientConnection, paths: list[str], **options: Any) ->
 
 async def until(reached: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not reached():  # noqa: ASYNC110  the counters are plain numbers
+        while not reached():
             await asyncio.sleep(0.01)
 
 
