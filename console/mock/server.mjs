@@ -117,7 +117,7 @@ const routes = {
   "POST /users": (_, body) => { if (users.has(body.name)) fail(409, "conflict", `there is a user '${body.name}' already`); users.set(body.name, { password: "x7Kq-93fm-Trew", role: body.role, must: true }); return { user: { name: body.name, role: body.role, disabled: false, must_change_password: true, created_at: iso(Date.now()) }, one_time_password: "x7Kq-93fm-Trew" }; },
   "GET /tokens": () => tokens,
   "POST /tokens": (_, body, request) => { const token = { id: crypto.randomUUID(), name: body.name, role: body.role, created_by: session(request), created_at: iso(Date.now()), expires_at: null, last_used_at: null }; tokens.push(token); return { token, secret: "hr_5Zt0aXk2…" }; },
-  "GET /assets": () => assets.map(({ n, connection: _, ...asset }) => ({ ...asset, points: below(asset.path).length, alarms: counts(asset.path), worst_quality: below(asset.path).length ? severity(below(asset.path).map((p) => qualityAt(p, Date.now()))) : null })),
+  "GET /assets": () => assets.map(({ n: _n, connection: _connection, ...asset }) => ({ ...asset, points: below(asset.path).length, alarms: counts(asset.path), worst_quality: below(asset.path).length ? severity(below(asset.path).map((p) => qualityAt(p, Date.now()))) : null })),
   "GET /points": (query) => {
     const words = (query.get("q") ?? "").toLowerCase().split(/\s+/).filter(Boolean);
     const all = below(query.get("asset") ?? "").map((p) => p.answer).filter((p) => words.every((w) => `${p.path} ${p.title.en} ${p.title.zh}`.toLowerCase().includes(w)));
@@ -143,7 +143,10 @@ const routes = {
     const point = points.get(body.path) ?? fail(404, "not-found", `there is no point '${body.path}'`);
     const command = { id: crypto.randomUUID(), path: body.path, value: body.value, actor, reason: body.reason, state: "requested", detail: "", read_back: null, requested_at: iso(Date.now()), finished_at: null };
     writes.unshift(command);
-    for (const state of ["authorised", "sent"]) { await sleep(350); command.state = state; }
+    await sleep(350);
+    command.state = "authorised";
+    await sleep(350);
+    command.state = "sent";
     await sleep(350);
     if (body.reason.includes("refuse")) Object.assign(command, { state: "refused", detail: "the press is in automatic: stop the cycle before its pressure is changed" });
     else { point.row.value = body.value; Object.assign(command, { state: "confirmed", read_back: body.value }); }

@@ -7,7 +7,7 @@ import { Button, Modal, SegmentedControl, Textarea, TextInput } from "@mantine/c
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { ask, client, type CommandAnswer, type PointAnswer } from "../api/client";
-import { formatNumber, formatValue, parseNumber } from "../format/number";
+import { formatShort, formatValue, parseNumber } from "../format/number";
 import { displayUnit } from "../format/unit";
 import { type Key, useT, useTitle } from "../i18n";
 import { Icon } from "../ui/Icon";
@@ -34,7 +34,7 @@ export function WriteDialog({ point, onClose }: { point: PointAnswer; onClose: (
   const shownValue = formatValue(parsed.value ?? null, point.kind, point.decimals);
   const outside =
     range && typeof parsed.value === "number" && (parsed.value < range.low || parsed.value > range.high)
-      ? t("write.outside", { low: formatNumber(range.low), high: formatNumber(range.high), unit })
+      ? t("write.outside", { low: formatShort(range.low), high: formatShort(range.high), unit })
       : undefined;
   const wrong = text !== "" && parsed.value === undefined ? t("write.notANumber") : outside;
   const ready = parsed.value !== undefined && !wrong && reason.trim() !== "";
@@ -83,7 +83,7 @@ export function WriteDialog({ point, onClose }: { point: PointAnswer; onClose: (
             ) : (
               <TextInput
                 label={t("write.value")}
-                description={range ? t("write.range", { low: formatNumber(range.low), high: formatNumber(range.high), unit }) : undefined}
+                description={range ? t("write.range", { low: formatShort(range.low), high: formatShort(range.high), unit }) : undefined}
                 inputMode={point.kind === "text" ? "text" : "decimal"}
                 autoComplete="off"
                 data-autofocus

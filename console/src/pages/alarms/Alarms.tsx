@@ -2,17 +2,18 @@
 import { Button, Checkbox, Modal, SegmentedControl, Tabs, TextInput, Textarea } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import type { AlarmAnswer, Priority } from "../../api/client";
 import { assetsQuery } from "../../api/queries";
 import { acknowledge, unacknowledged, useAlarms } from "../../app/alarms";
 import { useSession } from "../../app/session";
 import { isTyping } from "../../app/shortcuts";
-import { formatNumber } from "../../format/number";
+import { formatShort } from "../../format/number";
 import { moment, parseTime } from "../../format/time";
 import { type Key, useT, useTitle } from "../../i18n";
 import { Age, Empty, Page, Panel, parts, Problem } from "../../ui/Page";
 import { PRIORITIES, PriorityMark } from "../../ui/Priority";
+import { useLatest } from "../../ui/useLatest";
 import styles from "./alarms.module.css";
 import { History } from "./History";
 
@@ -41,8 +42,8 @@ export function Alarms() {
 /** What was measured against what is allowed, in few signs: `68.2 > 65`. */
 export function Comparison({ alarm }: { alarm: Pick<AlarmAnswer, "condition" | "limit" | "value"> }) {
   const t = useT();
-  const value = alarm.value === null ? "—" : formatNumber(Number(alarm.value.toPrecision(5)));
-  const limit = formatNumber(alarm.limit);
+  const value = alarm.value === null ? "—" : formatShort(Number(alarm.value.toPrecision(4)));
+  const limit = formatShort(alarm.limit);
   const sign: Readonly<Record<string, string>> = { high: ">", low: "<", equals: "=" };
   const known = sign[alarm.condition];
   if (known) {
@@ -90,8 +91,7 @@ function Current() {
     if (!next.delete(rule)) next.add(rule);
     setChosen(next);
   };
-  const keys = useRef<(key: string) => boolean>(() => false);
-  keys.current = (key) => {
+  const keys = useLatest((key: string): boolean => {
     const row = shown[Math.min(at, shown.length - 1)];
     const actions: Partial<Record<string, () => void>> = {
       j: () => setAt(Math.min(at + 1, shown.length - 1)),
@@ -109,7 +109,7 @@ function Current() {
     const act = actions[key];
     act?.();
     return act !== undefined;
-  };
+  });
   useEffect(() => {
     let goAt = 0;
     const onKey = (event: KeyboardEvent) => {
@@ -125,7 +125,7 @@ function Current() {
     };
     window.addEventListener("keydown", onKey);
     return () => window.removeEventListener("keydown", onKey);
-  }, []);
+  }, [keys]);
 
   return (
     <>
@@ -154,7 +154,7 @@ function Current() {
           <Empty>{all.length === 0 ? t("alarms.none") : t("alarms.noneMatch")}</Empty>
         ) : (
           <div className={parts.scroll}>
-            <table className={`${parts.table} ${styles.table}`}>
+            <table className={`${parts.table} ${styles.table} ${styles.current}`}>
               <thead>
                 <tr>
                   <th>

@@ -5,7 +5,7 @@ import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { ask, client } from "../../api/client";
 import { assetsQuery } from "../../api/queries";
-import { formatNumber } from "../../format/number";
+import { formatShort } from "../../format/number";
 import { dateTime, HOUR, parseTime, rfc3339 } from "../../format/time";
 import { useT, useTitle } from "../../i18n";
 import { Empty, Panel, parts, Problem } from "../../ui/Page";
@@ -80,7 +80,7 @@ export function History() {
                       </Link>
                     </td>
                     <td>{title(assets?.find((one) => one.path === step.asset)?.title, step.asset)}</td>
-                    <td className={parts.num}>{step.value === null ? "—" : formatNumber(Number(step.value.toPrecision(5)))}</td>
+                    <td className={parts.num}>{step.value === null ? "—" : formatShort(Number(step.value.toPrecision(4)))}</td>
                     <td className={styles.message}>
                       {step.actor}
                       {step.comment && <small>{step.comment}</small>}

@@ -8,6 +8,7 @@ import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers } f
 import { tags } from "@lezer/highlight";
 import { useEffect, useRef } from "react";
 import type { DeclarationError } from "../../api/client";
+import { useLatest } from "../../ui/useLatest";
 import type { Place } from "./Engineering";
 import styles from "./engineering.module.css";
 
@@ -40,8 +41,7 @@ interface EditorProps {
 export function Editor({ name, text, readOnly, errors, place, onChange }: EditorProps) {
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
-  const changed = useRef(onChange);
-  changed.current = onChange;
+  const changed = useLatest(onChange);
   useEffect(() => {
     if (!host.current) return undefined;
     const made = new EditorView({
@@ -75,7 +75,7 @@ export function Editor({ name, text, readOnly, errors, place, onChange }: Editor
       made.destroy();
     };
     // The editor owns its text; it is made anew for another file only.
-    // eslint-disable-next-line
+    // oxlint-disable-next-line react/exhaustive-deps
   }, [name, readOnly]);
   useEffect(() => {
     const editor = view.current;

@@ -146,8 +146,8 @@ function Errors({ errors, onJump }: { errors: readonly DeclarationError[]; onJum
     <>
       <h3 className={styles.sum}>{t("engineering.errors", { n: errors.length })}</h3>
       <ul className={styles.errors}>
-        {errors.map((error, index) => (
-          <li key={`${error.file}${error.line}${index}`}>
+        {errors.map((error) => (
+          <li key={`${error.file}:${error.line}:${error.column}:${error.message}`}>
             <button type="button" onClick={() => onJump(error)}>
               <span className="code">{[error.file, error.line, error.column].filter((part) => part !== null).join(":")}</span>
               {error.message}

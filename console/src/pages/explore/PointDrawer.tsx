@@ -6,7 +6,7 @@ import { lazy, Suspense, useState } from "react";
 import { ask, client, type PointAnswer } from "../../api/client";
 import { connectionsQuery, downsampleQuery, pointQuery } from "../../api/queries";
 import { useSession } from "../../app/session";
-import { formatNumber, formatValue } from "../../format/number";
+import { formatShort, formatValue } from "../../format/number";
 import { qualityName } from "../../format/quality";
 import { dateTime, HOUR, MINUTE, moment, parseTime } from "../../format/time";
 import { displayUnit } from "../../format/unit";
@@ -64,9 +64,9 @@ function Details({ point }: { point: PointAnswer }) {
       <RangeBar point={point} />
       {point.range && (
         <div className={styles.ends}>
-          <span>{formatNumber(point.range.low)}</span>
+          <span>{formatShort(point.range.low)}</span>
           <span>
-            {formatNumber(point.range.high)} {unit}
+            {formatShort(point.range.high)} {unit}
           </span>
         </div>
       )}
@@ -96,7 +96,7 @@ function Details({ point }: { point: PointAnswer }) {
           <>
             <dt>{t("point.writeRange")}</dt>
             <dd>
-              {formatNumber(point.write_range.low)} … {formatNumber(point.write_range.high)} {unit}
+              {formatShort(point.write_range.low)} … {formatShort(point.write_range.high)} {unit}
             </dd>
           </>
         )}
@@ -125,7 +125,7 @@ function Details({ point }: { point: PointAnswer }) {
           <>
             <dt>{t("point.interval")}</dt>
             <dd>
-              {formatNumber(point.interval_ms / 1000)} {t("unit.s")}
+              {formatShort(point.interval_ms / 1000)} {t("unit.s")}
             </dd>
           </>
         )}
@@ -137,7 +137,7 @@ function Details({ point }: { point: PointAnswer }) {
             {limitsOf(point).map((limit) => (
               <li key={`${limit.side}${limit.value}`}>
                 <PriorityMark priority={limit.priority} size={16} quiet />
-                {limit.side === "high" ? ">" : "<"} {formatNumber(limit.value)} {unit}
+                {limit.side === "high" ? ">" : "<"} {formatShort(limit.value)} {unit}
               </li>
             ))}
           </ul>

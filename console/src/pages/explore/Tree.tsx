@@ -49,7 +49,7 @@ export function Tree({ assets, chosen, onChoose }: TreeProps) {
     const index = rows.findIndex((row) => row.asset.path === chosen);
     if (index >= 0) virtual.scrollToIndex(index);
     // Only when another asset is opened: not while a person scrolls or folds.
-    // eslint-disable-next-line
+    // oxlint-disable-next-line react/exhaustive-deps
   }, [chosen, assets.length]);
 
   const toggle = (path: string, open: boolean) => setToggled(new Map(toggled).set(path, open));

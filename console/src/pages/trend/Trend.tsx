@@ -17,6 +17,7 @@ import { displayUnit } from "../../format/unit";
 import { useT, useTitle } from "../../i18n";
 import { feed } from "../../live/feed";
 import { useNow } from "../../live/hooks";
+import { useLatest } from "../../ui/useLatest";
 import { Icon } from "../../ui/Icon";
 import { Empty, Page, Problem } from "../../ui/Page";
 import { LiveValue } from "../../ui/Value";
@@ -43,8 +44,6 @@ export function Trend() {
   const last = search.from === undefined ? (search.last ?? DEFAULT_LAST_S) : undefined;
   const [fixed, setFixed] = useState<Window | null>(search.from !== undefined && search.to !== undefined ? { from: search.from, to: search.to } : null);
   const view = useMemo<Window>(() => fixed ?? { from: now - (last ?? DEFAULT_LAST_S) * 1000, to: now }, [fixed, now, last]);
-  const viewRef = useRef(view);
-  viewRef.current = view;
 
   const move = useCallback((next: Window) => {
     const wall = Date.now() + feed.clockOffset;
@@ -197,13 +196,12 @@ function Chart({ points, paths, view, drawn, onView, onRemove }: ChartProps) {
   const chart = useRef<TrendChart | null>(null);
   const [cursor, setCursor] = useState<number | null>(null);
   const scheme = useComputedColorScheme("light");
-  const latest = useRef({ view, drawn });
-  latest.current = { view, drawn };
+  const latest = useLatest({ view, drawn });
   const identity = points.map((point) => point.path).join("\n");
   useEffect(() => {
     if (!host.current || points.length === 0) return undefined;
-    const styles_ = points.map((point) => ({ path: point.path, unit: displayUnit(point.unit), number: (paths.indexOf(point.path) % PENS_MAX) + 1 }));
-    const made = new TrendChart(host.current, styles_, latest.current.view, { onView, onCursor: setCursor });
+    const pens = points.map((point) => ({ path: point.path, unit: displayUnit(point.unit), number: (paths.indexOf(point.path) % PENS_MAX) + 1 }));
+    const made = new TrendChart(host.current, pens, latest.current.view, { onView, onCursor: setCursor });
     made.setData(latest.current.drawn.times, latest.current.drawn.pens);
     chart.current = made;
     return () => {
@@ -211,7 +209,7 @@ function Chart({ points, paths, view, drawn, onView, onRemove }: ChartProps) {
       made.destroy();
     };
     // A new drawing only for other points or another theme; data and window are handed to the one there is.
-    // eslint-disable-next-line
+    // oxlint-disable-next-line react/exhaustive-deps
   }, [identity, scheme, onView]);
   useEffect(() => chart.current?.setData(drawn.times, drawn.pens), [drawn]);
   useEffect(() => chart.current?.setView(view), [view]);

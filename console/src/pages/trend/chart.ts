@@ -52,10 +52,10 @@ export class TrendChart {
       series.push({ scale, stroke: colour, width: 1.5, points: { show: false }, ...(DASHES[style.number - 1] ? { dash: DASHES[style.number - 1] as number[] } : {}) });
       series.push({ scale, stroke: "transparent", width: 0, points: { show: false } });
       series.push({ scale, stroke: "transparent", width: 0, points: { show: false } });
-      bands.push({ series: [at + 2, at + 1], fill: faded(colour, 0.18) });
+      bands.push({ series: [at + 2, at + 1], fill: faded(colour, 0.14) });
     }
     const axes: uPlot.Axis[] = [
-      { stroke: ink, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, values: (_, splits) => timeLabels(splits, this.view) },
+      { stroke: ink, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, size: 54, values: (_, splits) => timeLabels(splits, this.view) },
       ...units.slice(0, narrow ? 1 : AXES_MAX).map((unit, index): uPlot.Axis => ({
         scale: `u:${unit}`,
         side: index % 2 === 0 ? 3 : 1,
@@ -67,7 +67,7 @@ export class TrendChart {
         labelSize: 18,
         grid: { show: index === 0, stroke: line, width: 1 },
         ticks: { stroke: line, width: 1 },
-        values: (_, splits) => splits.map((value) => formatNumber(Number(value.toPrecision(10)))),
+        values: (_, splits) => evenly(splits),
       })),
     ];
     this.plot = new uPlot(
@@ -202,6 +202,12 @@ export class TrendChart {
     resize.observe(host);
     this.cleanups.push(() => resize.disconnect());
   }
+}
+
+/** All labels of an axis with the same decimals, as few as tell them apart. */
+function evenly(splits: readonly number[]): string[] {
+  const decimals = Math.max(0, ...splits.map((value) => (String(Number(value.toPrecision(10))).split(".")[1] ?? "").length));
+  return splits.map((value) => formatNumber(value, Math.min(9, decimals)));
 }
 
 /** The day under the first label and under each change of day; seconds only where they tell labels apart. */

@@ -172,6 +172,8 @@ class SimulatedServer:
     ) -> None:
         """A new value; `variant_type` other than the variable's own makes a server that lies about its types."""
         kind = variant_type or VARIABLES[name][0]
+        attributes = self._server.iserver.aspace._nodes[self._nodes[name]].attributes
+        attributes[ua.AttributeIds.Value].value = None  # asyncua compares a new value's type with the old one's
         variant = ua.Variant(value, kind) if value is not None else ua.Variant(None, _V.Null)
         await self._server.write_attribute_value(
             self._nodes[name], ua.DataValue(variant, ua.StatusCode(status), source_time, server_time)
