@@ -365,13 +365,14 @@ class FakeAccess:
             raise AccessError("this token is not valid", authenticated=False)
         return Principal(self._tokens[token].name, self._tokens[token].role, "token")
 
-    async def change_password(self, user: str, old: str, new: str) -> None:
+    async def change_password(self, user: str, old: str, new: str, *, session: str | None = None) -> None:
         if self._passwords[user] != old:
             raise AccessError("the old password is wrong")
         if len(new) < 12:
             raise DataError("a password has at least 12 characters")
         self._passwords[user] = new
         self._users[user] = replace(self._users[user], must_change_password=False)
+        self._sessions = {key: name for key, name in self._sessions.items() if name != user or key == session}
 
     async def users(self) -> Sequence[User]:
         return list(self._users.values())

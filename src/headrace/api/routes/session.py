@@ -43,4 +43,4 @@ async def change_password(body: PasswordChange, caller: ByCaller, context: InCon
     """Ends every other session of the user."""
     if caller.session is None:
         raise AccessError("sign in with your password to change it; a token cannot")
-    await context.services.access.change_password(caller.principal.name, body.old, body.new)
+    await context.services.access.change_password(caller.principal.name, body.old, body.new, session=caller.session)
