@@ -1,6 +1,5 @@
 """Flush, compaction and retention: what they keep, what they give up, and how many files they leave."""
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from tests.history.clock import ManualClock
 
 from headrace.history import HistorySettings, open_store
 from headrace.history.columns import sort_unique
@@ -22,22 +22,6 @@ from headrace.sdk.testing.store import BASE_NS, everything, ramp
 
 DAY_BEGIN_NS = BASE_NS // DAY_NS * DAY_NS
 SETTINGS = HistorySettings(housekeeping_s=60, slice_samples=500, chunk_samples=200)
-
-
-class ManualClock:
-    """Stands still until a test moves it; timers never fire, so nothing happens behind a test's back."""
-
-    def __init__(self, now_ns: int) -> None:
-        self.now = now_ns
-
-    def now_ns(self) -> int:
-        return self.now
-
-    def monotonic_s(self) -> float:
-        return self.now / SECOND_NS
-
-    async def sleep(self, delay_s: float) -> None:
-        await asyncio.Event().wait()
 
 
 async def opened(directory: Path, clock: ManualClock, disk: Disk | None = None, **changes: object) -> EmbeddedStore:
