@@ -1,1 +1,11 @@
-"""The plant as declared: text to objects to a plan to the database, and back to text."""
+"""The plant as declared: text to objects to a plan to the database, and back to text.
+
+declarations.py  the flow   ·  text.py readers.py schema.py declared.py  text in     ·  emit.py    text out
+expand.py points.py alarms.py templates.py drivers.py  what it means     ·  plan.py  what differs
+store.py tables.py  the database   ·  sheets.py  points as CSV and XLSX  ·  problems.py  errors with a place
+"""
+
+from headrace.registry.declarations import DeclarationRegistry
+from headrace.registry.text import decode
+
+__all__ = ["DeclarationRegistry", "decode"]

@@ -1,0 +1,89 @@
+/** The typed door to the API: paths and shapes come from docs/openapi.json (`npm run client`), nothing is written by hand. */
+import createClient, { type Middleware } from "openapi-fetch";
+import type { components, paths } from "./schema";
+
+type Schemas = components["schemas"];
+export type AlarmAnswer = Schemas["AlarmAnswer"];
+export type AlarmCounts = Schemas["AlarmCounts"];
+export type AssetNode = Schemas["AssetNode"];
+export type AuditEntry = Schemas["AuditEntryAnswer"];
+export type BrowseNode = Schemas["BrowseNodeAnswer"];
+export type ChangeAnswer = Schemas["ChangeAnswer"];
+export type CommandAnswer = Schemas["CommandAnswer"];
+export type ConnectionAnswer = Schemas["ConnectionAnswer"];
+export type DeclarationError = Schemas["DeclarationError"];
+export type DeclarationFile = Schemas["DeclarationFile"];
+export type Downsampled = Schemas["Downsampled"];
+export type PlanAnswer = Schemas["PlanAnswer"];
+/** What the limits of a point are: where the server tells them, indicators show the normal band. */
+export interface PointRule {
+  rule: string;
+  condition: string;
+  limit: number;
+  priority: Priority;
+}
+export type PointAnswer = Schemas["PointAnswer"] & { alarms?: PointRule[] | undefined };
+export type SessionAnswer = Schemas["SessionAnswer"];
+export type SystemAnswer = Schemas["SystemAnswer"];
+export type TransitionAnswer = Schemas["TransitionAnswer"];
+export type UserAnswer = Schemas["UserAnswer"];
+export type TokenAnswer = Schemas["TokenAnswer"];
+
+export type Role = "viewer" | "operator" | "engineer" | "administrator";
+export type Priority = "critical" | "high" | "medium" | "low";
+
+/** A refusal in the API's own words; `code` is stable, `hint` says what to do next. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly hint?: string | null,
+    readonly errors?: DeclarationError[] | null,
+  ) {
+    super(message);
+  }
+}
+
+/** Told when the server says that nobody is signed in. */
+let signedOut: () => void = () => {};
+export function onSignedOut(run: () => void): void {
+  signedOut = run;
+}
+
+const guard: Middleware = {
+  onRequest({ request }) {
+    // With a cookie every change needs this header; a foreign page cannot set it. See docs/openapi.json.
+    request.headers.set("X-Headrace", "1");
+    return request;
+  },
+};
+
+export const client = createClient<paths>({
+  baseUrl: "/",
+  querySerializer: { array: { style: "form", explode: true } },
+});
+client.use(guard);
+
+interface Result<T> {
+  data?: T;
+  error?: unknown;
+  response: Response;
+}
+
+/** Data, or an ApiError; a server that cannot be reached is an ApiError with status 0. */
+export async function ask<T>(call: Promise<Result<T>>): Promise<T> {
+  let result: Result<T>;
+  try {
+    result = await call;
+  } catch (cause) {
+    if (cause instanceof DOMException && cause.name === "AbortError") throw cause;
+    throw new ApiError(0, "unreachable", "");
+  }
+  const { data, error, response } = result;
+  if (response.ok) return data as T;
+  const body = (error as { error?: { code?: string; message?: string; hint?: string; errors?: DeclarationError[] } } | undefined)
+    ?.error;
+  if (response.status === 401 && !response.url.endsWith("/session")) signedOut();
+  throw new ApiError(response.status, body?.code ?? `http-${response.status}`, body?.message ?? response.statusText, body?.hint, body?.errors);
+}

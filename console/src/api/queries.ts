@@ -1,0 +1,118 @@
+/** What pages ask for, how long an answer stays fresh, and what makes it stale. */
+import { keepPreviousData, queryOptions, QueryClient } from "@tanstack/react-query";
+import { rfc3339 } from "../format/time";
+import { ApiError, ask, client } from "./client";
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 10_000,
+      retry: (count, error) => count < 2 && !(error instanceof ApiError && error.status >= 400 && error.status < 500),
+      refetchOnWindowFocus: false,
+    },
+  },
+});
+
+export const sessionQuery = queryOptions({
+  queryKey: ["session"],
+  queryFn: async ({ signal }) => {
+    try {
+      return await ask(client.GET("/api/v1/session", { signal }));
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) return null;
+      throw error;
+    }
+  },
+  staleTime: 60_000,
+});
+
+export const assetsQuery = queryOptions({
+  queryKey: ["assets"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/assets", { signal })),
+  staleTime: 30_000,
+  refetchInterval: 30_000,
+});
+
+/** Points of one asset itself and of what is below it, sorted by path; `limit` bounds what a page shows at once. */
+export const pointsQuery = (asset: string, limit = 2_000) =>
+  queryOptions({
+    queryKey: ["points", asset, limit],
+    queryFn: ({ signal }) => ask(client.GET("/api/v1/points", { params: { query: { asset, limit } }, signal })),
+    staleTime: 60_000,
+  });
+
+export const pointQuery = (path: string) =>
+  queryOptions({
+    queryKey: ["point", path],
+    queryFn: ({ signal }) => ask(client.GET("/api/v1/points/{path}", { params: { path: { path } }, signal })),
+    staleTime: 60_000,
+  });
+
+export const searchQuery = (q: string) =>
+  queryOptions({
+    queryKey: ["search", q],
+    queryFn: ({ signal }) => ask(client.GET("/api/v1/points", { params: { query: { q, limit: 30 } }, signal })),
+    enabled: q.trim().length > 0,
+    placeholderData: keepPreviousData,
+  });
+
+export const TREND_AGGREGATES = ["min", "max", "mean", "count", "good-count"] as const;
+
+export const downsampleQuery = (
+  path: readonly string[],
+  startMs: number,
+  endMs: number,
+  count: number,
+  aggregate: readonly (typeof TREND_AGGREGATES)[number][] = TREND_AGGREGATES,
+) =>
+  queryOptions({
+    queryKey: ["downsample", path, startMs, endMs, count, aggregate],
+    queryFn: ({ signal }) =>
+      ask(
+        client.GET("/api/v1/history/downsample", {
+          params: {
+            query: { path: [...path], start: rfc3339(startMs), end: rfc3339(endMs), count, aggregate: [...aggregate] },
+          },
+          signal,
+        }),
+      ),
+    enabled: path.length > 0,
+    placeholderData: keepPreviousData,
+    staleTime: 1_000,
+    gcTime: 60_000,
+  });
+
+export const alarmsQuery = queryOptions({
+  queryKey: ["alarms"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/alarms", { signal })),
+  staleTime: 5_000,
+  refetchInterval: 30_000,
+});
+
+export const connectionsQuery = queryOptions({
+  queryKey: ["connections"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/connections", { signal })),
+  refetchInterval: 5_000,
+});
+
+export const systemQuery = queryOptions({
+  queryKey: ["system"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/system", { signal })),
+  refetchInterval: 3_000,
+});
+
+export const declarationsQuery = queryOptions({
+  queryKey: ["declarations"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/declarations", { signal })),
+  staleTime: Infinity,
+});
+
+export const usersQuery = queryOptions({
+  queryKey: ["users"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/users", { signal })),
+});
+
+export const tokensQuery = queryOptions({
+  queryKey: ["tokens"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/tokens", { signal })),
+});

@@ -1,0 +1,225 @@
+/** The frame: strip (plant, search, alarm counts, clock, you), rail, the alarm that is most urgent, the page. */
+import { ActionIcon, Menu } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { Link, Outlet, useNavigate } from "@tanstack/react-router";
+import { lazy, Suspense, useEffect, useState } from "react";
+import { assetsQuery, queryClient, sessionQuery } from "../api/queries";
+import { clock, date } from "../format/time";
+import { useT, useTitle } from "../i18n";
+import { feed } from "../live/feed";
+import { useFeedState, useNow } from "../live/hooks";
+import { Icon, type IconName, Mark } from "../ui/Icon";
+import { Age } from "../ui/Page";
+import { PRIORITIES, PriorityMark } from "../ui/Priority";
+import { QualitySymbol } from "../ui/Value";
+import { unacknowledged, useAlarmFeed, useAlarms } from "./alarms";
+import { AlarmBanner } from "./AlarmBanner";
+import { LanguageItems, SchemeItems } from "./Preferences";
+import styles from "./shell.module.css";
+import { signOut, useSession } from "./session";
+import { useShortcuts } from "./shortcuts";
+
+const Search = lazy(() => import("./Search").then((m) => ({ default: m.Search })));
+const ShortcutHelp = lazy(() => import("./ShortcutHelp").then((m) => ({ default: m.ShortcutHelp })));
+const PasswordDialog = lazy(() => import("./PasswordDialog").then((m) => ({ default: m.PasswordDialog })));
+
+export const PAGES = [
+  { to: "/", key: "nav.overview", icon: "home", letter: "h" },
+  { to: "/explore/$", key: "nav.explore", icon: "tree", letter: "e" },
+  { to: "/trend", key: "nav.trend", icon: "trend", letter: "t" },
+  { to: "/alarms", key: "nav.alarms", icon: "bell", letter: "a" },
+  { to: "/system", key: "nav.system", icon: "system", letter: "s" },
+  { to: "/engineering", key: "nav.engineering", icon: "file", letter: "d" },
+] as const satisfies readonly { to: string; key: string; icon: IconName; letter: string }[];
+
+export function Shell() {
+  const t = useT();
+  const navigate = useNavigate();
+  const [open, setOpen] = useState<"search" | "keys" | "password" | null>(null);
+  useAlarmFeed();
+  useEffect(() => {
+    feed.start();
+    return feed.onState(() => {
+      // A lost feed may mean an ended session: ask who we are.
+      if (feed.state === "lost" || feed.state === "denied") void queryClient.invalidateQueries({ queryKey: sessionQuery.queryKey });
+    });
+  }, []);
+  const { data: session } = useQuery(sessionQuery);
+  useEffect(() => {
+    if (session === null) void navigate({ to: "/signin" });
+  }, [session, navigate]);
+  useShortcuts({
+    search: () => setOpen("search"),
+    help: () => setOpen("keys"),
+    go: (letter) => {
+      const page = PAGES.find((p) => p.letter === letter);
+      if (page) void navigate(page.to === "/explore/$" ? { to: page.to, params: { _splat: "" } } : { to: page.to });
+    },
+  });
+  return (
+    <div className={styles.shell}>
+      <a className="skip" href="#main">
+        {t("shell.skip")}
+      </a>
+      <Strip onSearch={() => setOpen("search")} onKeys={() => setOpen("keys")} onPassword={() => setOpen("password")} />
+      <Rail />
+      <div className={styles.body}>
+        <FeedBanner />
+        <AlarmBanner />
+        <main id="main" className={styles.main} tabIndex={-1}>
+          <Outlet />
+        </main>
+      </div>
+      <Suspense>
+        {open === "search" && <Search onClose={() => setOpen(null)} />}
+        {open === "keys" && <ShortcutHelp onClose={() => setOpen(null)} />}
+        {open === "password" && <PasswordDialog onClose={() => setOpen(null)} />}
+      </Suspense>
+    </div>
+  );
+}
+
+function Strip({ onSearch, onKeys, onPassword }: { onSearch: () => void; onKeys: () => void; onPassword: () => void }) {
+  const t = useT();
+  const title = useTitle();
+  const { data: assets } = useQuery(assetsQuery);
+  const roots = (assets ?? []).filter((asset) => asset.parent === null || asset.parent === undefined);
+  const first = roots[0];
+  const { user, role } = useSession();
+  return (
+    <header className={styles.strip}>
+      <Link to="/" className={styles.brand} aria-label={t("nav.overview")}>
+        <Mark />
+        <span className={styles.plant}>{first && roots.length === 1 ? title(first.title, first.path) : "Headrace"}</span>
+      </Link>
+      <button type="button" className={styles.search} onClick={onSearch} aria-label={t("search.title")}>
+        <Icon name="search" size={16} />
+        <span>{t("search.title")}</span>
+        <kbd>/</kbd>
+      </button>
+      <AlarmCounts />
+      <Clock />
+      <Menu position="bottom-end" width={230} shadow="none">
+        <Menu.Target>
+          <button type="button" className={styles.user} aria-label={t("shell.user", { user })}>
+            <Icon name="user" size={18} />
+            <span>{user}</span>
+          </button>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Label>
+            {user} · {t(`role.${role}` as "role.viewer")}
+          </Menu.Label>
+          <LanguageItems />
+          <Menu.Divider />
+          <SchemeItems />
+          <Menu.Divider />
+          <Menu.Item leftSection={<Icon name="keyboard" size={16} />} onClick={onKeys}>
+            {t("shell.keys")}
+          </Menu.Item>
+          <Menu.Item leftSection={<Icon name="pencil" size={16} />} onClick={onPassword}>
+            {t("password.change")}
+          </Menu.Item>
+          <Menu.Item leftSection={<Icon name="out" size={16} />} onClick={() => void signOut()}>
+            {t("shell.signOut")}
+          </Menu.Item>
+        </Menu.Dropdown>
+      </Menu>
+    </header>
+  );
+}
+
+/** The four counts that an operator glances at: unacknowledged first, shape and letter for each. */
+function AlarmCounts() {
+  const t = useT();
+  const alarms = useAlarms();
+  return (
+    <div className={styles.counts} role="group" aria-label={t("shell.alarmCounts")}>
+      {PRIORITIES.map((priority) => {
+        const mine = alarms.filter((alarm) => alarm.priority === priority);
+        const open = mine.filter(unacknowledged).length;
+        return (
+          <Link
+            key={priority}
+            to="/alarms"
+            search={{ priority }}
+            className={styles.count}
+            data-quiet={mine.length === 0}
+            title={t("shell.count", { priority: t(`priority.${priority}`), n: mine.length, open })}
+          >
+            <PriorityMark priority={priority} size={18} quiet={mine.length === 0} state={open > 0 ? "unack-active" : "ack-active"} />
+            <span>{mine.length}</span>
+          </Link>
+        );
+      })}
+    </div>
+  );
+}
+
+function Clock() {
+  const t = useT();
+  const now = useNow();
+  const state = useFeedState();
+  return (
+    <div className={styles.clock} title={t(`feed.${state}`)}>
+      <QualitySymbol look={state === "open" ? "good" : "stale"} />
+      <time>{clock(now)}</time>
+      <span>{date(now)}</span>
+    </div>
+  );
+}
+
+function Rail() {
+  const t = useT();
+  return (
+    <nav className={styles.rail} aria-label={t("shell.navigation")}>
+      {PAGES.map((page, index) => (
+        <Link
+          key={page.to}
+          to={page.to}
+          {...(page.to === "/explore/$" ? { params: { _splat: "" } } : {})}
+          activeOptions={{ exact: page.to === "/", includeSearch: false }}
+          className={`${styles.item} ${index > 3 ? styles.wide : ""}`}
+        >
+          <Icon name={page.icon} />
+          <span>{t(page.key)}</span>
+        </Link>
+      ))}
+      <div className={styles.narrow}>
+        <Menu position="top-end" shadow="none" width={200}>
+          <Menu.Target>
+            <button type="button" className={styles.item}>
+              <Icon name="more" />
+              <span>{t("nav.more")}</span>
+            </button>
+          </Menu.Target>
+          <Menu.Dropdown>
+            {PAGES.slice(4).map((page) => (
+              <Menu.Item key={page.to} component={Link} to={page.to} leftSection={<Icon name={page.icon} size={16} />}>
+                {t(page.key)}
+              </Menu.Item>
+            ))}
+          </Menu.Dropdown>
+        </Menu>
+      </div>
+    </nav>
+  );
+}
+
+/** Values on screen are old: say so before anybody acts on them. */
+function FeedBanner() {
+  const t = useT();
+  const state = useFeedState();
+  if (state !== "lost" && state !== "denied") return null;
+  return (
+    <div className={styles.lost} role="alert">
+      <QualitySymbol look="stale" size={18} />
+      <span>
+        <strong>{t("feed.lost")}</strong> {t("feed.lostText")} <Age at={feed.lostAt} />
+      </span>
+      <ActionIcon variant="default" aria-label={t("action.retry")} onClick={() => feed.retry()}>
+        <Icon name="refresh" size={16} />
+      </ActionIcon>
+    </div>
+  );
+}

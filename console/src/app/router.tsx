@@ -1,0 +1,107 @@
+/** Addresses. Every page is loaded when it is first visited; what a page shows is in its address, so it can be shared. */
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from "@tanstack/react-router";
+import { onSignedOut } from "../api/client";
+import { queryClient, sessionQuery } from "../api/queries";
+import { Missing, Waiting, Wrong } from "./Fallback";
+import { Shell } from "./Shell";
+
+const root = createRootRoute({ component: Outlet, notFoundComponent: Missing });
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/signin",
+  validateSearch: (search: Record<string, unknown>): { next?: string } =>
+    typeof search.next === "string" && /^\/(?![/\\])/.test(search.next) ? { next: search.next } : {},
+  component: lazyRouteComponent(() => import("../pages/signin/SignIn"), "SignIn"),
+});
+
+const shell = createRoute({
+  getParentRoute: () => root,
+  id: "shell",
+  beforeLoad: async ({ location }) => {
+    const session = await queryClient.ensureQueryData(sessionQuery);
+    if (!session || session.must_change_password) {
+      throw redirect({ to: "/signin", search: location.href === "/" ? {} : { next: location.href } });
+    }
+  },
+  component: Shell,
+});
+
+const overview = createRoute({
+  getParentRoute: () => shell,
+  path: "/",
+  component: lazyRouteComponent(() => import("../pages/overview/Overview"), "Overview"),
+});
+
+const explore = createRoute({
+  getParentRoute: () => shell,
+  path: "/explore/$",
+  validateSearch: (search: Record<string, unknown>): { point?: string } =>
+    typeof search.point === "string" ? { point: search.point } : {},
+  component: lazyRouteComponent(() => import("../pages/explore/Explore"), "Explore"),
+});
+
+export interface TrendSearch {
+  /** Paths of points. */
+  p?: string[];
+  /** A live window of so many seconds, or… */
+  last?: number;
+  /** …a fixed one, ms. */
+  from?: number;
+  to?: number;
+}
+
+const trend = createRoute({
+  getParentRoute: () => shell,
+  path: "/trend",
+  validateSearch: (search: Record<string, unknown>): TrendSearch => {
+    const number = (value: unknown) => (typeof value === "number" && Number.isFinite(value) ? value : undefined);
+    const p = Array.isArray(search.p) ? search.p.filter((path): path is string => typeof path === "string").slice(0, 16) : [];
+    const [from, to, last] = [number(search.from), number(search.to), number(search.last)];
+    if (from !== undefined && to !== undefined && to > from) return { p, from, to };
+    return last !== undefined && last > 0 ? { p, last } : { p };
+  },
+  component: lazyRouteComponent(() => import("../pages/trend/Trend"), "Trend"),
+});
+
+const alarms = createRoute({
+  getParentRoute: () => shell,
+  path: "/alarms",
+  validateSearch: (search: Record<string, unknown>): { tab?: "history"; priority?: string } => ({
+    ...(search.tab === "history" ? { tab: "history" as const } : {}),
+    ...(typeof search.priority === "string" ? { priority: search.priority } : {}),
+  }),
+  component: lazyRouteComponent(() => import("../pages/alarms/Alarms"), "Alarms"),
+});
+
+const system = createRoute({
+  getParentRoute: () => shell,
+  path: "/system",
+  validateSearch: (search: Record<string, unknown>): { tab?: string } => (typeof search.tab === "string" ? { tab: search.tab } : {}),
+  component: lazyRouteComponent(() => import("../pages/system/System"), "System"),
+});
+
+const engineering = createRoute({
+  getParentRoute: () => shell,
+  path: "/engineering",
+  component: lazyRouteComponent(() => import("../pages/engineering/Engineering"), "Engineering"),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([signIn, shell.addChildren([overview, explore, trend, alarms, system, engineering])]),
+  defaultPreload: "intent",
+  defaultPendingComponent: Waiting,
+  defaultErrorComponent: Wrong,
+  scrollRestoration: false,
+});
+
+onSignedOut(() => {
+  queryClient.setQueryData(sessionQuery.queryKey, null);
+  void router.navigate({ to: "/signin", search: { next: router.state.location.href } });
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

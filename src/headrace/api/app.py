@@ -1,0 +1,62 @@
+"""The HTTP application.
+
+Guard (host, body size, headers) ─► errors (one table) ─┬► /api/v1/…      GuardedRoute ─► routes/
+                                                        ├► /api/v1/live   LiveFeed
+                                                        ├► /metrics       GuardedRoute
+                                                        └► everything else: the console's files
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from fastapi import FastAPI
+
+from headrace import __version__
+from headrace.api import errors
+from headrace.api.console_files import ConsoleFiles
+from headrace.api.context import Context
+from headrace.api.description import document
+from headrace.api.guard import Guard
+from headrace.api.guarded_route import PREFIX
+from headrace.api.live_feed import LiveFeed
+from headrace.api.routes import (
+    alarms,
+    connections,
+    declarations,
+    exports,
+    history,
+    plant,
+    session,
+    system,
+    users,
+    writes,
+)
+from headrace.api.services import Services
+from headrace.api.settings import ApiSettings
+
+
+def bare_app() -> FastAPI:
+    """All routes and no services: enough to describe the API."""
+    app = FastAPI(
+        title="Headrace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
+    for module in (session, plant, history, exports, alarms, writes, connections, declarations, users, system):
+        app.include_router(module.router)
+    app.include_router(system.root_router)
+    return app
+
+
+def create_app(services: Services, settings: ApiSettings) -> FastAPI:
+    """The whole surface. `app.state.feed.run()` must run beside it for the live feed; `server.serving` does both."""
+    app = bare_app()
+    context = Context.of(services, settings)
+    app.state.context = context
+    errors.install(app)
+    app.add_middleware(Guard, settings=settings)
+    app.state.feed = LiveFeed(context)
+    app.router.add_websocket_route(f"{PREFIX}/live", app.state.feed.endpoint)
+    app.router.default = ConsoleFiles(settings.console_dir)  # after all routes, so that a wrong method stays a 405
+    described = cache(lambda: document(app))
+    app.openapi = described  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,130 @@
+"""The outermost layer, plain ASGI: what holds for every request before any route is chosen.
+
+Host header ─► body counted against its limit ─► application ─► security headers, a deadline on every send
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from headrace.api.errors import error_response
+from headrace.api.security import host_is_ours
+from headrace.api.settings import ApiSettings
+
+API_PREFIX: Final = "/api/"
+
+#: The console needs inline styles (its component library writes them), never inline scripts.
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "worker-src 'self' blob:",
+        "manifest-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+_HEADERS: Final = (
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+_STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
+
+
+class _ClientTooSlow(Exception):
+    """The client took nothing of its answer for the send timeout."""
+
+
+class Guard:
+    def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
+        self._app, self._settings = app, settings
+        self._headers = [*_HEADERS, *([_STRICT_TRANSPORT] if settings.secure else [])]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        ours = host_is_ours(headers.get(b"host", b"").decode("latin-1").lower(), self._settings.hosts)
+        if scope["type"] == "websocket":
+            if ours:
+                await self._app(scope, receive, send)
+            else:
+                await receive()
+                await send({"type": "websocket.close", "code": 1008})
+            return
+        guarded_send = self._sender(scope, send)
+        if not ours:
+            message = "this server is not called by that name; add it to the 'hosts' setting if it should be"
+            await error_response(421, "wrong-host", message)(scope, receive, guarded_send)
+            return
+        limit = self._body_limit(scope)
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > limit:
+            await error_response(413, "too-large", _too_large(limit))(scope, receive, guarded_send)
+            return
+        try:
+            await self._app(scope, _counted(receive, limit), guarded_send)
+        except _ClientTooSlow:
+            return  # the response stays incomplete, so the server drops the connection
+
+    def _body_limit(self, scope: Scope) -> int:
+        declarations = scope["path"].startswith(f"{API_PREFIX}v1/declarations/")
+        return self._settings.declarations_bytes_max if declarations else self._settings.body_bytes_max
+
+    def _sender(self, scope: Scope, send: Send) -> Send:
+        timeout_s, no_store = self._settings.send_timeout_s, scope["path"].startswith(API_PREFIX)
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add_headers(message, self._headers, no_store)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await send(message)
+            except TimeoutError:
+                raise _ClientTooSlow from None
+
+        return guarded
+
+
+def _add_headers(message: MutableMapping[str, Any], ours: list[tuple[bytes, bytes]], no_store: bool) -> None:
+    headers = list(message.get("headers", ()))
+    present = {name for name, _ in headers}
+    headers += [pair for pair in ours if pair[0] not in present]
+    if no_store and b"cache-control" not in present:
+        headers.append((b"cache-control", b"no-store"))
+    message["headers"] = headers
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    """Refuse a chunked body that grows beyond its limit."""
+    taken = 0
+
+    async def counted() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > limit:
+            raise HTTPException(413, _too_large(limit))
+        return message
+
+    return counted
+
+
+def _too_large(limit: int) -> str:
+    return f"the body is larger than {limit} bytes; send less at a time"

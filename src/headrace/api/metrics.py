@@ -1,0 +1,137 @@
+"""Prometheus text exposition format 0.0.4, written by hand: families in a table, one line a sample."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from headrace.api.services import Services
+from headrace.model.alarms import Priority
+from headrace.model.time import SECOND_NS
+from headrace.sdk.field import LinkState
+from headrace.sdk.store import StoreStats
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    samples: Iterable[tuple[Labels, float]]
+
+
+def render(services: Services, history: StoreStats) -> str:
+    families = [*_process(services), *_queues(services), *_links(services), *_history(history), *_feed(services)]
+    return "".join(_text(family) for family in [*families, _alarms(services)])
+
+
+def _process(services: Services) -> Iterator[Family]:
+    info = services.system()
+    yield Family("headrace_info", "gauge", "Always 1; the version.", [({"version": info.version}, 1.0)])
+    yield _single("headrace_start_time_seconds", "gauge", "When the process started.", info.started_ns / SECOND_NS)
+    yield _single("headrace_resident_memory_bytes", "gauge", "Resident memory.", info.rss_bytes)
+    yield _single("headrace_cpu_percent", "gauge", "Share of one core.", info.cpu_percent)
+    yield _single("headrace_threads", "gauge", "Threads.", info.threads)
+    yield _single("headrace_samples_per_second", "gauge", "Samples taken in.", info.samples_per_s)
+
+
+def _queues(services: Services) -> Iterator[Family]:
+    counters = services.bus.counters()
+    for field, kind, text in (
+        ("published", "counter", "Samples given to a queue."),
+        ("delivered", "counter", "Samples taken from a queue."),
+        ("dropped", "counter", "Samples that a full queue dropped."),
+        ("depth", "gauge", "Samples waiting."),
+        ("depth_max", "gauge", "Most samples that ever waited."),
+    ):
+        samples = [({"queue": name}, float(getattr(queue, field))) for name, queue in counters.items()]
+        name = f"headrace_queue_{field}_samples" + ("_total" if kind == "counter" else "")
+        yield Family(name, "counter" if kind == "counter" else "gauge", text, samples)
+
+
+def _links(services: Services) -> Iterator[Family]:
+    status = services.links.status()
+    yield Family(
+        "headrace_connection_state",
+        "gauge",
+        "1 for the state that a connection is in.",
+        [
+            ({"connection": one.connection, "driver": one.driver, "state": state.value}, float(one.state is state))
+            for one in status
+            for state in LinkState
+        ],
+    )
+    for field, text in (
+        ("connects", "Sessions opened."),
+        ("losses", "Sessions lost."),
+        ("requests", "Round trips."),
+        ("failures", "Round trips that failed."),
+        ("samples", "Samples received."),
+        ("bad_samples", "Samples received with bad quality."),
+        ("overruns", "Reads that were late for their rate."),
+        ("dropped", "Samples dropped."),
+    ):
+        samples = [({"connection": one.connection}, float(getattr(one.counters, field))) for one in status]
+        yield Family(f"headrace_connection_{field}_total", "counter", text, samples)
+    trips = [({"connection": one.connection}, one.counters.round_trip_ms / 1_000) for one in status]
+    yield Family("headrace_connection_round_trip_seconds", "gauge", "The last round trip.", trips)
+
+
+def _history(stats: StoreStats) -> Iterator[Family]:
+    yield _single("headrace_history_appended_samples_total", "counter", "Samples stored.", stats.appended)
+    yield _single("headrace_history_samples", "gauge", "Samples held.", stats.samples)
+    yield _single("headrace_history_points", "gauge", "Points held.", stats.points)
+    yield _single("headrace_history_segments", "gauge", "Segments on disk.", stats.segments)
+    yield _single("headrace_history_disk_bytes", "gauge", "Bytes on disk.", stats.disk_bytes)
+    yield _single("headrace_history_memory_bytes", "gauge", "Bytes in memory.", stats.memory_bytes)
+    if stats.newest_ns is not None:
+        newest_s = stats.newest_ns / SECOND_NS
+        yield _single("headrace_history_newest_sample_time_seconds", "gauge", "Newest source time.", newest_s)
+    extra = [({"name": name}, float(value)) for name, value in sorted(stats.extra.items())]
+    yield Family("headrace_history_detail", "gauge", "The store's own figures.", extra)
+
+
+def _feed(services: Services) -> Iterator[Family]:
+    feed = services.feed
+    yield _single("headrace_feed_clients", "gauge", "Live feed clients.", feed.clients)
+    yield _single("headrace_feed_frames_total", "counter", "Frames sent.", feed.frames)
+    yield _single("headrace_feed_coalesced_frames_total", "counter", "Frames merged for slow clients.", feed.coalesced)
+    yield _single("headrace_feed_slow_closed_total", "counter", "Clients closed for taking nothing.", feed.slow_closed)
+
+
+def _alarms(services: Services) -> Family:
+    counts = Counter((one.rule.priority.value, one.state.value) for one in services.alarms.current())
+    for priority in Priority:
+        counts.setdefault((priority.value, "unack-active"), 0)
+    samples = [({"priority": p, "state": s}, float(count)) for (p, s), count in sorted(counts.items())]
+    return Family("headrace_alarms", "gauge", "Alarms that are not normal.", samples)
+
+
+def _single(name: str, kind: Literal["counter", "gauge"], text: str, value: float) -> Family:
+    return Family(name, kind, text, [({}, float(value))])
+
+
+def _text(family: Family) -> str:
+    lines = [f"# HELP {family.name} {family.help}", f"# TYPE {family.name} {family.kind}"]
+    for labels, value in family.samples:
+        inside = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
+        lines.append(f"{family.name}{{{inside}}} {_number(value)}" if inside else f"{family.name} {_number(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _number(value: float) -> str:
+    if value != value:
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return "+Inf" if value > 0 else "-Inf"
+    return str(int(value)) if value.is_integer() and abs(value) < 2**63 else repr(value)

@@ -1,0 +1,1 @@
+"""One module a subject; each holds a `router` that `app.py` includes."""

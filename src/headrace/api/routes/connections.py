@@ -1,0 +1,70 @@
+"""Sessions with devices: their state, what a device offers, and trusting its certificate."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Annotated, Any, cast
+
+import orjson
+from fastapi import Query
+
+from headrace.api.context import ByCaller, WithPlant, WithServices
+from headrace.api.guarded_route import api_router
+from headrace.api.schemas.system import BrowseAnswer, BrowseNodeAnswer, ConnectionAnswer, Fingerprint, TrustRequest
+from headrace.model.errors import DataError
+
+router = api_router("Connections")
+
+BROWSE_MAX = 5_000
+
+
+@router.get("/connections", operation_id="listConnections", summary="Sessions with devices")
+async def list_connections(index: WithPlant, services: WithServices) -> list[ConnectionAnswer]:
+    declared = index.plant.connections
+    return [
+        ConnectionAnswer.of(status, declared[status.connection].title if status.connection in declared else {})
+        for status in services.links.status()
+    ]
+
+
+@router.get("/connections/{name}/browse", operation_id="browseConnection", summary="What a device offers")
+async def browse_connection(
+    name: str,
+    services: WithServices,
+    parent: Annotated[
+        str | None, Query(max_length=4_000, description="A node's `address` as JSON; the roots when absent.")
+    ] = None,
+) -> BrowseAnswer:
+    nodes: list[BrowseNodeAnswer] = []
+    found = services.links.browse(name, None if parent is None else _address(parent))
+    async with aclosing(cast(Any, found)):
+        async for node in found:
+            if len(nodes) == BROWSE_MAX:
+                return BrowseAnswer(nodes=nodes, truncated=True)
+            nodes.append(BrowseNodeAnswer.of(node))
+    return BrowseAnswer(nodes=nodes, truncated=False)
+
+
+@router.get("/connections/{name}/trust", operation_id="getConnectionFingerprint", summary="What a server shows")
+async def get_connection_fingerprint(name: str, services: WithServices) -> Fingerprint:
+    """The fingerprint of the certificate that the server shows now, to be compared by a person."""
+    return Fingerprint(fingerprint=await services.links.fingerprint(name))
+
+
+@router.post("/connections/{name}/trust", operation_id="trustConnection", summary="Trust a server", status_code=204)
+async def trust_connection(name: str, body: TrustRequest, caller: ByCaller, services: WithServices) -> None:
+    """409 where the server now shows another certificate than the one that was compared."""
+    await services.links.trust(name, body.fingerprint)
+    await services.audit.record(
+        caller.principal.name, "connection.trusted", name, "done", {"fingerprint": body.fingerprint}
+    )
+
+
+def _address(text: str) -> dict[str, Any]:
+    try:
+        address = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        address = None
+    if not isinstance(address, dict):
+        raise DataError("'parent' must be the JSON object that a node shows as its address")
+    return address

@@ -1,0 +1,51 @@
+"""What the API stands on: one of each service, gathered by `platform/`. The API holds no other state of the plant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from headrace.sdk.access import AuditLog
+from headrace.sdk.bus import Bus
+from headrace.sdk.clock import Clock
+from headrace.sdk.services import (
+    AccessDesk,
+    AlarmDesk,
+    CommandDesk,
+    FeedCounters,
+    Links,
+    LiveValues,
+    Registry,
+)
+from headrace.sdk.store import HistoryStore
+
+
+@dataclass(frozen=True, slots=True)
+class SystemInfo:
+    """The process as it stands. `queue_capacities` is in samples, by the names of `Bus.counters()`."""
+
+    version: str
+    started_ns: int
+    rss_bytes: int
+    cpu_percent: float
+    threads: int
+    samples_per_s: float
+    queue_capacities: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """`registry.apply` must return once the running system has taken the new plant in hand."""
+
+    registry: Registry
+    store: HistoryStore
+    live: LiveValues
+    alarms: AlarmDesk
+    commands: CommandDesk
+    links: Links
+    access: AccessDesk
+    audit: AuditLog
+    bus: Bus
+    clock: Clock
+    feed: FeedCounters
+    system: Callable[[], SystemInfo]

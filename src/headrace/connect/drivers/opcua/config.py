@@ -1,0 +1,186 @@
+"""What an engineer declares for OPC UA: settings of a connection, address of a point. Never imports asyncua.
+
+connections:
+  cell-a: {driver: opcua, settings: {url: "opc.tcp://10.0.0.7:4840/", security: sign-and-encrypt}}
+points:
+  acme/line/press/oil.temperature: {address: {node: "ns=2;s=Press.OilTemperature"}, …}
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import uuid
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from headrace.model.errors import DataError, Refused
+from headrace.model.time import HOUR_NS, MINUTE_NS, SECOND_NS, parse_duration_ns
+
+PORT_DEFAULT: Final = 4840
+_FINGERPRINT = re.compile(r"[0-9A-F]{64}")
+_NODE = re.compile(r"(?:ns=(?P<index>\d+);|nsu=(?P<uri>[^;]+);)?(?P<type>[isgb])=(?P<id>.+)", re.DOTALL)
+_NODE_HELP: Final = "write ns=2;s=Name, ns=2;i=1001, or with the namespace's URI nsu=urn:maker:machine;s=Name"
+
+
+class Security(StrEnum):
+    """Message security mode. Source: OPC 10000-4 §7.20."""
+
+    NONE = "none"
+    SIGN = "sign"
+    SIGN_AND_ENCRYPT = "sign-and-encrypt"
+
+
+class Policy(StrEnum):
+    """Security policies that are not deprecated. Source: OPC 10000-7 §6.6."""
+
+    BASIC256_SHA256 = "Basic256Sha256"
+    AES128_SHA256_RSA_OAEP = "Aes128Sha256RsaOaep"
+    AES256_SHA256_RSA_PSS = "Aes256Sha256RsaPss"
+
+
+def _duration(shortest: str, longest: str) -> BeforeValidator:
+    low_ns, high_ns = parse_duration_ns(shortest), parse_duration_ns(longest)
+
+    def parse(value: Any) -> int:
+        if not isinstance(value, str):
+            raise ValueError("write a number and a unit, such as 500ms, 10s or 1h")
+        try:
+            duration_ns = parse_duration_ns(value)
+        except DataError as error:
+            raise ValueError(error.message) from None
+        if not low_ns <= duration_ns <= high_ns:
+            raise ValueError(f"'{value}' is out of range; {shortest} to {longest} are possible")
+        return duration_ns
+
+    return BeforeValidator(parse)
+
+
+def _server_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "opc.tcp" or not parts.hostname:
+        raise ValueError(f"'{url}' is not the address of an OPC UA server; write opc.tcp://host:4840/path")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("leave name and password out of the url; use `user` and `password`")
+    try:
+        port = parts.port or PORT_DEFAULT
+    except ValueError:
+        raise ValueError(f"'{url}' has no valid port; ports are 1 to 65535") from None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"opc.tcp://{host}:{port}{parts.path}"
+
+
+def normal_fingerprint(text: str) -> str:
+    """SHA-256 as upper-case hex in pairs joined by colons, from any common spelling. Raises: ValueError."""
+    plain = re.sub(r"[:\s]", "", text).upper()
+    if not _FINGERPRINT.fullmatch(plain):
+        raise ValueError("a fingerprint is the SHA-256 of a certificate: 64 hexadecimal digits, with or without colons")
+    return ":".join(plain[at : at + 2] for at in range(0, 64, 2))
+
+
+def _secret_reference(text: str) -> str:
+    scheme, colon, rest = text.partition(":")
+    if not colon or not rest or scheme not in ("env", "file"):
+        raise ValueError("a password is never written here; refer to it with env:NAME or file:/path/to/secret")
+    return text
+
+
+SecretReference = Annotated[str, AfterValidator(_secret_reference)]
+
+
+def read_secret(reference: str) -> str:
+    """The value that `env:NAME` or `file:path` refers to. Raises: Refused, naming the reference, never the value."""
+    scheme, _, rest = reference.partition(":")
+    if scheme == "env":
+        value = os.environ.get(rest)
+        if value is None:
+            raise Refused(f"the password refers to {reference}, and that variable is not set; set it and restart")
+        return value
+    try:
+        return Path(rest).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise Refused(f"the password refers to {reference}, which cannot be read: {reason}") from None
+
+
+class Settings(BaseModel):
+    """A connection to one server. Durations are text (`5s`) in a declaration and nanoseconds here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Annotated[str, AfterValidator(_server_url)]
+    security: Security = Security.SIGN_AND_ENCRYPT
+    policy: Policy = Policy.BASIC256_SHA256
+    user: str | None = Field(None, min_length=1)
+    password: SecretReference | None = None
+    trusted: Annotated[str, AfterValidator(normal_fingerprint)] | None = None
+    timeout_ns: Annotated[int, _duration("100ms", "5m")] = Field(5 * SECOND_NS, alias="timeout")
+    session_timeout_ns: Annotated[int, _duration("5s", "1d")] = Field(MINUTE_NS, alias="session_timeout")
+    channel_lifetime_ns: Annotated[int, _duration("1s", "1d")] = Field(HOUR_NS, alias="channel_lifetime")
+    keep_alive_ns: Annotated[int, _duration("100ms", "5m")] = Field(5 * SECOND_NS, alias="keep_alive")
+    publishing_interval_ns: Annotated[int | None, _duration("10ms", "1h")] = Field(None, alias="publishing_interval")
+    items_per_subscription: int = Field(1000, ge=1, le=100_000)
+    nodes_per_read: int = Field(500, ge=1, le=10_000)
+    queue_size: int = Field(10, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _password_has_user(self) -> Settings:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("`user` and `password` go together; leave out both for an anonymous session")
+        return self
+
+
+class NodeRef(NamedTuple):
+    """A parsed node id. `namespace` is an index, or a URI that is looked up in the server's NamespaceArray."""
+
+    namespace: int | str
+    type: str
+    """`i`, `s`, `g` or `b`, as in the text form. Source: OPC 10000-6 §5.3.1.10."""
+    identifier: int | str | uuid.UUID | bytes
+
+
+def parse_node(text: str) -> NodeRef:
+    """`ns=2;s=Name` or `nsu=urn:maker;i=7` to its parts. Raises: ValueError in plain words."""
+    found = _NODE.fullmatch(text)
+    if not found:
+        raise ValueError(f"'{text}' is not a node id; {_NODE_HELP}")
+    namespace: int | str = unquote(found["uri"]) if found["uri"] else int(found["index"] or 0)
+    if isinstance(namespace, int) and namespace > 0xFFFF:
+        raise ValueError(f"'{text}' has namespace {namespace}; namespaces are 0 to 65535")
+    kind, raw = found["type"], found["id"]
+    if kind == "s":
+        return NodeRef(namespace, kind, raw)
+    if kind == "i":
+        if not raw.isdecimal() or int(raw) > 0xFFFF_FFFF:
+            raise ValueError(f"'{text}' has no number from 0 to 4294967295 after i=; {_NODE_HELP}")
+        return NodeRef(namespace, kind, int(raw))
+    try:
+        identifier = uuid.UUID(raw) if kind == "g" else base64.b64decode(raw, validate=True)
+    except (ValueError, binascii.Error):
+        wanted = "a GUID after g=" if kind == "g" else "base64 after b="
+        raise ValueError(f"'{text}' has no {wanted}; {_NODE_HELP}") from None
+    return NodeRef(namespace, kind, identifier)
+
+
+def _node_text(text: str) -> str:
+    parse_node(text)
+    return text
+
+
+class Address(BaseModel):
+    """Where a point lives: a variable node, and for an array the index of its element, counted from 0."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    node: Annotated[str, AfterValidator(_node_text)]
+    index: int | None = Field(None, ge=0, le=1_000_000)
+
+    @property
+    def ref(self) -> NodeRef:
+        return parse_node(self.node)

@@ -1,0 +1,243 @@
+"""What exists: the one place whose transactions decide what a restart will see.
+
+Flush, compaction, retention and deletion each end in a single transaction here (SQLite, synchronous=FULL) that adds
+segment sections, removes others and advances the log position. A file that is not in here does not exist.
+
+    points      number of every path             files       segment files
+    sections    one hour of samples in a file    tombstones  deleted spans
+    latest      newest samples, in shards        meta        format, log position, next file number
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from headrace.history.records import decode_batches, encode_batches
+from headrace.model.batch import Batch, Handles
+from headrace.model.errors import DataError, HeadraceError, Unavailable
+
+FORMAT: Final = 1
+
+_SCHEMA: Final = """
+create table meta (key text primary key, value integer not null) without rowid;
+create table points (handle integer primary key, path text not null unique);
+create table files (number integer primary key, name text not null unique, bytes integer not null);
+create table sections (
+    file integer not null references files, hour integer not null, generation integer not null,
+    applied integer not null, raw integer not null, samples integer not null,
+    first_ns integer not null, last_ns integer not null, position integer not null,
+    index_offset integer not null, index_length integer not null,
+    rollup_offset integer not null, rollup_length integer not null,
+    primary key (file, hour)
+) without rowid;
+create table tombstones (
+    id integer primary key, generation integer not null, start_ns integer not null, end_ns integer not null,
+    handles blob not null
+);
+create table latest (shard integer primary key, record blob not null);
+insert into meta values ('format', 1), ('position', 1), ('file', 1), ('tombstone', 1);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One hour of samples in a file. Of two sections the higher `generation` was written later.
+
+    `applied` is the newest tombstone that its samples were already cleaned of; `raw` is false once only roll-ups
+    are left. `position` is where its chunks begin in the file; the offsets count from there.
+    """
+
+    file: int
+    hour: int
+    generation: int
+    applied: int
+    raw: bool
+    samples: int
+    first_ns: int
+    last_ns: int
+    position: int
+    index_offset: int
+    index_length: int
+    rollup_offset: int
+    rollup_length: int
+
+    @property
+    def length(self) -> int:
+        """Bytes from `position` to the end of its roll-ups."""
+        return self.rollup_offset + self.rollup_length
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    number: int
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """Samples of `handles` (sorted) in `[start_ns, end_ns)` written up to `generation` are gone."""
+
+    id: int
+    generation: int
+    start_ns: int
+    end_ns: int
+    handles: Handles
+
+    def hides(self, generation: int, applied: int) -> bool:
+        return self.id > applied and self.generation >= generation
+
+    def keep(self, batch: Batch) -> Batch:
+        hidden = (batch.source_ns >= self.start_ns) & (batch.source_ns < self.end_ns)
+        if hidden.any():
+            hidden &= np.isin(batch.handles, self.handles)
+        return batch.take(~hidden) if hidden.any() else batch
+
+
+@dataclass(slots=True)
+class Edit:
+    """What one transaction changes."""
+
+    add_files: Sequence[SegmentFile] = ()
+    add_sections: Sequence[Section] = ()
+    drop_sections: Sequence[Section] = ()
+    drop_files: Sequence[int] = ()
+    position: int | None = None
+    latest: Mapping[int, Sequence[Batch]] = field(default_factory=dict)
+    add_tombstone: Tombstone | None = None
+    drop_tombstones: Sequence[int] = ()
+
+
+class Catalog:
+    """Open one; every method may be called from any thread. Raises: Unavailable where SQLite cannot write."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
+        try:
+            self._db.executescript("pragma journal_mode=wal; pragma synchronous=full; pragma cache_size=-1024;")
+            known = self._db.execute("select 1 from sqlite_master where name = 'meta'").fetchone()
+            if not known:
+                self._db.executescript(f"begin;{_SCHEMA}commit;")
+            if self._meta("format") != FORMAT:
+                raise DataError(f"{path} has history format {self._meta('format')}; this version reads {FORMAT}")
+            self._next_file = self._meta("file")
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise DataError(f"history catalog {path} cannot be read: {error}") from None
+        except HeadraceError:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    @property
+    def position(self) -> int:
+        """The oldest log that is still needed."""
+        return self._meta("position")
+
+    def points(self) -> list[tuple[int, str]]:
+        with self._lock:
+            return self._db.execute("select handle, path from points order by handle").fetchall()
+
+    def add_points(self, points: Iterable[tuple[int, str]]) -> None:
+        with self._transaction() as db:
+            db.executemany("insert into points values (?, ?)", points)
+
+    def files(self) -> list[SegmentFile]:
+        with self._lock:
+            return [SegmentFile(*row) for row in self._db.execute("select number, name, bytes from files")]
+
+    def sections(self) -> list[Section]:
+        names = [column.name for column in fields(Section)]
+        with self._lock:
+            rows: list[Any] = self._db.execute(
+                f"select {', '.join(names)} from sections order by hour, generation"
+            ).fetchall()
+        return [Section(**{**dict(zip(names, row, strict=True)), "raw": bool(row[4])}) for row in rows]
+
+    def tombstones(self) -> list[Tombstone]:
+        with self._lock:
+            rows = self._db.execute("select id, generation, start_ns, end_ns, handles from tombstones order by id")
+            return [
+                Tombstone(id, generation, start_ns, end_ns, np.frombuffer(handles, np.uint32))
+                for id, generation, start_ns, end_ns, handles in rows
+            ]
+
+    def next_tombstone(self) -> int:
+        return self._meta("tombstone")
+
+    def latest(self) -> list[Batch]:
+        with self._lock:
+            rows = self._db.execute("select record from latest").fetchall()
+        return [batch for (record,) in rows for batch in decode_batches(record)]
+
+    def take_file_number(self) -> int:
+        """A number never used before; numbers of files that came to nothing are free again after a restart."""
+        with self._lock:
+            self._next_file += 1
+            return self._next_file - 1
+
+    def commit(self, edit: Edit) -> None:
+        """All of it durably, or nothing."""
+        with self._transaction() as db:
+            db.executemany(
+                "insert into files values (?, ?, ?)", [(file.number, file.name, file.bytes) for file in edit.add_files]
+            )
+            db.executemany(
+                f"insert into sections values ({', '.join('?' * 13)})",
+                [tuple(_plain(getattr(section, f.name)) for f in fields(Section)) for section in edit.add_sections],
+            )
+            db.executemany(
+                "delete from sections where file = ? and hour = ?",
+                [(section.file, section.hour) for section in edit.drop_sections],
+            )
+            db.executemany("delete from files where number = ?", [(number,) for number in edit.drop_files])
+            db.executemany(
+                "insert or replace into latest values (?, ?)",
+                [(shard, encode_batches(batches)) for shard, batches in edit.latest.items()],
+            )
+            db.executemany("delete from tombstones where id = ?", [(number,) for number in edit.drop_tombstones])
+            if edit.add_tombstone is not None:
+                stone = edit.add_tombstone
+                db.execute(
+                    "insert into tombstones values (?, ?, ?, ?, ?)",
+                    (stone.id, stone.generation, stone.start_ns, stone.end_ns, stone.handles.tobytes()),
+                )
+                db.execute("update meta set value = ? where key = 'tombstone'", (stone.id + 1,))
+            if edit.position is not None:
+                db.execute("update meta set value = ? where key = 'position'", (edit.position,))
+            if edit.add_files:
+                after = max(file.number for file in edit.add_files) + 1
+                db.execute("update meta set value = max(value, ?) where key = 'file'", (after,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._db.execute("begin immediate")
+                yield self._db
+                self._db.execute("commit")
+            except BaseException as error:
+                if self._db.in_transaction:
+                    self._db.execute("rollback")
+                if isinstance(error, sqlite3.Error):
+                    raise Unavailable(f"history catalog {self._path} cannot be written: {error}") from error
+                raise
+
+    def _meta(self, key: str) -> int:
+        return int(self._db.execute("select value from meta where key = ?", (key,)).fetchone()[0])
+
+
+def _plain(value: int | bool) -> int:
+    return int(value)

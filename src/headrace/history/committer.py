@@ -1,0 +1,183 @@
+"""Group commit: whoever waits for the disk shares one fdatasync with everyone else who waits.
+
+    append ─► pending ─► [commit thread: frames ─► log ─► fdatasync ─► memtable, last values] ─► acknowledge
+                                                               │ full, old
+                                                               ▼
+                                              next log, next memtable; the old one is frozen for the keeper
+
+All changes of the memtable, the last values and the log happen on the one commit thread, so none needs a lock of
+its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from headrace.history.disk import Disk
+from headrace.history.latest import LastValues
+from headrace.history.memtable import Memtable
+from headrace.history.settings import HistorySettings
+from headrace.history.view import Views
+from headrace.history.wal import FrameEncoder, LogWriter
+from headrace.model.batch import Batch
+from headrace.model.errors import HeadraceError, Unavailable
+from headrace.sdk.clock import Clock
+
+_log = logging.getLogger(__name__)
+_GROUP_SAMPLES_MAX = 1_000_000
+
+Waiting = tuple[Sequence[Batch], "asyncio.Future[None]", float]
+
+
+class Committer:
+    def __init__(
+        self,
+        directory: Path,
+        disk: Disk,
+        settings: HistorySettings,
+        clock: Clock,
+        views: Views,
+        latest: LastValues,
+        log: LogWriter,
+        on_frozen: Callable[[], None],
+    ) -> None:
+        self._directory, self._disk, self._settings, self._clock = directory, disk, settings, clock
+        self._views, self._latest, self._on_frozen = views, latest, on_frozen
+        self._log, self._next_log = log, None  # type: LogWriter, LogWriter | None
+        self._making = threading.Lock()
+        self._encoder = FrameEncoder()
+        self._thread = ThreadPoolExecutor(1, "history-commit")
+        self._pending: list[Waiting] = []
+        self._running: asyncio.Task[None] | None = None
+        self.appended = self.commits = 0
+        self.disk_low = False
+
+    async def append(self, batches: Sequence[Batch]) -> None:
+        """Durable on return. Raises: Unavailable."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pending.append((batches, done, self._clock.monotonic_s()))
+        if self._running is None:
+            self._running = asyncio.create_task(self._drain(), name="history-commit")
+        await done
+
+    async def run(self, job: Callable[[], None]) -> None:
+        """Do something else on the commit thread, between commits."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, job)
+
+    def lag_ms(self) -> float:
+        """Age of the oldest sample that is not yet durable."""
+        return (self._clock.monotonic_s() - self._pending[0][2]) * 1000 if self._pending else 0.0
+
+    async def drained(self) -> None:
+        """When nobody waits any more."""
+        while self._running is not None:
+            await asyncio.wait([self._running])
+
+    async def close(self) -> None:
+        await self.drained()
+        await asyncio.to_thread(self._thread.shutdown)
+        self._log.close()
+        if self._next_log is not None:
+            self._next_log.close()
+
+    async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._pending:
+                group: list[Waiting] = []
+                samples = 0
+                for waiting in self._pending:
+                    samples += sum(map(len, waiting[0]))
+                    if group and samples > _GROUP_SAMPLES_MAX:
+                        break
+                    group.append(waiting)
+                failure: BaseException | None = None
+                try:
+                    await loop.run_in_executor(self._thread, self._commit, [batches for batches, _, _ in group])
+                except HeadraceError as error:
+                    failure = error
+                except Exception as error:  # a bug: those who wait must learn of it, and the next group gets its turn
+                    failure = error
+                del self._pending[: len(group)]
+                for _, done, _ in group:
+                    if done.done():
+                        continue
+                    if failure is None:
+                        done.set_result(None)
+                    else:
+                        done.set_exception(_again(failure))
+        finally:
+            self._running = None
+
+    def _commit(self, group: Sequence[Sequence[Batch]]) -> None:
+        self._check_space()
+        self._log.commit([self._encoder.frame(batches) for batches in group])
+        self.commits += 1
+        memtable = self._views.current.memtables[-1]
+        for batches in group:
+            memtable.frames += 1
+            for batch in batches:
+                memtable.add(batch)
+                self._latest.update(batch)
+                self.appended += len(batch)
+        if memtable.samples >= self._settings.memtable_samples or memtable.frames >= self._settings.memtable_frames:
+            self.try_freeze()
+
+    def _check_space(self) -> None:
+        low = self._disk.free_bytes(self._directory) < self._settings.disk_reserve_bytes
+        if low != self.disk_low:
+            self.disk_low = low
+            _log.warning("history disk is %s its low-water mark", "below" if low else "again above")
+        if low:
+            raise Unavailable(
+                f"history disk has less than {self._settings.disk_reserve_bytes >> 20} MiB free: "
+                "nothing is stored until space is made or retention is shortened"
+            )
+
+    def freeze_if_old(self) -> None:
+        """On the commit thread."""
+        memtable = self._views.current.memtables[-1]
+        if memtable.samples and self._clock.monotonic_s() - memtable.born_s >= self._settings.memtable_age_s:
+            self.try_freeze()
+
+    def try_freeze(self) -> None:
+        """Freeze, or carry on with the full memtable where the next log cannot be made: no sample depends on it."""
+        try:
+            self.freeze()
+        except Unavailable as error:
+            _log.warning("history memtable stays in use: %s", error)
+
+    def freeze(self) -> None:
+        """On the commit thread: the active memtable is done, a new log begins. Raises: Unavailable."""
+        number = self._log.number + 1
+        with self._making:
+            try:
+                log = self._next_log or LogWriter(self._disk, self._directory, number)
+            except OSError as error:
+                raise Unavailable(f"history log {number} cannot be made: {error.strerror}") from error
+            self._next_log = None
+            self._log.close()
+            self._log = log
+        fresh = Memtable(number, self._clock.monotonic_s())
+        self._views.change(lambda view: replace(view, memtables=(*view.memtables, fresh)))
+        self._on_frozen()
+
+    def prepare_next_log(self) -> None:
+        """Off the commit thread, ahead of need: making a file durable takes longer than a commit."""
+        with self._making:
+            if self._next_log is None:
+                try:
+                    self._next_log = LogWriter(self._disk, self._directory, self._log.number + 1)
+                except OSError:
+                    return  # the freeze will try again, and say so
+
+
+def _again(failure: BaseException) -> BaseException:
+    """Each caller raises its own exception object, for a traceback belongs to one task."""
+    return type(failure)(failure.message) if isinstance(failure, Unavailable) else failure

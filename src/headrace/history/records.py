@@ -1,0 +1,139 @@
+"""Batches to bytes and back, for the write-ahead log and the catalog: cheap to write, exact to read.
+
+    record   kind u8 · count u32 · handles · source · received · values · quality
+    column   0 · every element   |   1 · one element for all   |   2 · first element, each next one more
+    text     lengths u32 each · UTF-8 bytes
+
+Source, received and handles of one poll are mostly columns of form 1 and 2, so a frame holds little more than values.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.model.batch import TEXT_DTYPE, Batch, ValueKind
+from headrace.model.errors import DataError
+
+_HEAD: Final = struct.Struct("<BI")
+_RAW, _CONSTANT, _COUNTING = 0, 1, 2
+_HANDLE, _TIME, _QUALITY = np.dtype("<u4"), np.dtype("<i8"), np.dtype("<u4")
+_VALUE: Final = {
+    ValueKind.FLOAT64: np.dtype("<f8"),
+    ValueKind.INT64: np.dtype("<i8"),
+    ValueKind.BOOL: np.dtype("?"),
+}
+
+
+def encode_batches(batches: Sequence[Batch]) -> bytes:
+    parts: list[bytes] = []
+    for batch in batches:
+        if not len(batch):
+            continue
+        parts.append(_HEAD.pack(batch.kind, len(batch)))
+        _put(parts, batch.handles, counting=True)
+        _put(parts, batch.source_ns)
+        if batch.received_ns is batch.source_ns or np.array_equal(batch.received_ns, batch.source_ns):
+            parts.append(bytes([_COUNTING]))  # for received time: the same as source time
+        else:
+            _put(parts, batch.received_ns)
+        if batch.kind is ValueKind.TEXT:
+            parts.append(encode_text(batch.values.tolist()))
+        else:
+            parts.append(batch.values.tobytes())
+        _put(parts, batch.quality)
+    return b"".join(parts)
+
+
+def decode_batches(payload: bytes) -> list[Batch]:
+    """The inverse. Raises: DataError for anything that `encode_batches` did not make."""
+    reader, batches = _Reader(payload), []
+    while reader.rest:
+        try:
+            number, count = _HEAD.unpack(reader.take(_HEAD.size))
+            kind = ValueKind(number)
+        except ValueError:
+            raise DataError("a record names an unknown value kind") from None
+        handles = reader.column(_HANDLE, count)
+        source = reader.column(_TIME, count)
+        received = reader.column(_TIME, count, same=source)
+        if kind is ValueKind.TEXT:
+            values: NDArray[Any] = np.array(reader.text(count), TEXT_DTYPE)
+        else:
+            raw = reader.take(count * _VALUE[kind].itemsize)
+            if kind is ValueKind.BOOL and count and max(raw) > 1:
+                raise DataError("a record holds a bool that is neither true nor false")
+            values = np.frombuffer(raw, _VALUE[kind])
+        batches.append(Batch(kind, handles, source, received, values, reader.column(_QUALITY, count)))
+    return batches
+
+
+def encode_text(values: Sequence[str]) -> bytes:
+    encoded = [value.encode() for value in values]
+    return np.array([len(value) for value in encoded], _HANDLE).tobytes() + b"".join(encoded)
+
+
+def decode_text(data: bytes | memoryview, count: int) -> tuple[list[str], int]:
+    """The texts and how many bytes they took. Raises: DataError."""
+    if len(data) < 4 * count:
+        raise DataError("text is cut short")
+    lengths = np.frombuffer(data[: 4 * count], _HANDLE)
+    ends = (4 * count + np.cumsum(lengths, dtype=np.int64)).tolist()
+    if ends and ends[-1] > len(data):
+        raise DataError("text is cut short")
+    starts = [4 * count, *ends[:-1]]
+    try:
+        texts = [bytes(data[start:end]).decode() for start, end in zip(starts, ends, strict=False)]
+    except UnicodeDecodeError:
+        raise DataError("text is not UTF-8") from None
+    return texts, ends[-1] if ends else 0
+
+
+def _put(parts: list[bytes], column: NDArray[Any], counting: bool = False) -> None:
+    first = column[:1]
+    if column[-1] == first[0] and bool((column == first).all()):
+        parts += (bytes([_CONSTANT]), first.tobytes())
+    elif counting and int(column[-1]) - int(first[0]) == len(column) - 1 and bool((np.diff(column) == 1).all()):
+        parts += (bytes([_COUNTING]), first.tobytes())
+    else:
+        parts += (bytes([_RAW]), column.tobytes())
+
+
+class _Reader:
+    def __init__(self, payload: bytes) -> None:
+        self._payload, self._at = payload, 0
+
+    @property
+    def rest(self) -> int:
+        return len(self._payload) - self._at
+
+    def take(self, size: int) -> bytes:
+        if size > self.rest:
+            raise DataError("a record is cut short")
+        self._at += size
+        return self._payload[self._at - size : self._at]
+
+    def column(self, dtype: np.dtype[Any], count: int, same: NDArray[Any] | None = None) -> NDArray[Any]:
+        form = self.take(1)[0]
+        if form == _RAW:
+            return np.frombuffer(self.take(count * dtype.itemsize), dtype)
+        if form > _COUNTING:
+            raise DataError("a record holds an unknown column form")
+        if form == _COUNTING and same is not None:
+            return same
+        first = np.frombuffer(self.take(dtype.itemsize), dtype)
+        if count > 1 << 24:
+            raise DataError("a record claims more samples than a frame may hold")
+        if form == _CONSTANT:
+            return np.full(count, first[0], dtype)
+        counting: NDArray[Any] = first[0] + np.arange(count, dtype=dtype)
+        return counting
+
+    def text(self, count: int) -> list[str]:
+        texts, used = decode_text(memoryview(self._payload)[self._at :], count)
+        self._at += used
+        return texts

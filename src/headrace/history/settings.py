@@ -1,0 +1,46 @@
+"""How the historian spends memory, disk and time. Defaults suit one machine, from 600 to 100,000 samples a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from headrace.model.errors import ConfigError
+
+DiskPolicy = Literal["refuse", "drop-oldest"]
+"""What happens below the low-water mark: refuse new samples, or first give up the oldest raw hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """Units are in the names; `None` keeps for ever. Raises: ConfigError."""
+
+    memtable_samples: int = 6_000_000
+    memtable_age_s: float = 600.0
+    memtable_frames: int = 20_000  # bounds the replay after a crash where commits are tiny
+    chunk_samples: int = 65_536
+    slice_samples: int = 1_000_000  # encoded at a time, which bounds the memory of flush and compaction
+    decode_threads: int = 2
+    cache_bytes: int = 48 * 1024 * 1024
+    raw_retention_ns: int | None = None
+    rollup_retention_ns: int | None = None
+    disk_reserve_bytes: int = 256 * 1024 * 1024
+    disk_policy: DiskPolicy = "refuse"
+    housekeeping_s: float = 5.0
+    close_after_s: float = 900.0  # an hour is merged this long after its end …
+    fragments_max: int = 12  # … or earlier, once so many segments hold a part of it
+    compaction_duty: float = 0.5  # share of time that compaction may work
+
+    def __post_init__(self) -> None:
+        for name in ("memtable_samples", "memtable_frames", "slice_samples", "decode_threads", "fragments_max"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"history setting {name} must be at least 1")
+        if not 1 <= self.chunk_samples <= 65_536:
+            raise ConfigError("history setting chunk_samples must be 1 to 65536")
+        if not 0 < self.compaction_duty <= 1:
+            raise ConfigError("history setting compaction_duty must be above 0 and at most 1")
+        raw, rollup = self.raw_retention_ns, self.rollup_retention_ns
+        if rollup is not None and (raw is None or rollup < raw):
+            raise ConfigError(
+                "history setting rollup_retention_ns must be at least raw_retention_ns: roll-ups outlive raw"
+            )

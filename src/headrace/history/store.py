@@ -1,0 +1,302 @@
+"""The embedded historian: a chunk store in NumPy and zstandard with a SQLite catalog. Owns one directory.
+
+    append ─► Committer ─► wal/<n>.log (fdatasync) ─► memtable, last values ─► acknowledged
+                                 │ frozen
+                                 ▼
+              Keeper: flush ─► seg/<hour>-<n>.seg ─► one catalog transaction ─► log deleted
+                      compaction, retention, low water        (same rule)
+
+    latest ─► last values       raw, scan ─► Reader       downsample ─► roll-ups, Reader only where they cannot answer
+
+The design and its reasons: docs/decisions/0005-the-historian.md; the bytes: 0006-the-segment-file.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+import numpy as np
+
+from headrace.history.catalog import Catalog, Edit, Tombstone
+from headrace.history.committer import Committer
+from headrace.history.disk import Disk
+from headrace.history.downsample import Downsampler, grid_of
+from headrace.history.keeper import Keeper
+from headrace.history.latest import LastValues
+from headrace.history.lock import DirectoryLock
+from headrace.history.reader import EARLIEST_NS, LATEST_NS, Reader
+from headrace.history.recovery import Recovered, recover
+from headrace.history.segment import SegmentStore
+from headrace.history.settings import HistorySettings
+from headrace.history.view import View, Views
+from headrace.model.batch import Batch, Handles, ValueKind
+from headrace.model.errors import DataError, LimitReached, Unavailable
+from headrace.sdk.clock import Clock
+from headrace.sdk.store import Aggregate, Buckets, Interpolation, Page, StoreStats
+
+Answer = TypeVar("Answer")
+APPEND_SAMPLES_MAX: Final = 4_000_000
+APPEND_TEXT_MAX: Final = 128 * 1024 * 1024
+
+
+class EmbeddedStore:
+    """A `HistoryStore`; made by `open_store`."""
+
+    def __init__(
+        self,
+        directory: Path,
+        settings: HistorySettings,
+        clock: Clock,
+        disk: Disk,
+        lock: DirectoryLock,
+        recovered: Recovered,
+    ) -> None:
+        self._directory, self._settings, self._lock = directory, settings, lock
+        self._catalog: Catalog = recovered.catalog
+        self._latest: LastValues = recovered.latest
+        self._paths = dict(recovered.catalog.points())
+        self._handles = {path: handle for handle, path in self._paths.items()}
+        self._registering = asyncio.Lock()
+        self._closed = False
+        self._segments = SegmentStore(directory / "seg", disk, settings)
+        self._reader = Reader(self._segments)
+        self._downsampler = Downsampler(self._reader, self._segments)
+        self._views = Views(recovered.view, disk.unlink)
+        self._decoders = ThreadPoolExecutor(settings.decode_threads, "history-decode")
+        self._committer = Committer(
+            directory / "wal", disk, settings, clock, self._views, self._latest, recovered.log, self._frozen
+        )
+        self._keeper = Keeper(
+            directory, disk, settings, clock, self._catalog, self._views, self._latest, self._segments, self._reader,
+            self._committer,
+        )  # fmt: skip
+        self._loop = asyncio.get_running_loop()
+        self._keeper.start()
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    async def register(self, paths: Sequence[str]) -> Handles:
+        self._check_open()
+        async with self._registering:
+            new = list(dict.fromkeys(path for path in paths if path not in self._handles))
+            if new:
+                added = list(enumerate(new, len(self._paths)))
+                await asyncio.to_thread(self._catalog.add_points, added)
+                self._paths.update(added)
+                self._handles.update((path, handle) for handle, path in added)
+        return np.array([self._handles[path] for path in paths], np.uint32)
+
+    def paths(self) -> Mapping[int, str]:
+        return MappingProxyType(self._paths)
+
+    async def append(self, batches: Sequence[Batch]) -> None:
+        self._check_open()
+        filled = [batch for batch in batches if len(batch)]
+        for batch in filled:
+            self._check_handles(batch.handles)
+        _check_size(filled)
+        if filled:
+            await self._keeper.room()
+            self._check_open()
+            await self._committer.append(filled)
+
+    async def delete(self, handles: Handles, start_ns: int, end_ns: int) -> None:
+        self._check_open()
+        handles = np.unique(np.asarray(handles, np.uint32))
+        self._check_handles(handles)
+        if len(handles) and start_ns < end_ns:
+            await self._committer.run(lambda: self._delete(handles, start_ns, end_ns))
+            self._keeper.wake()
+
+    def _delete(self, handles: Handles, start_ns: int, end_ns: int) -> None:
+        """On the commit thread: what is in memory is frozen, so that generations tell before from after."""
+        active = self._views.current.memtables[-1]
+        if active.samples:
+            self._committer.freeze()
+            generation = active.generation
+        else:
+            generation = active.generation - 1
+        start_ns, end_ns = max(start_ns, EARLIEST_NS), min(end_ns, LATEST_NS)
+        stone = Tombstone(self._catalog.next_tombstone(), generation, start_ns, end_ns, handles)
+        stale = self._latest.newest_within(handles, start_ns, end_ns)
+        former = self._latest.get(stale)
+        with self._views.reading() as view:
+            after = replace(view, tombstones=(*view.tombstones, stone))
+            newest = self._reader.latest_at(after, stale, LATEST_NS) if len(stale) else []
+        self._latest.replace(stale, newest)
+        shards = self._latest.take_dirty()
+        try:
+            self._catalog.commit(Edit(add_tombstone=stone, latest=shards))
+        except BaseException:
+            self._latest.replace(stale, former)
+            self._latest.mark_dirty(list(shards))
+            raise
+        self._views.change(lambda view: replace(view, tombstones=(*view.tombstones, stone)))
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    async def latest(self, handles: Handles, at_ns: int | None = None) -> Sequence[Batch]:
+        self._check_open()
+        handles = np.unique(np.asarray(handles, np.uint32))
+        if at_ns is None:
+            return self._latest.get(handles)
+        return await self._read(lambda view: self._reader.latest_at(view, handles, at_ns))
+
+    async def raw(
+        self, handles: Handles, start_ns: int, end_ns: int, *, limit: int = 100_000, cursor: str | None = None
+    ) -> Page:
+        self._check_open()
+        return await self._read(lambda view: self._reader.raw(view, handles, start_ns, end_ns, limit, cursor))
+
+    async def downsample(
+        self,
+        handles: Handles,
+        start_ns: int,
+        end_ns: int,
+        *,
+        width_ns: int | None = None,
+        count: int | None = None,
+        aggregates: Sequence[Aggregate] = (Aggregate.MIN, Aggregate.MAX, Aggregate.MEAN),
+        interpolation: Interpolation = Interpolation.NONE,
+        good_only: bool = True,
+    ) -> Buckets:
+        self._check_open()
+        asked = np.asarray(handles, np.uint32)
+        grid = grid_of(len(asked), start_ns, end_ns, width_ns, count)
+        return await self._read(
+            lambda view: self._downsampler.run(view, asked, grid, aggregates, interpolation, good_only)
+        )
+
+    async def scan(
+        self, handles: Handles | None = None, start_ns: int | None = None, end_ns: int | None = None
+    ) -> AsyncIterator[Batch]:
+        start = EARLIEST_NS if start_ns is None else start_ns
+        end = LATEST_NS if end_ns is None else end_ns
+        chosen = None if handles is None else np.unique(np.asarray(handles, np.uint32))
+        for hour in self._views.current.hours(start, end):
+            for part in self._slices(hour, chosen):
+                self._check_open()
+                # Each step reads a view of its own, so a slow consumer pins no file; steps never overlap.
+                for batch in await self._read(lambda view, h=hour, p=part: self._reader.hour(view, h, p, start, end)):  # type: ignore[misc]
+                    yield batch
+
+    def _slices(self, hour: int, handles: Handles | None) -> list[Handles]:
+        """Points of an hour in groups that decode to about `slice_samples`."""
+        view = self._views.current
+        samples = sum(section.samples for section in view.sections.get(hour, ()) if section.raw)
+        samples += sum(memtable.samples for memtable in view.memtables if hour in memtable.hours)
+        every = np.arange(len(self._paths), dtype=np.uint32) if handles is None else handles
+        return np.array_split(every, min(max(1, -(-samples // self._settings.slice_samples)), max(len(every), 1)))
+
+    # --- keeping --------------------------------------------------------------------------------------------------
+
+    async def flush(self) -> None:
+        """Put everything that is in memory into segments; for tests and before a back-up."""
+        self._check_open()
+        await self._committer.run(self._freeze_if_filled)
+        await self._keeper.settle()
+
+    async def compact(self) -> None:
+        """Merge every hour that has more than one segment or a pending deletion, closed or not."""
+        self._check_open()
+        await self._keeper.settle(compact=True)
+
+    async def stats(self) -> StoreStats:
+        view = self._views.current
+        sections = [section for held in view.sections.values() for section in held]
+        waiting = [memtable for memtable in view.memtables if memtable.samples]
+        oldest = [s.first_ns for s in sections] + [m.oldest_ns for m in waiting if m.oldest_ns is not None]
+        newest = [s.last_ns for s in sections] + [m.newest_ns for m in waiting if m.newest_ns is not None]
+        logs = sum(path.stat().st_size for path in (self._directory / "wal").glob("*.log"))
+        return StoreStats(
+            points=len(self._paths),
+            samples=sum(s.samples for s in sections if s.raw) + sum(m.samples for m in waiting),
+            appended=self._committer.appended,
+            disk_bytes=sum(file.bytes for file in view.files.values()) + logs,
+            memory_bytes=sum(m.memory_bytes for m in waiting) + self._segments.cache_bytes,
+            segments=len(view.files),
+            oldest_ns=min(oldest, default=None),
+            newest_ns=max(newest, default=None),
+            extra={
+                "commits": self._committer.commits,
+                "durable_lag_ms": self._committer.lag_ms(),
+                "log_bytes": logs,
+                "disk_low": float(self._committer.disk_low),
+                "tombstones": len(view.tombstones),
+                **self._keeper.counters,
+            },
+        )
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        await self._committer.drained()
+        await self._keeper.close()
+        await self._committer.close()
+        await asyncio.to_thread(self._decoders.shutdown)
+        self._views.sweep()
+        self._catalog.close()
+        self._lock.release()
+
+    def _freeze_if_filled(self) -> None:
+        if self._views.current.memtables[-1].samples:
+            self._committer.freeze()
+
+    def _frozen(self) -> None:
+        self._loop.call_soon_threadsafe(self._keeper.wake)
+
+    async def _read(self, question: Callable[[View], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, self._ask, question)
+
+    def _ask(self, question: Callable[[View], Answer]) -> Answer:
+        with self._views.reading() as view:
+            return question(view)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Unavailable("the historian is closed; open it again")
+
+    def _check_handles(self, handles: Handles) -> None:
+        if len(handles) and int(handles.max()) >= len(self._paths):
+            raise DataError(f"point number {int(handles.max())} is not registered; register its path first")
+
+
+def _check_size(batches: Sequence[Batch]) -> None:
+    """One call is one frame of the log, which is written and read back as a whole."""
+    samples = sum(map(len, batches))
+    text = sum(int(np.strings.str_len(b.values).sum()) for b in batches if b.kind is ValueKind.TEXT)
+    if samples > APPEND_SAMPLES_MAX or text > APPEND_TEXT_MAX:
+        raise LimitReached(
+            f"{samples} samples with {text} characters of text in one call; append at most {APPEND_SAMPLES_MAX} "
+            f"and {APPEND_TEXT_MAX}"
+        )
+
+
+async def open_store(
+    directory: Path | str, settings: HistorySettings, clock: Clock, *, disk: Disk | None = None
+) -> EmbeddedStore:
+    """Open or make the historian in `directory`.
+
+    Raises: Unavailable where another process owns it; DataError where a file is damaged, by name.
+    """
+    path, disk = Path(directory), disk or Disk()
+
+    def prepare() -> tuple[DirectoryLock, Recovered]:
+        for folder in (path, path / "wal", path / "seg"):
+            folder.mkdir(parents=True, exist_ok=True)
+        lock = DirectoryLock(path)
+        try:
+            return lock, recover(path, disk, clock)
+        except BaseException:
+            lock.release()
+            raise
+
+    lock, recovered = await asyncio.to_thread(prepare)
+    return EmbeddedStore(path, settings, clock, disk, lock, recovered)

@@ -1,0 +1,157 @@
+"""What can be declared: one table for each kind of object. The reference page and the error messages come from here.
+
+    file ─┬─ types:        name          → TYPE        a template: points and alarms that its assets carry
+          ├─ connections:  name          → CONNECTION  one session with one device
+          ├─ assets:       path          → ASSET       a node of the equipment hierarchy
+          ├─ points:       path          → POINT       one time series, or an override of a type's point
+          └─ alarms:       path:rule     → ALARM       a condition on a point, or an override of a type's alarm
+
+Readers normalise (durations, whole numbers written as floats, Unicode) and keep what was left out left out, so that
+`export` gives back what somebody wrote.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from headrace.model.alarms import AlarmCondition, Priority
+from headrace.model.assets import Level
+from headrace.model.batch import ValueKind
+from headrace.model.errors import DataError
+from headrace.model.points import Access, check_path
+from headrace.model.time import DAY_NS, MILLISECOND_NS
+from headrace.registry.readers import (
+    Choice,
+    Context,
+    Duration,
+    Key,
+    MapOf,
+    Number,
+    Record,
+    Whole,
+    flag,
+    free_map,
+    pair,
+    scalar,
+    text,
+    title,
+)
+from headrace.registry.text import Node, Scalar
+
+_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+def check_name(name: str) -> str:
+    """A name of a type, connection or point of a type: one segment of a path. Raises: DataError."""
+    if "/" in name:
+        raise DataError(f"'{name}' must be a name, not a path: it has a '/'")
+    return check_path(name)
+
+
+def check_rule(name: str) -> str:
+    """`<point>:<rule>`, both normalised. Raises: DataError."""
+    point, colon, rule = name.rpartition(":")
+    if not colon or not point or not rule:
+        raise DataError(f"'{name}' must name a point and a rule, such as oil.temperature:hot")
+    return f"{check_path(point)}:{check_name(rule)}"
+
+
+def check_parameter(name: str) -> str:
+    """A parameter stands in braces in templates, so its name is plain. Raises: DataError."""
+    if not _PARAMETER.fullmatch(name):
+        raise DataError(f"'{name}' is no parameter name: a letter, then letters, digits or '_'")
+    return name
+
+
+def check_free(name: str) -> str:
+    """An attribute's name: any short text. Raises: DataError."""
+    if not name or len(name) > 128:
+        raise DataError(f"an attribute's name has 1 to 128 characters; this has {len(name)}")
+    return name
+
+
+def limit(node: Node, name: str, context: Context) -> object:
+    """A number, `true` or `false`, or a duration: the condition decides which, in `expand`."""
+    if isinstance(node, Scalar) and isinstance(node.value, str):
+        return Duration(low_ns=MILLISECOND_NS)(node, name, context)
+    if isinstance(node, Scalar) and isinstance(node.value, bool):
+        return node.value
+    return Number()(node, name, context)
+
+
+TITLE: Final = Key("title", title, "display text by language")
+
+POINT: Final = Record(
+    "a point",
+    (
+        Key("type", Choice(tuple(kind.label for kind in ValueKind)), "what a value is; float64 unless given"),
+        Key("unit", text, "UCUM code, such as Cel, bar, kW.h or m3/h; 1 unless given"),
+        Key("range", pair, "engineering range [low, high] in the unit; values outside are flagged"),
+        TITLE,
+        Key("connection", text, "where its samples come from; a type's points take their asset's"),
+        Key("address", free_map, "what to read, in the driver's words; {parameter} and {parameter+N} are filled in"),
+        Key("interval", Duration(10 * MILLISECOND_NS, DAY_NS), "how often it is read; 1s unless given"),
+        Key("access", Choice(tuple(Access)), "read unless given"),
+        Key("write_range", pair, "what may be written; the range unless given"),
+        Key("decimals", Whole(0, 12), "digits shown after the point"),
+    ),
+)
+
+ALARM: Final = Record(
+    "an alarm",
+    (
+        Key("condition", Choice(tuple(AlarmCondition)), "what is compared"),
+        Key("limit", limit, "in the point's unit; per second for rate, a duration for stale, true or false for equals"),
+        Key("reference", text, "deviation: the other point, by name in a type, else by path"),
+        Key("hysteresis", Number(0), "how far back it must go to clear, in the point's unit; 0 unless given"),
+        Key("on_delay", Duration(), "how long the condition holds before the alarm is raised; 0s unless given"),
+        Key("off_delay", Duration(), "how long it is gone before the alarm clears; 0s unless given"),
+        Key("priority", Choice(tuple(Priority)), "medium unless given"),
+        Key("message", title, "what the operator reads, by language"),
+    ),
+)
+
+TYPE: Final = Record(
+    "a type",
+    (
+        Key("version", Whole(1), "grows when its points change meaning; 1 unless given"),
+        TITLE,
+        Key("parameters", MapOf("parameters", check_parameter, scalar), "names and defaults for templates"),
+        Key("points", MapOf("points", check_name, POINT), "by name"),
+        Key("alarms", MapOf("alarms", check_rule, ALARM), "by <point name>:<rule name>"),
+    ),
+)
+
+CONNECTION: Final = Record(
+    "a connection",
+    (
+        Key("driver", text, "which protocol", required=True),
+        Key("settings", free_map, "in the driver's words"),
+        TITLE,
+        Key("enabled", flag, "true unless given"),
+    ),
+)
+
+ASSET: Final = Record(
+    "an asset",
+    (
+        Key("level", Choice(tuple(Level)), "place in the hierarchy; equipment unless given"),
+        TITLE,
+        Key("type", text, "the type whose points and alarms it carries"),
+        Key("connection", text, "where the points of its type come from"),
+        Key("parameters", MapOf("parameters", check_parameter, scalar), "overrides of the type's defaults"),
+        Key("attributes", MapOf("attributes", check_free, text), "anything worth knowing, as text"),
+    ),
+)
+
+SECTIONS: Final = {
+    "types": ("type", MapOf("types", check_name, TYPE)),
+    "connections": ("connection", MapOf("connections", check_name, CONNECTION)),
+    "assets": ("asset", MapOf("assets", check_path, ASSET)),
+    "points": ("point", MapOf("points", check_path, POINT)),
+    "alarms": ("alarm", MapOf("alarms", check_rule, ALARM)),
+}
+"""Top-level key to the kind of its objects and their reader, in the order in which `export` writes them."""
+
+KINDS: Final = tuple(kind for kind, _ in SECTIONS.values())
