@@ -186,6 +186,20 @@ async def test_a_caller_who_has_browsed_enough_lets_the_driver_finish(tmp_path: 
         assert plant.device().calls[-1] == "browse ends"
 
 
+async def test_a_browse_does_not_go_on_over_another_session(tmp_path: Path) -> None:
+    async with bed(tmp_path) as plant:
+        await plant.declare(connection(), plc=points(1))
+        nodes = plant.supervisor.browse("plc", None)
+        await anext(nodes)
+        plant.device().fault = down
+        await plant.clock.advance(1)
+        plant.device().fault = None
+        await plant.clock.advance(1)
+        assert plant.status().state is LinkState.CONNECTED
+        with pytest.raises(Unavailable, match="browse again"):
+            await anext(nodes)
+
+
 async def test_a_link_that_breaks_under_a_write_fails_it_and_those_behind_it(tmp_path: Path) -> None:
     async with bed(tmp_path) as plant:
         await plant.declare(connection(), plc=points(1))
@@ -365,7 +379,8 @@ async def test_new_points_of_a_subscription_reconnect_quietly(tmp_path: Path, ca
     async with bed(tmp_path) as plant:
         await plant.declare(connection(driver="told"), plc=points(1))
         caplog.clear()
-        await plant.declare(connection(driver="told"), plc=points(3))
+        for _ in range(3):
+            await plant.declare(connection(driver="told"), plc=points(3))
         await settle()
         assert plant.device().calls == ["subscribe 1", "subscribe 3"] and lines(caplog) == []
 
