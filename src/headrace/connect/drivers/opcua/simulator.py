@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import pickle
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -75,10 +76,17 @@ class _InternalServer(InternalServer):  # type: ignore[misc]
         if _standard_nodes is None:
             await super().load_standard_address_space(shelf_file)
             nodes = self.aspace._nodes
-            self.aspace._nodes = {node: nodes[node] for node in nodes if any(node.Identifier in ids for ids in _KEPT)}
+            kept = {node: nodes[node] for node in nodes if any(node.Identifier in ids for ids in _KEPT)}
+            for found in kept.values():
+                found.references = [one for one in found.references if one.NodeId in kept]
+            self.aspace._nodes = kept
             _standard_nodes = pickle.dumps(self.aspace._nodes, pickle.HIGHEST_PROTOCOL)
         else:
-            self.aspace._nodes = pickle.loads(_standard_nodes)
+            gc.disable()  # it would look at every new object again and again, and none of them is garbage
+            try:
+                self.aspace._nodes = pickle.loads(_standard_nodes)
+            finally:
+                gc.enable()
 
 
 class _Users(UserManager):  # type: ignore[misc]
