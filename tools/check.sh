@@ -9,5 +9,6 @@ run $bin/ruff format --check -q .
 run $bin/ruff check -q .
 run $bin/mypy --no-error-summary
 run $bin/lint-imports
+run $bin/python -m tools.reference --check
 run $bin/python -m pytest -q tests/tidy
 exit $status

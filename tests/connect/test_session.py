@@ -176,6 +176,16 @@ async def _names(plant: Bed) -> list[str]:
     return [node.name async for node in plant.supervisor.browse("plc", None)]
 
 
+async def test_a_caller_who_has_browsed_enough_lets_the_driver_finish(tmp_path: Path) -> None:
+    async with bed(tmp_path) as plant:
+        await plant.declare(connection(), plc=points(1))
+        nodes = plant.supervisor.browse("plc", None)
+        assert (await anext(nodes)).name == "n0"
+        await nodes.aclose()
+        await settle()
+        assert plant.device().calls[-1] == "browse ends"
+
+
 async def test_a_link_that_breaks_under_a_write_fails_it_and_those_behind_it(tmp_path: Path) -> None:
     async with bed(tmp_path) as plant:
         await plant.declare(connection(), plc=points(1))
@@ -248,8 +258,8 @@ async def test_a_slow_bus_drops_the_oldest_of_a_subscription_and_counts(tmp_path
 
 
 async def test_a_slow_bus_slows_a_polled_device_and_loses_nothing(tmp_path: Path) -> None:
-    async with bed(tmp_path, outbox_samples=4) as plant:
-        await plant.declare(connection(), plc=points(2))
+    async with bed(tmp_path, outbox_samples=5) as plant:
+        await plant.declare(connection(), plc=points(2))  # three reads overfill five
         plant.gate.clear()
         await plant.clock.advance(20)
         reads = plant.device().calls.count("read")
@@ -292,6 +302,21 @@ async def test_bad_marks_are_dated_after_the_newest_good_sample(tmp_path: Path) 
         plant.device().fault = down
         await plant.clock.advance(1)
         assert plant.batches[-1].source_ns.tolist() == [ahead_ns + 1]
+
+
+async def test_a_wall_clock_that_jumps_changes_no_rate_and_no_state(tmp_path: Path) -> None:
+    async with bed(tmp_path) as plant:
+        await plant.declare(connection(), plc=points(1))
+        await plant.clock.advance(10)
+        for jump_s in (7 * 86_400.0, -14 * 86_400.0):
+            plant.clock.jump_wall(jump_s)
+            await plant.clock.advance(10)
+            assert plant.batches[-1].source_ns.tolist() == [plant.clock.now_ns()]
+        assert plant.qualities() == [q.GOOD] * 31 and plant.status().counters.overruns == 0
+        plant.device().fault = down
+        await plant.clock.advance(1)
+        assert plant.qualities()[-1] == q.BAD_NO_COMMUNICATION
+        assert abs(int(plant.batches[-1].source_ns[0]) - plant.clock.now_ns()) <= 1_000_000_000
 
 
 # --- reconciling --------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 /** Keys that work everywhere but in a text field: `/` search, `?` help, `g` then a letter to go to a page. */
-import { useEffect, useRef } from "react";
+import { useEffect } from "react";
+import { useLatest } from "../ui/useLatest";
 
 const GO_TIMEOUT_MS = 1_200;
 
@@ -14,10 +15,7 @@ export function isTyping(target: EventTarget | null): boolean {
 }
 
 export function useShortcuts(actions: Actions): void {
-  const latest = useRef(actions);
-  useEffect(() => {
-    latest.current = actions;
-  });
+  const latest = useLatest(actions);
   useEffect(() => {
     let pending = 0;
     const onKey = (event: KeyboardEvent) => {
@@ -39,5 +37,5 @@ export function useShortcuts(actions: Actions): void {
     };
     window.addEventListener("keydown", onKey, true);
     return () => window.removeEventListener("keydown", onKey, true);
-  }, []);
+  }, [latest]);
 }

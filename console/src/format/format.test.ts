@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatBytes, formatNumber, formatValue, parseNumber } from "./number";
+import { formatBytes, formatNumber, formatShort, formatValue, parseNumber } from "./number";
 import { qualityName, severity } from "./quality";
 import { parseTime, span } from "./time";
 import { displayUnit } from "./unit";
@@ -31,6 +31,9 @@ describe("numbers", () => {
     for (const wrong of ["", "1.5.2", "twelve", "0x10", "NaN", "1e999"]) expect(parseNumber(wrong, "float64")).toBeUndefined();
     expect(parseNumber("1.5", "int64")).toBeUndefined();
   });
+  it("that people set are shown as they would write them", () => {
+    expect([4.5, 2.5, 65, 0.1 + 0.2, 1_234_567, -3].map(formatShort)).toEqual(["4.5", "2.5", "65", "0.3", "1 234 567", "−3"]);
+  });
   it("of bytes use powers of ten", () => expect(formatBytes(12_345_678)).toBe("12.3 MB"));
 });
 
@@ -53,7 +56,8 @@ describe("units", () => {
 
 describe("times", () => {
   it("of a span have two parts at most", () => {
-    expect(span(400, WORDS)).toBe("0.4 s");
+    expect(span(400, WORDS)).toBe("0 s");
+    expect(span(59_900, WORDS)).toBe("59 s");
     expect(span(125 * 60_000, WORDS)).toBe("2 h 05 min");
     expect(span(76 * 3_600_000, WORDS)).toBe("3 d 4 h");
   });

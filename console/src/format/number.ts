@@ -23,6 +23,13 @@ export function formatNumber(value: number, decimals?: number | null): string {
   return (negative ? "−" : "") + grouped(whole) + (fraction === undefined ? "" : `.${fraction}`);
 }
 
+/** A limit or the end of a range: no more digits than somebody would write. */
+export function formatShort(value: number): string {
+  const rounded = Number(value.toPrecision(9));
+  const [, fraction = ""] = String(Math.abs(rounded)).split(".");
+  return formatNumber(rounded, Math.min(9, /e/.test(fraction) ? 0 : fraction.length));
+}
+
 /** An int64 beyond 2^53 arrives as decimal text and is shown in full. */
 export function formatValue(value: JsonValue | undefined, kind: string, decimals?: number | null): string {
   if (value === null || value === undefined) return "—";

@@ -35,7 +35,7 @@ export interface SpanWords {
 /** At most two parts: `4 s`, `3 min`, `2 h 05 min`, `3 d 4 h`. */
 export function span(ms: number, words: SpanWords): string {
   const seconds = Math.max(0, ms / SECOND);
-  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(seconds < 1 ? 1 : 0) : Math.floor(seconds)} ${words.s}`;
+  if (seconds < 60) return `${Math.floor(seconds)} ${words.s}`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} ${words.min}`;
   const hours = Math.floor(minutes / 60);

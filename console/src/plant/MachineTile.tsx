@@ -33,7 +33,7 @@ export function MachineTile({ asset }: { asset: AssetNode }) {
             <span key={point.path} className={styles.row}>
               <span className={styles.label}>{title(point.title, point.path)}</span>
               <RangeBar point={point} />
-              <LiveValue point={point} unitWidth={38} />
+              <LiveValue point={point} unitWidth={34} />
             </span>
           ))}
       </span>

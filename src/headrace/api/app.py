@@ -38,7 +38,9 @@ from headrace.api.settings import ApiSettings
 
 def bare_app() -> FastAPI:
     """All routes and no services: enough to describe the API."""
-    app = FastAPI(title="Headrace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Headrace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     for module in (session, plant, history, exports, alarms, writes, connections, declarations, users, system):
         app.include_router(module.router)
     app.include_router(system.root_router)
@@ -54,7 +56,7 @@ def create_app(services: Services, settings: ApiSettings) -> FastAPI:
     app.add_middleware(Guard, settings=settings)
     app.state.feed = LiveFeed(context)
     app.router.add_websocket_route(f"{PREFIX}/live", app.state.feed.endpoint)
-    app.mount("/", ConsoleFiles(settings.console_dir))
+    app.router.default = ConsoleFiles(settings.console_dir)  # after all routes, so that a wrong method stays a 405
     described = cache(lambda: document(app))
     app.openapi = described  # type: ignore[method-assign]
     return app

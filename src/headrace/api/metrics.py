@@ -33,7 +33,7 @@ def render(services: Services, history: StoreStats) -> str:
 
 def _process(services: Services) -> Iterator[Family]:
     info = services.system()
-    yield Family("headrace_info", "gauge", "Always 1; the version.", [({"version": info.version}, 1)])
+    yield Family("headrace_info", "gauge", "Always 1; the version.", [({"version": info.version}, 1.0)])
     yield _single("headrace_start_time_seconds", "gauge", "When the process started.", info.started_ns / SECOND_NS)
     yield _single("headrace_resident_memory_bytes", "gauge", "Resident memory.", info.rss_bytes)
     yield _single("headrace_cpu_percent", "gauge", "Share of one core.", info.cpu_percent)

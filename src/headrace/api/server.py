@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import math
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from headrace.api.app import create_app
 from headrace.api.services import Services
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 _MESSAGE_BYTES_MAX: Final = 4 << 20
 _PING_S: Final = 20.0
-_ABORT_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ async def serving(services: Services, settings: ApiSettings) -> AsyncIterator[Ad
     app = create_app(services, settings)
     listener = _listen(settings)
     try:
-        server = _Server(_config(app, settings))
+        server = _Server(_config(app, settings), settings)
     except BaseException:
         listener.close()
         raise
@@ -82,11 +81,16 @@ async def serving(services: Services, settings: ApiSettings) -> AsyncIterator[Ad
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that never touches signal handlers and says when it is up."""
+    """uvicorn that never touches signal handlers, says when it is up, and aborts what a peer does not let it close.
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    A closed transport waits until its buffer is sent: a peer that stops reading would keep its socket for ever.
+    """
+
+    def __init__(self, config: uvicorn.Config, settings: ApiSettings) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
+        self._close_timeout_s, self._shutdown_timeout_s = settings.send_timeout_s, settings.shutdown_timeout_s
+        self._closing_since: dict[Any, float] = {}
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -96,24 +100,37 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.up.set()
 
+    async def on_tick(self, counter: int) -> bool:
+        """uvicorn calls this ten times a second."""
+        if counter % 5 == 0:
+            self._abort_stuck(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
-class _FeedProtocol(WebSocketsSansIOProtocol):
-    """A connection whose application has ended is aborted where its peer does not take the rest.
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        late = asyncio.get_running_loop().call_later(self._shutdown_timeout_s, self._abort_all)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            late.cancel()
+            self._abort_all()
 
-    Without it a client that stops reading keeps its socket and send buffer for as long as it lives.
-    """
+    def _abort_stuck(self, now_s: float) -> None:
+        closing = [one for one in self.server_state.connections if one.transport.is_closing()]
+        self._closing_since = {one: self._closing_since.get(one, now_s) for one in closing}
+        for one, since_s in self._closing_since.items():
+            if now_s - since_s > self._close_timeout_s:
+                one.transport.abort()
 
-    async def run_asgi(self) -> None:
-        await super().run_asgi()
-        if not self.disconnected:
-            self.loop.call_later(_ABORT_S, self.transport.abort)
+    def _abort_all(self) -> None:
+        for one in list(self.server_state.connections):
+            one.transport.abort()
 
 
 def _config(app: Any, settings: ApiSettings) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
         http="httptools",
-        ws=_FeedProtocol,
+        ws="websockets-sansio",
         ws_max_size=_MESSAGE_BYTES_MAX,
         ws_ping_interval=_PING_S,
         ws_ping_timeout=_PING_S,
@@ -126,7 +143,7 @@ def _config(app: Any, settings: ApiSettings) -> uvicorn.Config:
         proxy_headers=False,
         limit_concurrency=settings.connections_max,
         timeout_keep_alive=15,
-        timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout_s)),
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_timeout_s) + 1,
         ssl_certfile=str(settings.certificate) if settings.certificate else None,
         ssl_keyfile=str(settings.private_key) if settings.private_key else None,
     )

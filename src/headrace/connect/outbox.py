@@ -55,13 +55,13 @@ class Outbox:
     def full(self) -> bool:
         return self._depth >= self._capacity
 
-    def put(self, batches: Sequence[Batch]) -> None:
-        """Take batches; beyond the capacity the oldest go, but the newest batch is always kept."""
+    def put(self, batches: Sequence[Batch], *, drop_oldest: bool = False) -> None:
+        """Take batches, also beyond the capacity; with `drop_oldest` the oldest go then, never the newest."""
         for batch in batches:
             if len(batch):
                 self._batches.append(batch)
                 self._depth += len(batch)
-        while self._depth > self._capacity and len(self._batches) > 1:
+        while drop_oldest and self._depth > self._capacity and len(self._batches) > 1:
             oldest = self._batches.popleft()
             self._depth -= len(oldest)
             self._counters.dropped += len(oldest)

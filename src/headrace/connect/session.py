@@ -15,81 +15,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from headrace.connect.errands import Errands, bounded
 from headrace.connect.outage import Outage
-from headrace.connect.outbox import CAPACITY_SAMPLES, Outbox, Publish, PublishEvents
+from headrace.connect.outbox import Outbox
 from headrace.connect.planner import Schedule, plan_reads
+from headrace.connect.surroundings import Surroundings, pause_s
 from headrace.model import quality as q
-from headrace.model.batch import Batch, Value, ValueKind
-from headrace.model.errors import DeviceError, Garbled, HeadraceError, Refused, Unavailable, Unreachable
+from headrace.model.batch import Batch, ValueKind
+from headrace.model.errors import Garbled, HeadraceError, Unreachable
 from headrace.model.events import Event
-from headrace.model.time import SECOND_NS, format_duration
-from headrace.sdk.clock import Clock
-from headrace.sdk.driver import (
-    Browsable,
-    BrowseNode,
-    Driver,
-    DriverContext,
-    DriverType,
-    PointBinding,
-    Polled,
-    ReadRequest,
-    Subscribed,
-    Writable,
-)
+from headrace.model.time import SECOND_NS, SOURCE_AHEAD_MAX_NS, format_duration
+from headrace.sdk.driver import Driver, DriverContext, DriverType, PointBinding, Polled, ReadRequest, Subscribed
 from headrace.sdk.field import LinkCounters, LinkState, LinkStatus
 
 logger = logging.getLogger(__name__)
 
 _ROUND_TRIP_WEIGHT: Final = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class SessionPolicy:
-    """`request_timeout_s` is the last resort against a driver that hangs; drivers have shorter ones of their own."""
-
-    connect_timeout_s: float = 15.0
-    request_timeout_s: float = 30.0
-    close_timeout_s: float = 5.0
-    pause_s_first: float = 0.5
-    pause_s_max: float = 30.0
-    stable_s: float = 30.0
-    outbox_samples: int = CAPACITY_SAMPLES
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all sessions share."""
-
-    clock: Clock
-    publish: Publish
-    publish_events: PublishEvents
-    state_dir: Path
-    random: random.Random = field(default_factory=random.Random)
-    policy: SessionPolicy = SessionPolicy()
-
-
-def pause_s(policy: SessionPolicy, attempt: int, rng: random.Random) -> float:
-    """Full jitter: anywhere from nothing to a bound that doubles with each attempt (0, 1, 2 …) up to the cap."""
-    bound_s = min(policy.pause_s_first * 2.0 ** min(attempt, 32), policy.pause_s_max)
-    return rng.uniform(0.0, bound_s)
-
-
-class _Job:
-    """Something that a caller wants done by the task that owns the driver."""
-
-    __slots__ = ("action", "future")
-
-    def __init__(self, action: Callable[[Driver], Awaitable[Any]], future: asyncio.Future[Any]) -> None:
-        self.action, self.future = action, future
 
 
 class Session:
@@ -117,8 +64,7 @@ class Session:
             self._wake.set,
             around.policy.outbox_samples,
         )
-        self._writes: deque[_Job] = deque()
-        self._steps: deque[_Job] = deque()
+        self.errands = Errands(name, driver_type.title, counters, self._wake.set, around.policy.request_timeout_s)
         self._group: asyncio.TaskGroup | None = None
         self._state, self._since_ns = LinkState.CONNECTING, self._clock.now_ns()
         self._error = ""
@@ -161,6 +107,10 @@ class Session:
         self._points_changed = True
         self._wake.set()
 
+    async def read_back(self, point: PointBinding) -> Batch:
+        """The one sample that the device holds now, checked as any other. Raises: as `Errands.read_back`."""
+        return self._outbox.screen.check(await self.errands.read_back(point), self._clock.now_ns())
+
     def status(self) -> LinkStatus:
         next_try_s = None
         if self._next_try_at_s is not None:
@@ -175,57 +125,6 @@ class Session:
             next_try_s,
             self._counters,
         )
-
-    # --- what callers ask for -------------------------------------------------------------------------------------
-
-    async def write(self, point: PointBinding, value: Value) -> None:
-        """Raises: Unavailable, Refused, Unreachable, Garbled, DataError."""
-
-        async def action(driver: Driver) -> None:
-            await self._writable(driver).write(point, value)
-
-        await self._ask(self._writes, action)
-
-    async def read_back(self, point: PointBinding) -> Batch:
-        """Raises: as `write`."""
-
-        async def action(driver: Driver) -> Batch:
-            return await self._writable(driver).read_back(point)
-
-        batch: Batch = await self._ask(self._writes, action)
-        return self._outbox.screen.check(batch, self._clock.now_ns())
-
-    async def browse(self, parent: Mapping[str, Any] | None) -> AsyncIterator[BrowseNode]:
-        """Raises: Unavailable, DeviceError."""
-        nodes: AsyncIterator[BrowseNode] | None = None
-        owner: Driver | None = None
-
-        async def step(driver: Driver) -> BrowseNode | None:
-            nonlocal nodes, owner
-            if nodes is None:
-                if not isinstance(driver, Browsable):
-                    raise Unavailable(f"'{self.name}' cannot be browsed: {self.driver_type.title} has no directory")
-                owner, nodes = driver, driver.browse(parent)
-            if driver is not owner:
-                raise Unavailable(f"'{self.name}' was lost while it was browsed; browse again")
-            return await anext(nodes, None)
-
-        while (node := await self._ask(self._steps, step)) is not None:
-            yield node
-
-    async def _ask(self, queue: deque[_Job], action: Callable[[Driver], Awaitable[Any]]) -> Any:
-        """Have the owning task do it. A caller who gives up does not interrupt what is already on the wire."""
-        if self._life is None or self._state is not LinkState.CONNECTED:
-            raise Unavailable(f"'{self.name}' is not connected: {self._error or self._state.value}")
-        job = _Job(action, asyncio.get_running_loop().create_future())
-        queue.append(job)
-        self._wake.set()
-        return await job.future
-
-    def _writable(self, driver: Driver) -> Writable:
-        if not isinstance(driver, Writable):
-            raise Refused(f"'{self.name}' cannot be written to: {self.driver_type.title} only reads")
-        return driver
 
     # --- one life of the session ----------------------------------------------------------------------------------
 
@@ -246,7 +145,7 @@ class Session:
             error = fault
         finally:
             self._life = None
-            self._fail_jobs(error)
+            self.errands.close(error)
             if driver is not None:
                 await self._close(driver)
         if error is not None and not self._stopping:
@@ -266,7 +165,7 @@ class Session:
 
     async def _serve(self, driver: Driver) -> None:
         """Returns when stopped, or when subscribed points changed; raises what ended the session."""
-        await self._bounded(self._policy.connect_timeout_s, "connecting", driver.connect())
+        await bounded(self.name, self._policy.connect_timeout_s, "connecting", driver.connect())
         self._outbox.screen.set_points(self.points)
         if isinstance(driver, Subscribed) and self.points:
             await self._subscribe(driver)
@@ -274,14 +173,8 @@ class Session:
         self._error = ""
         self._up_at_s = self._clock.monotonic_s()
         self._set_state(LinkState.CONNECTED)
-        if isinstance(driver, Subscribed):
-            self._report_up()
-            await self._loop(driver, None)
-        elif isinstance(driver, Polled):
-            await self._loop(driver, driver)
-        else:
-            self._report_up()
-            await self._loop(driver, None)
+        self.errands.open()
+        await self._loop(driver, driver if isinstance(driver, Polled) and not isinstance(driver, Subscribed) else None)
 
     async def _subscribe(self, driver: Subscribed) -> None:
         life = self._life
@@ -289,14 +182,16 @@ class Session:
         def deliver(batches: Sequence[Batch]) -> None:
             if self._life is life:  # a closed driver may still have callbacks under way
                 self._marked_bad = False
-                self._outbox.put(batches)
+                self._outbox.put(batches, drop_oldest=True)
 
         def lost(error: Exception) -> None:
             if self._life is life:
                 self._ended = error
                 self._wake.set()
 
-        await self._bounded(self._policy.request_timeout_s, "subscribing", driver.subscribe(self.points, deliver, lost))
+        await bounded(
+            self.name, self._policy.request_timeout_s, "subscribing", driver.subscribe(self.points, deliver, lost)
+        )
 
     async def _loop(self, driver: Driver, polled: Polled | None) -> None:
         schedule = self._plan(polled)
@@ -310,12 +205,12 @@ class Session:
                 self._points_changed = False
                 self._outbox.screen.set_points(self.points)
                 schedule = self._plan(polled)
-            if self._writes:
-                await self._do(driver, self._writes.popleft())
+            if self.errands.urgent:
+                await self.errands.run_urgent(driver)
                 continue
-            if self._steps and not after_step:
+            if self.errands.patient and not after_step:
                 after_step = True
-                await self._do(driver, self._steps.popleft())
+                await self.errands.run_patient(driver)
                 continue
             after_step = False
             now_s = self._clock.monotonic_s()
@@ -328,7 +223,7 @@ class Session:
             if due is not None and polled is not None:
                 self._counters.overruns += due.overruns
                 await self._read(polled, due.request)
-            elif not self._steps:
+            elif not self.errands.patient:
                 await self._rest(schedule, now_s)
 
     def _plan(self, polled: Polled | None) -> Schedule:
@@ -342,7 +237,7 @@ class Session:
         counters.requests += 1
         began_s = self._clock.monotonic_s()
         try:
-            batches = await self._bounded(self._policy.request_timeout_s, "reading", driver.read(request))
+            batches = await bounded(self.name, self._policy.request_timeout_s, "reading", driver.read(request))
         except Exception:
             counters.failures += 1
             raise
@@ -353,35 +248,6 @@ class Session:
         self._marked_bad = False
         self._outbox.put(batches)
         self._report_up()
-
-    async def _do(self, driver: Driver, job: _Job) -> None:
-        """Carry a job out and give its caller the outcome; only what breaks the session is raised here too."""
-        if job.future.done():
-            return
-        self._counters.requests += 1
-        try:
-            answer = await self._bounded(self._policy.request_timeout_s, "answering", job.action(driver))
-        except HeadraceError as error:
-            self._counters.failures += 1
-            _settle(job, error)
-            if isinstance(error, (Unreachable, Garbled)):
-                raise
-        except BaseException as fault:
-            self._counters.failures += 1
-            _settle(job, Unreachable(f"'{self.name}' was lost while it was asked; what it did is not known"))
-            raise fault
-        else:
-            if not job.future.done():
-                job.future.set_result(answer)
-
-    async def _bounded(self, limit_s: float, doing: str, work: Awaitable[Any]) -> Any:
-        try:
-            async with asyncio.timeout(limit_s) as limit:
-                return await work
-        except TimeoutError:
-            if limit.expired():
-                raise Unreachable(f"'{self.name}' gave no answer in {limit_s:g} s while {doing}") from None
-            raise
 
     async def _rest(self, schedule: Schedule, now_s: float) -> None:
         """Wait for the next read, for a caller, or for the moment when a flapping device counts as back."""
@@ -405,12 +271,6 @@ class Session:
         await self._clock.sleep(delay_s)
         self._wake.set()
 
-    def _fail_jobs(self, error: Exception | None) -> None:
-        for queue in (self._writes, self._steps):
-            while queue:
-                reason = str(error) if isinstance(error, HeadraceError) else "the session ended"
-                _settle(queue.popleft(), Unavailable(f"'{self.name}' is not connected: {reason}"))
-
     # --- between two lives ----------------------------------------------------------------------------------------
 
     async def _recover(self, error: Exception) -> None:
@@ -419,17 +279,17 @@ class Session:
             self._counters.losses += 1
             if self._clock.monotonic_s() - self._up_at_s >= self._policy.stable_s:
                 self._attempt = 0
-        fault = not isinstance(error, DeviceError)
+        fault = not isinstance(error, HeadraceError)
         self._error = f"its driver has a fault: {type(error).__name__}; see the log" if fault else str(error)
         self._report_lost(error, fault)
         self._mark_bad()
-        if fault or isinstance(error, Refused):
+        if isinstance(error, (Unreachable, Garbled)):
+            self._set_state(LinkState.WAITING)
+            delay_s = pause_s(self._policy, self._attempt, self._around.random)
+        else:
             # Trying a refused password again and again locks accounts: always the long pause.
             self._set_state(LinkState.REFUSED)
             delay_s = self._policy.pause_s_max * self._around.random.uniform(0.5, 1.0)
-        else:
-            self._set_state(LinkState.WAITING)
-            delay_s = pause_s(self._policy, self._attempt, self._around.random)
         self._attempt += 1
         await self._pause(delay_s)
 
@@ -450,7 +310,9 @@ class Session:
         self._outbox.put(blank_batches(self.points, self._bad_time_ns(), q.BAD_NO_COMMUNICATION))
 
     def _bad_time_ns(self) -> int:
-        return max(self._clock.now_ns(), self._outbox.screen.newest_ns + 1)
+        now_ns, newest_ns = self._clock.now_ns(), self._outbox.screen.newest_ns
+        jumped_back = newest_ns > now_ns + SOURCE_AHEAD_MAX_NS  # our own clock did: what was newest is not any more
+        return now_ns if jumped_back else max(now_ns, newest_ns + 1)
 
     # --- what is reported -----------------------------------------------------------------------------------------
 
@@ -488,11 +350,6 @@ class Session:
         ident = f"{self.name}:{kind}:{now_ns}"
         about = {"driver": self.driver_type.name, **data}
         self._outbox.put_event(Event(ident, "connect", kind, self.name, now_ns, about))
-
-
-def _settle(job: _Job, error: Exception) -> None:
-    if not job.future.done():
-        job.future.set_exception(error)
 
 
 def blank_batches(points: Sequence[PointBinding], time_ns: int, quality: int) -> list[Batch]:

@@ -13,14 +13,16 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from headrace.connect.binding import explain
-from headrace.connect.session import Session, Surroundings, blank_batches
+from headrace.connect.session import Session, blank_batches
+from headrace.connect.surroundings import Surroundings
 from headrace.connect.trust import TrustStore
 from headrace.model import quality as q
 from headrace.model.batch import Batch, Value
@@ -90,9 +92,10 @@ class Supervisor:
     def status(self) -> Sequence[LinkStatus]:
         return [self._status(self._links[name]) for name in sorted(self._links)]
 
-    async def browse(self, connection: str, parent: Mapping[str, Any] | None) -> AsyncIterator[BrowseNode]:
-        async for node in self._session(connection).browse(parent):
-            yield node
+    async def browse(self, connection: str, parent: Mapping[str, Any] | None) -> AsyncGenerator[BrowseNode, None]:
+        async with aclosing(self._session(connection).errands.browse(parent)) as nodes:
+            async for node in nodes:
+                yield node
 
     async def fingerprint(self, connection: str) -> str:
         link = self._link(connection)
@@ -126,7 +129,7 @@ class Supervisor:
 
     async def write(self, path: str, value: Value) -> None:
         session, point = self._writable(path)
-        await session.write(point, value)
+        await session.errands.write(point, value)
 
     async def read_back(self, path: str) -> Batch:
         session, point = self._writable(path)

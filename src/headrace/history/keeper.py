@@ -8,26 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
-from headrace.history.catalog import Catalog, Edit
+from headrace.history.catalog import Catalog
+from headrace.history.change import Changes
 from headrace.history.committer import Committer
+from headrace.history.compaction import Compactor
 from headrace.history.disk import Disk
+from headrace.history.flush import flush
 from headrace.history.latest import LastValues
-from headrace.history.memtable import Memtable
 from headrace.history.reader import Reader
 from headrace.history.segment import SegmentStore
 from headrace.history.settings import HistorySettings
 from headrace.history.view import Views
-from headrace.history.wal import log_path
 from headrace.model.errors import HeadraceError
 from headrace.sdk.clock import Clock
 
 _log = logging.getLogger(__name__)
 _FROZEN_MAX = 2  # memtables' worth of samples that may wait for the flush before appends have to
+
+
+class _Stopped(HeadraceError):
+    """Work in progress is given up; what it wrote is not in the catalog and goes at the next start."""
 
 
 class Keeper:
@@ -45,12 +51,16 @@ class Keeper:
         committer: Committer,
     ) -> None:
         self._directory, self._disk, self._settings, self._clock = directory, disk, settings, clock
-        self._catalog, self._views, self._latest = catalog, views, latest
-        self._segments, self._reader, self._committer = segments, reader, committer
+        self._views, self._committer = views, committer
+        self._changes = Changes(directory, catalog, views, segments, latest)
+        self._compactor = Compactor(settings, views, self._changes, segments, reader, self._pause)
         self._thread = ThreadPoolExecutor(1, "history-keeper")
         self._woken, self._room = asyncio.Event(), asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
-        self._stopping = False
+        self._stopping = threading.Event()
+        self._loop = asyncio.get_running_loop()
+        self._notice: asyncio.Future[None] | None = None
+        self._worked_from, self._forced = 0.0, False
         self._failed = ""
         self.counters: dict[str, float] = {"flushes": 0, "compactions": 0, "retired_hours": 0}
 
@@ -69,16 +79,21 @@ class Keeper:
         if self._frozen_samples() >= _FROZEN_MAX * self._settings.memtable_samples:
             async with self._room:
                 await self._room.wait_for(
-                    lambda: self._stopping or self._frozen_samples() < _FROZEN_MAX * self._settings.memtable_samples
+                    lambda: (
+                        self._stopping.is_set()
+                        or self._frozen_samples() < _FROZEN_MAX * self._settings.memtable_samples
+                    )
                 )
 
     async def settle(self, *, compact: bool = False) -> None:
         """When nothing is left to flush, and with `compact` nothing to merge. Raises: what stopped it."""
         await self._run(self._flush_all)
         await self._notify()
+        if compact:
+            await self._run(lambda: self._compact(force=True))
 
     async def close(self) -> None:
-        self._stopping = True
+        self._stopping.set()
         await self._notify()
         for task in self._tasks:
             task.cancel()
@@ -91,12 +106,15 @@ class Keeper:
             self._woken.clear()
             try:
                 await self._run(self._flush_all)
+                await self._notify()
+                await self._run(self._compact)
                 self._failed = ""
+            except _Stopped:
+                return
             except HeadraceError as error:
                 if str(error) != self._failed:
                     _log.warning("history upkeep waits and tries again: %s", error)
                 self._failed = str(error)
-            await self._notify()
 
     async def _tick(self) -> None:
         while True:
@@ -114,8 +132,51 @@ class Keeper:
     def _frozen_samples(self) -> int:
         return sum(memtable.samples for memtable in self._views.current.memtables[:-1])
 
+    # --- on the keeper's thread -----------------------------------------------------------------------------------
+
     def _flush_all(self) -> None:
         self._committer.prepare_next_log()
+        while len(memtables := self._views.current.memtables) > 1:
+            flush(memtables[0], self._changes, self._settings.slice_samples, self._check_stop)
+            self.counters["flushes"] += 1
+            self._committer.prepare_next_log()
 
+    def _compact(self, *, force: bool = False) -> None:
+        """Until nothing is left to do."""
+        self._forced = force
+        self._make_space()
+        self._worked_from = time.perf_counter()
+        while (done := self._compactor.step(self._clock.now_ns(), force=force)) is not None:
+            self.counters[done] += 1
+            self._pause()
 
-__all__ = ["Edit", "Keeper", "Memtable", "log_path", "replace"]
+    def _make_space(self) -> None:
+        """Below twice the low-water mark, where so declared, the oldest raw hours go before samples are refused."""
+        if self._settings.disk_policy != "drop-oldest":
+            return
+        while self._disk.free_bytes(self._directory) < 2 * self._settings.disk_reserve_bytes:
+            view = self._views.current
+            raw = [hour for hour in sorted(view.sections) if any(section.raw for section in view.sections[hour])]
+            if len(raw) < 2:
+                return  # the hour in progress is what people look at
+            self._compactor.keep_rollups(raw[:1])
+            self.counters["retired_hours"] += 1
+
+    def _pause(self) -> None:
+        """Between slices of compaction: flushes first, then rest, so that the duty is held."""
+        self._check_stop()
+        worked_s = time.perf_counter() - self._worked_from
+        if not self._forced:
+            self._stopping.wait(worked_s * (1 / self._settings.compaction_duty - 1))
+            self._check_stop()
+        if len(self._views.current.memtables) > 1:
+            self._flush_all()
+            self._loop.call_soon_threadsafe(self._freed)
+        self._worked_from = time.perf_counter()
+
+    def _freed(self) -> None:
+        self._notice = asyncio.ensure_future(self._notify())
+
+    def _check_stop(self) -> None:
+        if self._stopping.is_set():
+            raise _Stopped("the historian is closing")

@@ -43,10 +43,11 @@ class Reader:
         end_ns: int = LATEST_NS,
         *,
         sections: Sequence[Section] | None = None,
+        memory: bool = True,
     ) -> list[Batch]:
         """One batch a kind, by (point, time), one sample each. `handles` sorted, None for all.
 
-        With `sections` only those are merged, without the memtables: what compaction needs.
+        With `sections` only those are merged, without `memory` no memtables: what compaction needs.
         """
         start_ns, end_ns = max(start_ns, hour * HOUR_NS), min(end_ns, (hour + 1) * HOUR_NS)
         parts: dict[ValueKind, list[Batch]] = {}
@@ -55,7 +56,7 @@ class Reader:
                 for batch in self._segments.read(view, section, handles, start_ns, end_ns):
                     _collect(parts, view, batch, section.generation, section.applied)
         sources = {kind: len(batches) for kind, batches in parts.items()}
-        for memtable in view.memtables if sections is None else ():
+        for memtable in view.memtables if memory else ():
             if hour in memtable.hours:
                 for kind in memtable.kinds():
                     for batch in memtable.select(kind, handles, start_ns, end_ns):

@@ -1,20 +1,380 @@
-"""Segments: where frozen memtables will go. Until then everything is answered from the log and memory."""
+"""Segment files: immutable, self-checking, written whole or not at all.
+
+The bytes: docs/decisions/0006-the-segment-file.md.
+
+    header · section … · footer · trailer
+    section   chunks by (kind, point) · index of chunks · roll-ups         one hour of samples
+
+Written to a temporary name, synced, renamed, and the directory synced; only then may the catalog name it.
+"""
 
 from __future__ import annotations
 
+import os
+import struct
+import zlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from threading import Lock
+from typing import Any, Final
 
-from headrace.history.catalog import Section
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from headrace.history import rollups
+from headrace.history.catalog import Section, SegmentFile
+from headrace.history.chunks import INDEX_COLUMNS, ChunkTable, chunk_starts, decode, encode
 from headrace.history.disk import Disk
+from headrace.history.pack import unpack_column
 from headrace.history.settings import HistorySettings
 from headrace.history.view import View
-from headrace.model.batch import Batch, Handles
+from headrace.model.batch import Batch, Handles, ValueKind
+from headrace.model.errors import DataError, HeadraceError, Unavailable
+
+FORMAT: Final = 1
+HEADER: Final = b"HRSEG" + bytes([FORMAT, 0, 0])
+_FOOTER: Final = struct.Struct("<qQIQQQQI")  # hour, generation, samples/…: see `_footer_entry`
+_TRAILER: Final = struct.Struct("<III4s")  # footer length, CRC32 of the footer, format, magic
+_END: Final = b"HRSG"
+_LEVEL: Final = 3
+_TEXT_SAMPLES_MAX: Final = 1024  # a chunk is decoded as a whole, and a text may have 64 KiB
+_GAP_MAX: Final = 64 * 1024  # chunks this close are read in one go
+
+
+class SegmentWriter:
+    """Fills one file, section by section. `finish` gives what the catalog is to know; `abandon` leaves nothing."""
+
+    def __init__(self, disk: Disk, directory: Path, number: int, first_hour: int, chunk_samples: int) -> None:
+        self._disk, self._directory, self._chunk_samples = disk, directory, chunk_samples
+        self.number, self.name = number, f"{first_hour}-{number}.seg"
+        self._temporary = directory / f"{number}.tmp"
+        self._disk.unlink(self._temporary)
+        self._zstd = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True, write_content_size=True)
+        self._descriptor = disk.open(self._temporary, create=True)
+        self._position = 0
+        self.sections: list[Section] = []
+        self._begun: Section | None = None
+        self._tables: list[ChunkTable] = []
+        self._rollups: dict[ValueKind, rollups.KindTable] = {}
+        self._write(HEADER)
+
+    def begin(self, hour: int, generation: int, applied: int) -> None:
+        self._begun = Section(self.number, hour, generation, applied, True, 0, 0, 0, self._position, 0, 0, 0, 0)
+        self._tables, self._rollups = [], {}
+
+    def add(self, batch: Batch) -> None:
+        """Samples of the section's hour, by (point, time), one each; of one kind, points ascend from call to call."""
+        assert self._begun is not None
+        encoded = encode(batch, chunk_starts(batch, self._chunk_samples_of(batch.kind)), self._zstd)
+        lengths = encoded.table["length"].astype(np.uint64)
+        offset = self._position - self._begun.position
+        encoded.table["offset"][:] = offset + np.cumsum(lengths) - lengths
+        self._write(b"".join(encoded.frames))
+        self._tables.append(encoded.table)
+        self._rollups.setdefault(batch.kind, rollups.KindTable()).add(rollups.summarise(batch, encoded))
+
+    def _chunk_samples_of(self, kind: ValueKind) -> int:
+        return min(self._chunk_samples, _TEXT_SAMPLES_MAX) if kind is ValueKind.TEXT else self._chunk_samples
+
+    def end(self) -> None:
+        """The section's index and roll-ups; a section without samples leaves no trace."""
+        begun, self._begun = self._begun, None
+        if begun is None or not self._tables:
+            return
+        table = {name: np.concatenate([part[name] for part in self._tables]) for name in INDEX_COLUMNS}
+        order = np.lexsort((table["first_ns"], table["kind"], table["handle"]))
+        columns = b"".join(table[name][order].tobytes() for name in INDEX_COLUMNS)
+        index = struct.pack("<I", len(order)) + self._zstd.compress(columns)
+        index_at, rollup_at = self._position - begun.position, self._position - begun.position + len(index)
+        block = rollups.encode_block(self._rollups, self._zstd)
+        self._write(index + block)
+        self.sections.append(
+            replace(
+                begun,
+                samples=int(table["count"].sum(dtype=np.int64)),
+                first_ns=int(table["first_ns"].min()),
+                last_ns=int(table["last_ns"].max()),
+                index_offset=index_at,
+                index_length=len(index),
+                rollup_offset=rollup_at,
+                rollup_length=len(block),
+            )
+        )
+
+    def copy(self, section: Section, data: bytes) -> None:
+        """A section as it is in another file; `data` from its position to its end."""
+        self.sections.append(replace(section, file=self.number, position=self._position))
+        self._write(data)
+
+    def copy_rollups(self, section: Section, data: bytes) -> None:
+        """Only the roll-ups of a section."""
+        self.sections.append(
+            replace(
+                section, file=self.number, position=self._position, raw=False, index_offset=0, index_length=0,
+                rollup_offset=0,
+            )
+        )  # fmt: skip
+        self._write(data)
+
+    def finish(self) -> SegmentFile:
+        """Durable under its final name on return. Raises: OSError."""
+        footer = b"".join(_footer_entry(section) for section in self.sections)
+        self._write(footer + _TRAILER.pack(len(footer), zlib.crc32(footer), FORMAT, _END))
+        self._disk.datasync(self._descriptor)
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self._disk.replace(self._temporary, self._directory / self.name)
+        self._disk.sync_directory(self._directory)
+        return SegmentFile(self.number, self.name, self._position)
+
+    def abandon(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._disk.unlink(self._temporary)
+
+    def _write(self, data: bytes) -> None:
+        self._disk.write(self._descriptor, data)
+        self._position += len(data)
+
+
+def _footer_entry(section: Section) -> bytes:
+    return _FOOTER.pack(
+        section.hour, section.generation, int(section.raw), section.position,
+        section.index_offset, section.index_length, section.rollup_offset, section.rollup_length,
+    )  # fmt: skip
+
+
+def check_footer(data: bytes, name: str) -> list[tuple[int, ...]]:
+    """The footer's entries from a whole file's bytes or its end. Raises: DataError that names the file."""
+    if len(data) < _TRAILER.size:
+        raise DataError(f"history file {name} is cut short")
+    length, crc, version, magic = _TRAILER.unpack_from(data, len(data) - _TRAILER.size)
+    if magic != _END:
+        raise DataError(f"history file {name} does not end like a segment: it is damaged or cut short")
+    if version != FORMAT:
+        raise DataError(f"history file {name} has segment format {version}; this version reads {FORMAT}")
+    begin = len(data) - _TRAILER.size - length
+    if begin < 0 or length % _FOOTER.size or zlib.crc32(data[begin : begin + length]) != crc:
+        raise DataError(f"history file {name} has a damaged footer")
+    return list(_FOOTER.iter_unpack(data[begin : begin + length]))
 
 
 class SegmentStore:
+    """Reads segments, and keeps decoded indexes and roll-up columns up to `cache_bytes`."""
+
     def __init__(self, directory: Path, disk: Disk, settings: HistorySettings) -> None:
-        self._directory, self._disk, self._settings = directory, disk, settings
+        self.directory, self._disk, self._settings = directory, disk, settings
+        self._lock = Lock()
+        self._cache: OrderedDict[tuple[Any, ...], tuple[Any, int]] = OrderedDict()
         self.cache_bytes = 0
+        self._checked: set[int] = set()
+
+    def writer(self, number: int, first_hour: int) -> SegmentWriter:
+        return SegmentWriter(self._disk, self.directory, number, first_hour, self._settings.chunk_samples)
+
+    def forget(self, files: Sequence[int]) -> None:
+        """Files that are gone need no memory."""
+        gone = set(files)
+        with self._lock:
+            for key in [key for key in self._cache if key[0] in gone]:
+                self.cache_bytes -= self._cache.pop(key)[1]
+            self._checked -= gone
 
     def read(self, view: View, section: Section, handles: Handles | None, start_ns: int, end_ns: int) -> list[Batch]:
-        return []
+        """Samples of `[start_ns, end_ns)`, one batch a kind, by (point, time). Raises: DataError naming the file."""
+        with _Named(self, view, section) as file:
+            index = self._index(file, section)
+            picked = np.flatnonzero((index["last_ns"] >= start_ns) & (index["first_ns"] < end_ns))
+            if handles is not None:
+                picked = _of_points(index, handles, picked)
+            if not len(picked):
+                return []
+            rows = {name: index[name][picked].tolist() for name in INDEX_COLUMNS}
+            frames = file.frames(section, rows["offset"], rows["length"])
+            zstd = zstandard.ZstdDecompressor()
+            parts: dict[ValueKind, list[Batch]] = {}
+            for at, frame in enumerate(frames):
+                row = {name: column[at] for name, column in rows.items()}
+                batch = decode(row, frame, zstd)
+                if row["first_ns"] < start_ns or row["last_ns"] >= end_ns:
+                    low, high = np.searchsorted(batch.source_ns, [start_ns, end_ns])
+                    batch = batch.take(slice(int(low), int(high)))
+                if len(batch):
+                    parts.setdefault(batch.kind, []).append(batch)
+            return [Batch.concat(parts[kind]) for kind in sorted(parts)]
+
+    def handles(self, view: View, section: Section) -> tuple[Handles, NDArray[np.int64]]:
+        """Points of a section and how many samples each has."""
+        with _Named(self, view, section) as file:
+            index = self._index(file, section)
+            points, where = np.unique(index["handle"], return_inverse=True)
+            return points.astype(np.uint32), np.bincount(where, index["count"]).astype(np.int64)
+
+    def rollup_columns(
+        self, view: View, section: Section, names: set[str]
+    ) -> dict[ValueKind, dict[str, NDArray[np.int64]]]:
+        """Roll-up columns by kind. Raises: DataError naming the file."""
+        with _Named(self, view, section) as file:
+            directory = self._cached((section.file, section.hour, "directory"), lambda: file.directory(section))
+            return {
+                kind: {
+                    name: self._cached(
+                        (section.file, section.hour, kind, name),
+                        lambda place=places[name], name=name: file.rollup_column(section, place, name),
+                    )
+                    for name in names
+                }
+                for kind, places in directory.items()
+            }
+
+    def section_bytes(self, view: View, section: Section) -> bytes:
+        """From its position to its end, checked."""
+        with _Named(self, view, section) as file:
+            return file.pread(section.position, section.length)
+
+    def rollup_bytes(self, view: View, section: Section) -> bytes:
+        with _Named(self, view, section) as file:
+            return file.pread(section.position + section.rollup_offset, section.rollup_length)
+
+    def _index(self, file: _File, section: Section) -> ChunkTable:
+        table: ChunkTable = self._cached((section.file, section.hour, "index"), lambda: file.index(section))
+        return table
+
+    def _cached(self, key: tuple[Any, ...], make: Any) -> Any:
+        with self._lock:
+            held = self._cache.get(key)
+            if held is not None:
+                self._cache.move_to_end(key)
+                return held[0]
+        made = make()
+        size = _size_of(made)
+        with self._lock:
+            if key not in self._cache and size <= self._settings.cache_bytes:
+                self._cache[key] = (made, size)
+                self.cache_bytes += size
+                while self.cache_bytes > self._settings.cache_bytes:
+                    self.cache_bytes -= self._cache.popitem(last=False)[1][1]
+        return made
+
+    def checked(self, file: int) -> bool:
+        return file in self._checked
+
+    def set_checked(self, file: int) -> None:
+        self._checked.add(file)
+
+
+class _File:
+    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+        self.path, self._descriptor, self._size = path, descriptor, size
+
+    def pread(self, offset: int, length: int) -> bytes:
+        if offset < 0 or length < 0 or offset + length > self._size:
+            raise DataError("an offset points outside the file")
+        data = os.pread(self._descriptor, length, offset)
+        if len(data) != length:
+            raise DataError("the file is cut short")
+        return data
+
+    def check(self) -> None:
+        if self.pread(0, len(HEADER)) != HEADER:
+            raise DataError("the header is not that of a segment of this format")
+        trailer = self.pread(self._size - _TRAILER.size, _TRAILER.size)
+        length = min(_TRAILER.unpack(trailer)[0], self._size - _TRAILER.size)
+        check_footer(self.pread(self._size - _TRAILER.size - length, length + _TRAILER.size), self.path.name)
+
+    def index(self, section: Section) -> ChunkTable:
+        data = memoryview(self.pread(section.position + section.index_offset, section.index_length))
+        return decode_index(data)
+
+    def frames(self, section: Section, offsets: list[int], lengths: list[int]) -> list[bytes]:
+        """Frames in the order asked; neighbours are read together."""
+        frames: list[bytes] = []
+        at = 0
+        while at < len(offsets):
+            last, end = at, offsets[at] + lengths[at]
+            while last + 1 < len(offsets) and end <= offsets[last + 1] <= end + _GAP_MAX:
+                last += 1
+                end = offsets[last] + lengths[last]
+            begin = offsets[at]
+            data = self.pread(section.position + begin, end - begin)
+            frames += [data[offsets[i] - begin : offsets[i] - begin + lengths[i]] for i in range(at, last + 1)]
+            at = last + 1
+        return frames
+
+    def directory(self, section: Section) -> dict[ValueKind, dict[str, rollups.ColumnPlace]]:
+        begin = section.position + section.rollup_offset
+        head = self.pread(begin, rollups.DIRECTORY_HEAD)
+        return rollups.decode_directory(head, self.pread(begin + len(head), int.from_bytes(head[:4], "little")))
+
+    def rollup_column(self, section: Section, place: rollups.ColumnPlace, name: str) -> NDArray[np.int64]:
+        data = self.pread(section.position + section.rollup_offset + place.offset, place.length)
+        return unpack_column(data, place.count, zstandard.ZstdDecompressor(), deltas=name in rollups.DELTAS)
+
+
+def decode_index(data: memoryview) -> ChunkTable:
+    """Raises: DataError, zstandard.ZstdError, struct.error."""
+    (count,) = struct.unpack_from("<I", data)
+    size = count * sum(dtype.itemsize for dtype in INDEX_COLUMNS.values())
+    if zstandard.frame_content_size(data[4:]) != size:
+        raise DataError("the index does not have the length that it says")
+    plain, at = zstandard.ZstdDecompressor().decompress(data[4:]), 0
+    table: ChunkTable = {}
+    for name, dtype in INDEX_COLUMNS.items():
+        table[name] = np.frombuffer(plain, dtype, count, at)
+        at += count * dtype.itemsize
+    return table
+
+
+class _Named:
+    """Opens a section's file; whatever goes wrong inside becomes a DataError that names it."""
+
+    def __init__(self, store: SegmentStore, view: View, section: Section) -> None:
+        entry = view.files[section.file]
+        self._store, self._section = store, section
+        self._path, self._size = store.directory / entry.name, entry.bytes
+        self._descriptor = -1
+
+    def __enter__(self) -> _File:
+        try:
+            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise Unavailable(f"history file {self._path} cannot be read: {error.strerror}") from error
+        file = _File(self._path, self._descriptor, self._size)
+        if not self._store.checked(self._section.file):
+            try:
+                file.check()
+            except BaseException as error:
+                self.__exit__(type(error), error, None)
+                raise
+            self._store.set_checked(self._section.file)
+        return file
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        os.close(self._descriptor)
+        if isinstance(error, DataError) and self._path.name in str(error):
+            return
+        if isinstance(error, OSError):
+            raise Unavailable(f"history file {self._path} cannot be read: {error.strerror}") from error
+        damage = (DataError, zstandard.ZstdError, struct.error, ValueError, IndexError, OverflowError, KeyError)
+        if isinstance(error, damage) and (isinstance(error, DataError) or not isinstance(error, HeadraceError)):
+            raise DataError(f"history file {self._path} is damaged: {error}; restore it from a back-up") from error
+
+
+def _of_points(index: ChunkTable, handles: Handles, picked: NDArray[np.int64]) -> NDArray[np.int64]:
+    held = index["handle"]
+    if len(handles) == 1:
+        low, high = np.searchsorted(held, handles[0]), np.searchsorted(held, handles[0], "right")
+        chosen: NDArray[np.int64] = picked[(picked >= low) & (picked < high)]
+    else:
+        chosen = picked[np.isin(held[picked], handles)]
+    return chosen
+
+
+def _size_of(made: Any) -> int:
+    if isinstance(made, np.ndarray):
+        return int(made.nbytes)
+    return sum(column.nbytes if isinstance(column, np.ndarray) else 2_000 for column in made.values())

@@ -16,7 +16,7 @@ from headrace.registry.text import resolve
 from headrace.sdk.services import SourceFile
 
 _PLAIN = re.compile(
-    r"[A-Za-z0-9_./%\u00c0-\ud7ff](?:[A-Za-z0-9_./%+\-\u00c0-\ud7ff ]*[A-Za-z0-9_./%+\-\u00c0-\ud7ff])?"
+    r"[A-Za-z0-9_./\u00c0-\ud7ff](?:[A-Za-z0-9_./%+\-\u00c0-\ud7ff ]*[A-Za-z0-9_./%+\-\u00c0-\ud7ff])?"
 )
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_./\u00c0-\ud7ff](?:[A-Za-z0-9_./\-\u00c0-\ud7ff]|:(?=[A-Za-z0-9_]))*")
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}

@@ -2,7 +2,8 @@
 
 Types, connections and assets are compared as declared. Points and alarms are compared as expanded, so a changed type
 shows every point that it changes; one that is declared otherwise to the same effect (an override of what the type
-says already) shows as a change of its declaration.
+says already) shows as a change of its declaration. What is created lists its fields; what is removed, only its name;
+what is changed, each part that differs (`address.register`).
 """
 
 from __future__ import annotations
@@ -86,9 +87,9 @@ def _number(value: float) -> float:
 def _declared_change(key: Key, old: Declared | None, new: Declared | None) -> Change | None:
     kind, name = key
     if old is None and new is not None:
-        return Change(ChangeAction.CREATE, kind, name, tuple(_fields({}, new.spec)))
+        return Change(ChangeAction.CREATE, kind, name, _given(new.spec))
     if new is None and old is not None:
-        return Change(ChangeAction.REMOVE, kind, name, tuple(_fields(old.spec, {})))
+        return Change(ChangeAction.REMOVE, kind, name)
     assert old is not None and new is not None
     details = tuple(_fields(old.spec, new.spec))
     return Change(ChangeAction.CHANGE, kind, name, details) if details else None
@@ -106,21 +107,26 @@ def _effects(
                 changes[kind, name] = Change(ChangeAction.CHANGE, kind, name, declared.details)
             continue
         if before is None:
-            changes[kind, name] = Change(ChangeAction.CREATE, kind, name, tuple(_fields({}, record(after))))
+            changes[kind, name] = Change(ChangeAction.CREATE, kind, name, _given(record(after)))
         elif after is None:
-            changes[kind, name] = Change(ChangeAction.REMOVE, kind, name, tuple(_fields(record(before), {})))
+            changes[kind, name] = Change(ChangeAction.REMOVE, kind, name)
         else:
             details = tuple(_fields(record(before), record(after)))
             changes[kind, name] = Change(ChangeAction.CHANGE, kind, name, details)
+
+
+def _given(spec: Mapping[str, Any]) -> tuple[FieldChange, ...]:
+    """The fields of something new, maps whole."""
+    return tuple(FieldChange(name, None, value) for name, value in spec.items())
 
 
 def _fields(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[FieldChange]:
     """What differs, maps by their parts (`address.register`), everything else whole."""
     for name in [*new, *(name for name in old if name not in new)]:
         before, after = old.get(name), new.get(name)
-        if same(before, after):
+        if before is after or same(before, after):
             continue
-        before_is_map, after_is_map = isinstance(before, Mapping), isinstance(after, Mapping)
+        before_is_map, after_is_map = isinstance(before, dict), isinstance(after, dict)
         if (before_is_map or before is None) and (after_is_map or after is None) and (before or after):
             yield from _fields(before or {}, after or {}, f"{prefix}{name}.")
         else:

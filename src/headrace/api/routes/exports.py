@@ -21,6 +21,9 @@ from headrace.model.errors import LimitReached
 
 router = api_router("Values")
 
+#: A client has the send timeout for each piece, so that a slow line is not taken for a dead one.
+PIECE_BYTES = 256 * 1024
+
 
 class ExportFormat(StrEnum):
     PARQUET = "parquet"
@@ -68,6 +71,6 @@ async def _stream(
     async with context.exports, aclosing(cast(Any, scan)):
         async for batch in scan:
             ready = await asyncio.to_thread(file.add, batch)
-            if ready:
-                yield ready
+            for at in range(0, len(ready), PIECE_BYTES):
+                yield ready[at : at + PIECE_BYTES]
         yield await asyncio.to_thread(file.finish)

@@ -66,7 +66,7 @@ class ModbusDriver:
         bad: dict[PointBinding, int] = {}
         for block, answer in zip(round_.blocks, answers, strict=True):
             if isinstance(answer, ModbusException) and answer.code in _LASTING:
-                blocks += await self._halve(block, answer, bad)
+                blocks += await self._join(await self._halve(block, answer, bad))
             else:
                 blocks.append(block)
         round_.revise(blocks, bad)
@@ -79,12 +79,29 @@ class ModbusDriver:
         found: list[Block] = []
         middle = len(block.points) // 2
         for half in (block_of(block.points[:middle]), block_of(block.points[middle:])):
-            [answer] = await self._link.ask([half.request])
-            if isinstance(answer, ModbusException) and answer.code in _LASTING:
-                found += await self._halve(half, answer, bad)
-            else:
-                found.append(half)
+            refused = await self._refused(half)
+            found += [half] if refused is None else await self._halve(half, refused, bad)
         return found
+
+    async def _join(self, blocks: Sequence[Block]) -> list[Block]:
+        """Halving leaves splinters: put neighbours together again where the device answers them as one.
+
+        Asking settles it: some devices refuse a read across the border of two areas, or of more than they buffer.
+        """
+        joined: list[Block] = []
+        for block in blocks:
+            if joined and block.start <= joined[-1].start + joined[-1].count:
+                both = block_of([*joined[-1].points, *block.points])
+                if await self._refused(both) is None:
+                    joined[-1] = both
+                    continue
+            joined.append(block)
+        return joined
+
+    async def _refused(self, block: Block) -> ModbusException | None:
+        """The device's lasting refusal of a block, None where it gives it or may give it later."""
+        [answer] = await self._link.ask([block.request])
+        return answer if isinstance(answer, ModbusException) and answer.code in _LASTING else None
 
     # --- writing --------------------------------------------------------------------------------------------------
 

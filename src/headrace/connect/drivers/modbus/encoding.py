@@ -71,7 +71,8 @@ class Gather:
             wide = column.astype(np.int64)
             return np.where(self._bits < 0, wide != 0, (wide >> np.maximum(self._bits, 0)) & 1 != 0), None
         if self.kind is ValueKind.FLOAT64:
-            values = column.astype(np.float64)
+            with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one, and is no news
+                values = column.astype(np.float64)
             if self._scale is not None and self._offset is not None:
                 values *= self._scale
                 values += self._offset

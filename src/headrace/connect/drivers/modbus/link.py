@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from headrace.connect.drivers.modbus.codec import (
     ModbusException,
@@ -119,8 +119,7 @@ class ModbusLink(asyncio.Protocol):
     # --- what asyncio calls ---------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are none by class
 
     def data_received(self, data: bytes) -> None:
         try:

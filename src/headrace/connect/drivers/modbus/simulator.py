@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,7 +175,7 @@ class ModbusServer:
         self.units, self.port, self.host, self.framing, self.on_write = units, port, host, framing, on_write
         self.requests = 0
         self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.BaseTransport] = set()
+        self._clients: set[asyncio.Transport] = set()
 
     async def start(self) -> None:
         """Raises: OSError where the port is taken."""
@@ -188,7 +188,6 @@ class ModbusServer:
             self._server.close()
             self._server = None
         for client in list(self._clients):
-            assert isinstance(client, asyncio.Transport)
             client.abort()
         await asyncio.sleep(0)
 
@@ -221,9 +220,8 @@ class _Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._server._clients.add(transport)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are none by class
+        self._server._clients.add(self._transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         del error

@@ -23,9 +23,9 @@ from typing import Any, Final, Self
 from asyncua import Server, ua
 from asyncua.common.utils import ServiceError
 from asyncua.crypto import uacrypto
+from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.user_managers import UserManager
-from asyncua.crypto.permission_rules import User, UserRole
 
 from headrace.connect.drivers.opcua.channel import quiet_asyncua
 from headrace.connect.drivers.opcua.trust import fingerprint_of, own_certificate
@@ -86,6 +86,7 @@ class _Users(UserManager):  # type: ignore[misc]
         self._passwords = passwords
 
     def get_user(self, iserver: Any, username: Any = None, password: Any = None, certificate: Any = None) -> Any:
+        del iserver, certificate
         if self._passwords is None:
             return User(role=UserRole.User)
         known = username is not None and self._passwords.get(username) == password
@@ -171,6 +172,8 @@ class SimulatedServer:
     ) -> None:
         """A new value; `variant_type` other than the variable's own makes a server that lies about its types."""
         kind = variant_type or VARIABLES[name][0]
+        attributes = self._server.iserver.aspace._nodes[self._nodes[name]].attributes
+        attributes[ua.AttributeIds.Value].value = None  # asyncua compares a new value's type with the old one's
         variant = ua.Variant(value, kind) if value is not None else ua.Variant(None, _V.Null)
         await self._server.write_attribute_value(
             self._nodes[name], ua.DataValue(variant, ua.StatusCode(status), source_time, server_time)
@@ -200,9 +203,7 @@ class SimulatedServer:
             if name.startswith("Setpoint"):
                 await server.get_node(self._nodes[name]).set_writable()
         unit = ua.EUInformation("http://www.opcfoundation.org/UA/units/un/cefact", 0x43454C, ua.LocalizedText("°C"))
-        await server.get_node(self._nodes["Double"]).add_property(
-            ua.QualifiedName("EngineeringUnits", 0).NamespaceIndex, "EngineeringUnits", unit
-        )
+        await server.get_node(self._nodes["Double"]).add_property(0, "EngineeringUnits", unit)
         if self.counters:
             many = await objects.add_folder(ua.NodeId("Counters", namespace), ua.QualifiedName("Counters", namespace))
             for number in range(self.counters):

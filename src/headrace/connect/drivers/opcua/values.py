@@ -44,7 +44,6 @@ _INT_RANGES: Final = {
 _INTEGERS: Final = frozenset(_INT_RANGES)
 _FLOATS: Final = frozenset({codec.FLOAT, codec.DOUBLE})
 _TEXTS: Final = frozenset({codec.STRING, codec.XML_ELEMENT, codec.LOCALIZED_TEXT})
-_FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 
 KIND_OF_TYPE: Final[dict[int, ValueKind]] = {
     codec.BOOLEAN: ValueKind.BOOL,
@@ -307,7 +306,7 @@ def _join(kind: ValueKind, parts: list[_Part], received_ns: int) -> Batch:
 def fit(value: Value, type_id: int) -> Value:
     """A value as a node of this built-in type can hold it: the same value, maybe of another Python type.
 
-    A Float takes the nearest float32. Raises: DataError that says why it does not fit.
+    A Float takes the float32 nearest to a float. Raises: DataError that says why it does not fit.
     """
     if type_id == codec.BOOLEAN:
         if isinstance(value, str) or value not in (0, 1):
@@ -326,16 +325,15 @@ def fit(value: Value, type_id: int) -> Value:
         if not low <= value <= high:
             raise DataError(f"the node holds {low} to {high}; {value!r} is outside")
         return int(value)
-    if type_id == codec.DOUBLE:
-        if isinstance(value, int) and int(float(value)) != value:
-            raise DataError(f"the node holds a Double, which cannot hold {value!r} exactly")
-        return float(value)
-    if type_id == codec.FLOAT:
-        if math.isfinite(value) and abs(value) > _FLOAT32_MAX:
-            raise DataError(f"the node holds a Float, up to ±{_FLOAT32_MAX:.6g}; {value!r} is outside")
+    if type_id in _FLOATS:
+        name, narrow = ("Double", np.float64) if type_id == codec.DOUBLE else ("Float", np.float32)
+        if math.isfinite(value) and abs(value) > float(np.finfo(narrow).max):
+            raise DataError(f"the node holds a {name}, up to ±{np.finfo(narrow).max:.6g}; {value!r} is outside")
+        if isinstance(value, int) and int(narrow(value)) != value:
+            raise DataError(f"the node holds a {name}, which cannot hold {value!r} exactly")
         return float(value)
     if type_id == codec.DATETIME:
-        if isinstance(value, float) and value != int(value):
-            raise DataError(f"the node holds a time; write whole nanoseconds since 1970, not {value!r}")
+        if not math.isfinite(value) or value != int(value) or int(value) % 1000:
+            raise DataError(f"the node holds a time; write ns since 1970 in whole microseconds, not {value!r}")
         return int(value)
     raise DataError(f"the node holds a value of built-in type {type_id}, which a point cannot")

@@ -1,0 +1,157 @@
+"""The command as a client of a running platform: find it, prove who we are, turn its errors into ours.
+
+A platform that starts writes `<home>/run/server.json` (its address) and `<home>/run/local.token` (readable by its
+owner alone), so that a command on the same machine under the same account needs no options. Elsewhere: `--server`
+and the environment variable HEADRACE_TOKEN.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from headrace.model.errors import (
+    AccessError,
+    Conflict,
+    DataError,
+    HeadraceError,
+    LimitReached,
+    NotFound,
+    Unavailable,
+)
+
+DEFAULT_HOME = Path(".headrace")
+
+HomeOption = Annotated[
+    Path,
+    typer.Option("--home", envvar="HEADRACE_HOME", help="Folder of the platform's data.", show_default=".headrace"),
+]
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", envvar="HEADRACE_URL", help="Address of a running platform, for example http://hub:8470."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+_ERRORS: dict[str, type[HeadraceError]] = {
+    "not-found": NotFound,
+    "conflict": Conflict,
+    "invalid": DataError,
+    "forbidden": AccessError,
+    "unauthorized": AccessError,
+    "limit-reached": LimitReached,
+    "unavailable": Unavailable,
+}
+
+
+class Client:
+    """A thin wrapper of httpx: `get`, `post` give decoded JSON and raise our errors."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self.url = url.rstrip("/")
+        self.token = token
+        headers = {"X-Headrace": "1"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self.http = httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=60.0, trust_env=False)
+
+    def get(self, route: str, /, **params: Any) -> Any:
+        return self._send("GET", route, params={k: v for k, v in params.items() if v is not None})
+
+    def post(self, route: str, body: Any) -> Any:
+        return self._send("POST", route, json=body)
+
+    def download(self, path: str, target: Path, params: Any) -> int:
+        """Stream a response into a file, with a progress bar; returns the bytes."""
+        from rich.progress import DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+
+        done = 0
+        partial = target.with_name(target.name + ".partial")
+        columns = (TextColumn(target.name), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn())
+        with self._connected(), self.http.stream("GET", path, params=params, timeout=None) as response:
+            if response.status_code >= 400:
+                response.read()
+                raise _error_of(response)
+            total = int(response.headers.get("content-length", 0)) or None
+            with partial.open("wb") as file, Progress(*columns, transient=True) as progress:
+                task = progress.add_task(target.name, total=total)
+                for chunk in response.iter_bytes():
+                    file.write(chunk)
+                    done += len(chunk)
+                    progress.update(task, advance=len(chunk))
+        partial.replace(target)
+        return done
+
+    def _send(self, method: str, path: str, **options: Any) -> Any:
+        with self._connected():
+            response = self.http.request(method, path, **options)
+        if response.status_code >= 400:
+            raise _error_of(response)
+        return response.json() if response.content else None
+
+    def _connected(self) -> _Translating:
+        return _Translating(self.url)
+
+
+class _Translating:
+    """Turns a broken connection into an error that names the address and the next step."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, httpx.TransportError):
+            raise Unavailable(
+                f"nobody answers at {self.url}; start the platform with `headrace serve`, or name another with --server",
+                detail=str(error),
+            ) from None
+
+
+def running(home: Path) -> dict[str, Any] | None:
+    """What `<home>/run/server.json` says of a platform that is alive, else None."""
+    try:
+        document: dict[str, Any] = json.loads((home / "run" / "server.json").read_text())
+        os.kill(int(document["pid"]), 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return document
+
+
+def connect(home: Path, server: str | None) -> Client:
+    """The platform that `--server` names, or the one that runs on `home`. Raises: Unavailable."""
+    token = os.environ.get("HEADRACE_TOKEN")
+    if server:
+        return Client(server, token)
+    for candidate in (home, home / "demo"):
+        document = running(candidate)
+        if document is not None:
+            if token is None:
+                try:
+                    token = (candidate / "run" / "local.token").read_text().strip()
+                except OSError as error:
+                    raise AccessError(
+                        f"cannot read {candidate / 'run' / 'local.token'} ({error.strerror}); "
+                        "set HEADRACE_TOKEN to a token of yours"
+                    ) from None
+            return Client(str(document["url"]), token)
+    raise Unavailable(
+        f"no platform runs on {home}; start one with `headrace demo` or `headrace serve`, or name one with --server"
+    )
+
+
+def _error_of(response: httpx.Response) -> HeadraceError:
+    try:
+        error = response.json()["error"]
+        message, code = str(error["message"]), str(error["code"])
+        if error.get("hint"):
+            message = f"{message}: {error['hint']}"
+    except (ValueError, KeyError, TypeError):
+        return HeadraceError(f"{response.request.url} answered {response.status_code}")
+    return _ERRORS.get(code, HeadraceError)(message)

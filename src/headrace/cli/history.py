@@ -1,0 +1,73 @@
+"""`headrace history`: the past of points, as a table, CSV, JSON or Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headrace.cli.client import DEFAULT_HOME, HomeOption, JsonOption, ServerOption, connect
+from headrace.cli.output import note, print_json, print_table
+from headrace.model import quality
+from headrace.model.errors import DataError
+
+
+def history(
+    paths: Annotated[list[str], typer.Argument(help="Paths of points.")],
+    home: HomeOption = DEFAULT_HOME,
+    server: ServerOption = None,
+    start: Annotated[str, typer.Option(help="RFC 3339 time, or now-<duration>.")] = "now-1h",
+    end: Annotated[str, typer.Option(help="RFC 3339 time, or now.")] = "now",
+    width: Annotated[str | None, typer.Option(help="Downsample to buckets of this width, such as 1m.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write *.parquet or *.csv instead.")] = None,
+    limit: Annotated[int, typer.Option(help="Rows shown at most.")] = 1000,
+    as_json: JsonOption = False,
+) -> None:
+    """Show or export samples, raw and exact or downsampled."""
+    client = connect(home, server)
+    if output is not None:
+        form = output.suffix.lstrip(".").lower()
+        if form not in ("parquet", "csv"):
+            raise DataError(f"'{output.name}' should end in .parquet or .csv")
+        params: list[tuple[str, str]] = [("path", path) for path in paths]
+        done = client.download("/history/export", output, [*params, ("start", start), ("end", end), ("format", form)])
+        note(f"{done / 1e6:.1f} MB written to {output}")
+        return
+    if width is not None:
+        answer = client.get(
+            "/history/downsample", path=paths, start=start, end=end, width=width, aggregate=["min", "mean", "max"]
+        )
+        if as_json:
+            print_json(answer)
+            return
+        for series in answer["series"]:
+            columns = series["columns"]
+            rows = [
+                (_moment(answer["start_ms"] + index * answer["width_ms"]), low, mean, high)
+                for index, (low, mean, high) in enumerate(
+                    zip(columns["min"], columns["mean"], columns["max"], strict=True)
+                )
+                if mean is not None
+            ]
+            typer.echo(f"{series['path']} [{series['unit']}]")
+            print_table(("time", "min", "mean", "max"), rows[-limit:], empty="no samples in this time")
+        return
+    for path in paths:
+        answer = client.get("/history/raw", path=path, start=start, end=end, limit=limit)
+        if as_json:
+            print_json(answer)
+            continue
+        typer.echo(path)
+        samples = list(
+            zip(answer["time"], answer["values"], (quality.name_of(code) for code in answer["quality"]), strict=True)
+        )
+        print_table(("time", "value", "quality"), samples, empty="no samples in this time")
+        if answer["next_cursor"]:
+            note(f"only the first {limit} are shown: raise --limit, shorten the time, or export with -o file.parquet")
+
+
+def _moment(time_ms: float) -> str:
+    from datetime import datetime
+
+    return datetime.fromtimestamp(time_ms / 1000).astimezone().isoformat(timespec="milliseconds")

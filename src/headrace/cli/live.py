@@ -1,0 +1,121 @@
+"""`headrace tail` and `headrace write`: watch values as they come, change a setpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from headrace.cli.client import DEFAULT_HOME, Client, HomeOption, JsonOption, ServerOption, connect
+from headrace.cli.output import note, print_json
+from headrace.model import quality
+from headrace.model.errors import HeadraceError, NotFound
+
+
+def tail(
+    paths: Annotated[list[str] | None, typer.Argument(help="Points or assets; everything if none is named.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+    server: ServerOption = None,
+    count: Annotated[int, typer.Option("--count", "-n", help="Stop after this many values; 0 never.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Print values as they change. With --json one object a line."""
+    client = connect(home, server)
+    points = _expand(client, paths or [""])
+    units = {point["path"]: point for point in points}
+    asyncio.run(_tail(client, units, count, as_json))
+
+
+def write(
+    path: Annotated[str, typer.Argument(help="Path of a point.")],
+    value: Annotated[str, typer.Argument(help="The new value, in the point's unit.")],
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; it is kept in the audit trail.")],
+    home: HomeOption = DEFAULT_HOME,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a setpoint, and wait until the device confirms it by read-back."""
+    client = connect(home, server)
+    point = client.get(f"/points/{path}")
+    command = client.post("/writes", {"path": path, "value": _typed(value, point["kind"]), "reason": reason})
+    if as_json:
+        print_json(command)
+    elif command["state"] == "confirmed":
+        typer.echo(f"confirmed: {path} is {command['read_back']} {point['unit']}")
+    if command["state"] != "confirmed":
+        raise HeadraceError(f"{command['state']}: {command['detail']}")
+
+
+def _typed(text: str, kind: str) -> Any:
+    if kind == "text":
+        return text
+    if kind == "bool":
+        known = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+        if text.lower() not in known:
+            raise HeadraceError(f"'{text}' is neither true nor false")
+        return known[text.lower()]
+    try:
+        return int(text) if kind == "int64" else float(text)
+    except ValueError:
+        raise HeadraceError(f"'{text}' is not a {kind} value") from None
+
+
+def _expand(client: Client, paths: list[str]) -> list[dict[str, Any]]:
+    """Points below each path, or the point itself."""
+    found: list[dict[str, Any]] = []
+    for path in paths:
+        cursor: str | None = None
+        before = len(found)
+        while True:
+            page = client.get("/points", asset=path or None, limit=1000, cursor=cursor)
+            found.extend(page["points"])
+            cursor = page["next_cursor"]
+            if not cursor:
+                break
+        if len(found) == before and path:
+            try:
+                found.append(client.get(f"/points/{path}"))
+            except NotFound:
+                raise NotFound(f"'{path}' is neither an asset nor a point; `headrace points list` shows all") from None
+    return found
+
+
+async def _tail(client: Client, points: dict[str, dict[str, Any]], count: int, as_json: bool) -> None:
+    from websockets.asyncio.client import connect as open_socket
+
+    address = client.url.replace("http", "ws", 1) + "/api/v1/live"
+    headers = {"Authorization": f"Bearer {client.token}"} if client.token else {}
+    known: list[str] = []
+    seen = 0
+    async with open_socket(address, additional_headers=headers, max_size=None, proxy=None) as socket:
+        await socket.send(orjson.dumps({"subscribe": list(points), "alarms": False, "max_hz": 10}).decode())
+        async for text in socket:
+            message = orjson.loads(text)
+            if message["type"] == "points":
+                known = message["paths"]
+                note(f"{len(known)} points; stop with Ctrl-C")
+            elif message["type"] == "changes":
+                for at, value, time_ms, code in zip(
+                    message["i"], message["v"], message["t"], message["q"], strict=True
+                ):
+                    _print_value(points[known[at]], value, time_ms, code, as_json)
+                    seen += 1
+                    if count and seen >= count:
+                        return
+            elif message["type"] == "error":
+                raise HeadraceError(message["message"])
+
+
+def _print_value(point: dict[str, Any], value: Any, time_ms: float, code: int, as_json: bool) -> None:
+    if as_json:
+        print_json({"path": point["path"], "time_ms": time_ms, "value": value, "quality": quality.name_of(code)})
+        return
+    moment = datetime.fromtimestamp(time_ms / 1000).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    decimals = point.get("decimals")
+    shown = f"{value:.{decimals}f}" if isinstance(value, float) and decimals is not None else str(value)
+    flag = "" if quality.severity(code) == "good" else f"  [{quality.name_of(code)}]"
+    unit = "" if point["unit"] == "1" else f" {point['unit']}"
+    typer.echo(f"{moment}  {point['path']}  {shown}{unit}{flag}")

@@ -1,0 +1,90 @@
+"""`headrace points list|import|export`: points in bulk, also through CSV and XLSX."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from headrace.cli.client import DEFAULT_HOME, HomeOption, JsonOption, ServerOption, connect
+from headrace.cli.output import note, print_json, print_table
+from headrace.model.errors import ConfigErrors, DataError
+
+app = typer.Typer(help="List points; bring them in from a spreadsheet, or write one.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_points(
+    asset: Annotated[str | None, typer.Argument(help="Only below this asset.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+    server: ServerOption = None,
+    query: Annotated[str | None, typer.Option("--query", "-q", help="Only paths and titles that hold this.")] = None,
+    limit: int = 200,
+    as_json: JsonOption = False,
+) -> None:
+    """Show points with type, unit, range and source."""
+    page = connect(home, server).get("/points", asset=asset, q=query, limit=limit)
+    if as_json:
+        print_json(page)
+        return
+    print_table(
+        ("path", "type", "unit", "range", "access", "connection"),
+        [(p["path"], p["kind"], p["unit"], _range(p["range"]), p["access"], p["connection"]) for p in page["points"]],
+        empty="no points",
+    )
+    if page["total"] > len(page["points"]):
+        note(f"{len(page['points'])} of {page['total']} shown; see more with --limit")
+
+
+@app.command("import")
+def import_points(
+    sheet: Annotated[Path, typer.Argument(help="*.csv or *.xlsx, a point a row.", exists=True, dir_okay=False)],
+    folder: Annotated[Path, typer.Option("--file", "-f", help="Folder of declarations to write points.yaml into.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a spreadsheet into declarations; wrong rows are named and the good ones written. Then: headrace apply."""
+    from headrace.registry.sheets import read_points
+
+    imported = read_points(sheet.read_bytes(), sheet.name)
+    target = folder / f"{sheet.stem}.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
+    if imported.count:
+        target.write_text(imported.file.text, encoding="utf-8")
+    if as_json:
+        print_json({"file": str(target), "points": imported.count, "errors": [str(e) for e in imported.errors]})
+    else:
+        note(f"{imported.count} points written to {target}; next: headrace apply -f {folder}")
+    if imported.errors:
+        raise ConfigErrors(list(imported.errors))
+
+
+@app.command("export")
+def export_points(
+    output: Annotated[Path, typer.Argument(help="*.csv or *.xlsx to write.")],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Write every declared point to a spreadsheet."""
+    form = output.suffix.lstrip(".").lower()
+    if form not in ("csv", "xlsx"):
+        raise DataError(f"'{output.name}' should end in .csv or .xlsx")
+
+    async def model() -> Any:
+        from headrace.platform.offline import open_registry
+
+        async with open_registry(home) as registry:
+            return await registry.model()
+
+    from headrace.registry.sheets import write_points
+
+    declared = asyncio.run(model())
+    output.write_bytes(write_points(declared, form))
+    note(f"{len(declared.points)} points written to {output}")
+
+
+def _range(span: dict[str, float] | list[float] | None) -> str:
+    if span is None:
+        return ""
+    low, high = (span["low"], span["high"]) if isinstance(span, dict) else span
+    return f"{low:g} … {high:g}"

@@ -1,0 +1,228 @@
+"""`headrace serve` and `headrace demo`: the platform in this process, until Ctrl-C or `--for`.
+
+demo:  plant process (its own Python) ──ready──► declarations ──apply──► platform ──► console
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headrace.cli.client import DEFAULT_HOME, HomeOption
+from headrace.cli.output import note, print_json
+from headrace.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from headrace.platform.platform import Platform
+    from headrace.platform.settings import Settings
+    from headrace.sdk.services import SourceFile
+
+DEFAULT_PORT = 8470
+
+HostOption = Annotated[str, typer.Option("--host", help="Address to listen on; anything beyond loopback needs TLS.")]
+PortOption = Annotated[int, typer.Option("--port", "-p", help="Port of the console and the API; 0 takes a free one.")]
+ForOption = Annotated[float, typer.Option("--for", help="Stop after this many seconds; 0 runs until Ctrl-C.")]
+ReportOption = Annotated[str, typer.Option("--report", help="'json' ends with one JSON object on the last line.")]
+LogOption = Annotated[str, typer.Option("--log", help="debug, info, warning or error.")]
+
+
+def serve(
+    home: HomeOption = DEFAULT_HOME,
+    folder: Annotated[Path | None, typer.Option("--file", "-f", help="Declarations to apply at start.")] = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = DEFAULT_PORT,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.", exists=True)] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.", exists=True)] = None,
+    insecure_http: Annotated[bool, typer.Option(help="Allow plain HTTP beyond loopback (a proxy does TLS).")] = False,
+    database: Annotated[str, typer.Option(envvar="HEADRACE_DATABASE_URL", help="SQLAlchemy URL; else SQLite.")] = "",
+    run_for: ForOption = 0.0,
+    report: ReportOption = "",
+    log_level: LogOption = "info",
+) -> None:
+    """Run the platform on this machine."""
+    _set_up_logging(log_level)
+    from headrace.cli.declarations import read_folder
+    from headrace.platform.settings import Settings
+
+    settings = Settings(
+        home=home,
+        host=host,
+        port=port,
+        tls_certificate=tls_cert,
+        tls_key=tls_key,
+        insecure_http=insecure_http,
+        database_url=database,
+    )
+    files = read_folder(folder) if folder is not None else None
+    _run(_serve(settings, files, run_for, report, time.monotonic()))
+
+
+def demo(
+    home: Annotated[Path, typer.Option("--home", help="Folder of the demo's data.")] = DEFAULT_HOME / "demo",
+    port: PortOption = DEFAULT_PORT,
+    run_for: ForOption = 0.0,
+    report: ReportOption = "",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the data of earlier demos first.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the plant: the same seed gives the same plant.")] = 1,
+    speed: Annotated[float, typer.Option(help="Plant seconds a second.")] = 1.0,
+    fault: Annotated[list[str] | None, typer.Option(help="For example press-2:bearing-wear@60s,severity=0.7")] = None,
+    open_browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the console.")] = True,
+    log_level: LogOption = "warning",
+) -> None:
+    """Start a press, moulding and assembly works with real protocol servers, and the platform connected to it."""
+    began_s = time.monotonic()
+    _set_up_logging(log_level)
+    from headrace.platform.settings import Settings
+
+    if fresh and home.exists():
+        _forget(home)
+    settings = Settings(home=home, port=port)
+    plant_options = ["--seed", str(seed), "--speed", str(speed)]
+    for one in fault or ():
+        plant_options += ["--fault", one]
+    _run(_demo(settings, plant_options, run_for, report, began_s, open_browser and not run_for))
+
+
+def _run(work: Any) -> None:
+    """On uvloop where it exists, with Ctrl-C as an orderly stop."""
+    try:
+        import uvloop
+
+        factory: Any = uvloop.new_event_loop
+    except ImportError:
+        factory = None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        try:
+            runner.run(work)
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _serve(
+    settings: Settings, files: list[SourceFile] | None, run_for_s: float, report: str, began_s: float
+) -> None:
+    async with AsyncExitStack() as stack:
+        platform, url = await stack.enter_async_context(_listening(settings))
+        if files is not None:
+            plan, model = await platform.registry.apply(files, actor="local")
+            note(f"{len(plan.changes)} changes applied; revision {model.revision}, {len(model.points)} points")
+        note(f"Headrace listens on {url}")
+        await _until_stopped(run_for_s)
+        document = await _report(platform, began_s) if report else None
+    if document is not None:
+        print_json(_settled(document, platform))
+
+
+async def _demo(
+    settings: Settings, plant_options: list[str], run_for_s: float, report: str, began_s: float, browse: bool
+) -> None:
+    from headrace.cli.plant import plant_process
+
+    async with AsyncExitStack() as field:  # the plant starts beside the platform, and outlives it
+        starting = asyncio.create_task(field.enter_async_context(plant_process(plant_options, settings.home)))
+        try:
+            async with _listening(settings) as (platform, url):
+                await platform.registry.apply((await starting).declaration, actor="local")
+                points = len(platform.reconciler.directory.handles)
+                note(f"A works with {points} points is running. Open {url}")
+                note("Stop with Ctrl-C. To see more: headrace tail · headrace doctor · headrace plant fault --help")
+                if browse and (os.environ.get("DISPLAY") or sys.platform in ("darwin", "win32")):
+                    import webbrowser
+
+                    webbrowser.open(url)
+                await _until_stopped(run_for_s)
+                document = await _report(platform, began_s)
+        finally:
+            if not starting.done():
+                starting.cancel()
+    if report:
+        print_json(_settled(document, platform))
+
+
+@asynccontextmanager
+async def _listening(settings: Settings) -> AsyncIterator[tuple[Platform, str]]:
+    """The platform with its API; `server.json` and the local token exist just as long as it listens."""
+    from headrace.api.server import serving
+    from headrace.cli.compose import api_settings, services
+    from headrace.platform.platform import running
+    from headrace.platform.runfile import announced
+
+    async with running(settings) as platform, serving(services(platform), api_settings(settings)) as address:
+        newcomer = await platform.access.bootstrap()
+        if newcomer is not None:
+            name, password = newcomer
+            note("")
+            note(f"  First start. Sign in as   {name}")
+            note(f"  with one-time password    {password}")
+            note("  It is shown only now; the console asks for your own at once.")
+            note("")
+        async with announced(platform, address.url):
+            yield platform, address.url
+
+
+async def _until_stopped(run_for_s: float) -> None:
+    """Ctrl-C, SIGTERM, or the time is up."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with asyncio.timeout(run_for_s or None):
+            await stop.wait()
+    except TimeoutError:
+        pass
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def _report(platform: Platform, began_s: float) -> dict[str, Any]:
+    """What the run came to, before it is stopped; `_settled` adds what only the end can tell."""
+    from headrace.platform.report import run_report
+
+    return await run_report(platform, began_s)
+
+
+def _settled(document: dict[str, Any], platform: Platform) -> dict[str, Any]:
+    """After the stop everything is drained: what was accepted and is not stored was lost."""
+    counters = platform.bus.counters().get("keep")
+    accepted = counters.published if counters is not None else 0
+    document["samples"] = platform.pipeline.stored
+    document["lost"] = accepted - platform.pipeline.stored
+    return document
+
+
+def _set_up_logging(level: str) -> None:
+    known = {"debug", "info", "warning", "error"}
+    if level not in known:
+        raise ConfigError(f"'{level}' is no log level; use {', '.join(sorted(known))}")
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
+    )
+
+
+def _forget(home: Path) -> None:
+    """Remove a demo's folder, and nothing that is not one."""
+    strangers = {entry.name for entry in home.iterdir()} - {
+        "database.db", "database.db-wal", "database.db-shm", "history", "connections", "run", "plant",
+    }  # fmt: skip
+    if strangers:
+        raise ConfigError(f"'{home}' holds more than a demo ({', '.join(sorted(strangers)[:3])}); not removed")
+    shutil.rmtree(home)

@@ -1,0 +1,74 @@
+"""Whole numbers in few bytes: residuals of 0, 1, 2, 4 or 8 bytes, laid out as byte planes.
+
+    3 residuals of 2 bytes   0x0102 0x0304 0x0506   ─►   planes   02 04 06 · 01 03 05
+
+The high planes of small numbers are all alike, which zstd takes to almost nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from headrace.model.errors import DataError
+
+Residuals = NDArray[np.uint64]
+WIDTHS: Final = (0, 1, 2, 4, 8)
+_UNSIGNED: Final[dict[int, np.dtype[Any]]] = {width: np.dtype(f"<u{width}") for width in WIDTHS if width}
+
+
+def widths_for(largest: Residuals) -> NDArray[np.uint8]:
+    """Bytes that hold each number. Shape: as given."""
+    limits = np.array([0, 0xFF, 0xFFFF, 0xFFFF_FFFF], np.uint64)
+    return np.array(WIDTHS, np.uint8)[np.searchsorted(limits, largest)]
+
+
+def to_planes(residuals: Residuals, width: int) -> bytes:
+    narrow = residuals.astype(_UNSIGNED[width])
+    planes: bytes = narrow.tobytes() if width == 1 else narrow.view(np.uint8).reshape(-1, width).T.tobytes()
+    return planes
+
+
+def from_planes(data: bytes | memoryview, width: int, count: int) -> Residuals:
+    """The inverse of `to_planes`. Raises: DataError where the length does not fit."""
+    if width == 0:
+        return np.zeros(count, np.uint64)
+    if width not in _UNSIGNED or len(data) != width * count:
+        raise DataError("a column does not have the length that its index says")
+    planes = np.frombuffer(data, np.uint8)
+    if width > 1:
+        planes = np.ascontiguousarray(planes.reshape(width, count).T).reshape(-1)
+    residuals: Residuals = planes.view(_UNSIGNED[width]).astype(np.uint64)
+    return residuals
+
+
+def pack_column(values: NDArray[Any], zstd: zstandard.ZstdCompressor, *, deltas: bool = False) -> bytes:
+    """A whole column of int64 as one zstd frame: the width in use (1 byte), then planes of zigzag numbers."""
+    numbers = values.astype(np.int64)
+    if deltas and len(numbers):
+        numbers[1:] -= numbers[:-1].copy()
+    zigzag = ((numbers << 1) ^ (numbers >> 63)).view(np.uint64)
+    width = (int(zigzag.max()).bit_length() + 7) // 8 if len(zigzag) else 0
+    planes = zigzag.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)[:, :width].T.tobytes()
+    packed: bytes = zstd.compress(bytes([width]) + planes)
+    return packed
+
+
+def unpack_column(
+    data: bytes | memoryview, count: int, zstd: zstandard.ZstdDecompressor, *, deltas: bool = False
+) -> NDArray[np.int64]:
+    """Raises: DataError, zstandard.ZstdError."""
+    if zstandard.frame_content_size(data) > 8 * count + 1:
+        raise DataError("a column is longer than its index says")
+    plain = zstd.decompress(data)
+    width = plain[0] if plain else 255
+    if width > 8 or len(plain) != 1 + width * count:
+        raise DataError("a column does not have the length that its index says")
+    wide = np.zeros((count, 8), np.uint8)
+    wide[:, :width] = np.frombuffer(plain, np.uint8, offset=1).reshape(width, count).T
+    zigzag = wide.reshape(-1).view("<u8").astype(np.uint64)
+    numbers = (zigzag >> np.uint64(1)).view(np.int64) ^ -(zigzag & np.uint64(1)).view(np.int64)
+    return np.cumsum(numbers) if deltas else numbers

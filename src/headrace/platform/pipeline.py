@@ -1,0 +1,114 @@
+"""The whole flow on one screen.
+
+    devices ─► links ─► bus ─┬─ keep   ─► history     waits for the disk: a full queue slows the field, loses nothing
+                             ├─ show   ─► live table  newest wins: a full queue drops the oldest, and counts
+                             └─ judge  ─► alarms      waits: no sample passes unjudged
+                                            ▲
+                                    tick ───┘         stale points and delays need time to pass
+
+Consumers start first and stop last: `run` returns when the bus is closed and everything queued has been stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from headrace.model.batch import Batch
+from headrace.model.errors import DataError, Unavailable
+from headrace.sdk.bus import Bus, Overflow, Subscription
+from headrace.sdk.clock import Clock
+from headrace.sdk.services import LiveValues
+from headrace.sdk.store import HistoryStore
+
+log = logging.getLogger(__name__)
+
+STORE_RETRY_S = 1.0
+
+
+class Judge(Protocol):
+    """What `compute/` offers to the flow."""
+
+    async def take(self, batches: Sequence[Batch]) -> object: ...
+
+    async def tick(self, now_ns: int) -> object: ...
+
+
+class Pipeline:
+    """Subscribes at once, so that nothing published after construction is missed; `run` moves the samples."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        store: HistoryStore,
+        live: LiveValues,
+        judge: Judge,
+        clock: Clock,
+        *,
+        capacity: int,
+        commit_interval_s: float,
+        tick_s: float,
+    ) -> None:
+        self._store, self._live, self._judge, self._clock = store, live, judge, clock
+        self._commit_interval_s, self._tick_s = commit_interval_s, tick_s
+        self._to_keep = bus.subscribe("keep", capacity=capacity, overflow=Overflow.BLOCK)
+        self._to_show = bus.subscribe("show", capacity=capacity, overflow=Overflow.DROP_OLDEST)
+        self._to_judge = bus.subscribe("judge", capacity=capacity, overflow=Overflow.BLOCK)
+        self.stored = 0
+        self.quarantined = 0
+        self.first_sample_s: float | None = None
+
+    async def run(self) -> None:
+        """Until the bus is closed and drained."""
+        async with asyncio.TaskGroup() as tasks:
+            ticking = tasks.create_task(self._tick(), name="tick")
+            flows = [
+                tasks.create_task(self._keep(self._to_keep), name="keep"),
+                tasks.create_task(self._show(self._to_show), name="show"),
+                tasks.create_task(self._judge_all(self._to_judge), name="judge"),
+            ]
+            await asyncio.gather(*flows)
+            ticking.cancel()
+
+    async def _keep(self, queue: Subscription) -> None:
+        async for batches in queue:
+            await self._store_durably(batches)
+            self.stored += sum(len(batch) for batch in batches)
+            await asyncio.sleep(self._commit_interval_s)
+
+    async def _store_durably(self, batches: Sequence[Batch]) -> None:
+        """Try until it is on disk; while the disk is full the queue fills, and the field slows down."""
+        said = False
+        while True:
+            try:
+                await self._store.append(batches)
+                if said:
+                    log.warning("history takes samples again")
+                return
+            except DataError as error:
+                lost = sum(len(batch) for batch in batches)
+                self.quarantined += lost
+                log.error("%d samples cannot be stored: %s", lost, error)
+                return
+            except Unavailable as error:
+                if not said:
+                    log.error("history takes no samples for now; they wait in the queue: %s", error)
+                    said = True
+                await asyncio.sleep(STORE_RETRY_S)
+
+    async def _show(self, queue: Subscription) -> None:
+        async for batches in queue:
+            self._live.update(batches)
+            if self.first_sample_s is None:
+                self.first_sample_s = self._clock.monotonic_s()
+
+    async def _judge_all(self, queue: Subscription) -> None:
+        async for batches in queue:
+            await self._judge.take(batches)
+
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep(self._tick_s)
+            await self._judge.tick(self._clock.now_ns())

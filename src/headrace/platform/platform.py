@@ -1,0 +1,114 @@
+"""Constructs every room, wires them, starts them in order and stops them in the other.
+
+    start   database ► history ► bus ► pipeline ► reconcile (alarms, links)      consumers first
+    stop    links ► bus drained ► pipeline ► commands ► history ► database      producers first
+
+Nothing here decides anything: it only knows who needs whom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from headrace.access.desk import AccessDesk
+from headrace.compute.alarms.desk import DurableAlarmDesk
+from headrace.compute.live import LiveTable
+from headrace.connect import drivers as driver_folder
+from headrace.connect.session import Surroundings
+from headrace.connect.supervisor import Supervisor
+from headrace.connect.trust import TrustStore
+from headrace.control.desk import ControlDesk
+from headrace.exchange.local import LocalBus
+from headrace.history import open_store
+from headrace.platform.database import open_database
+from headrace.platform.pipeline import Pipeline
+from headrace.platform.reconcile import Reconciler, ReconcilingRegistry
+from headrace.platform.settings import Settings, make_home
+from headrace.registry import DeclarationRegistry
+from headrace.sdk.clock import Clock, SystemClock
+from headrace.sdk.store import HistoryStore
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The running rooms, for `api/` and `cli/` to use."""
+
+    settings: Settings
+    clock: Clock
+    started_ns: int
+    bus: LocalBus
+    store: HistoryStore
+    live: LiveTable
+    access: AccessDesk
+    alarms: DurableAlarmDesk
+    links: Supervisor
+    commands: ControlDesk
+    registry: ReconcilingRegistry
+    reconciler: Reconciler
+    pipeline: Pipeline
+
+
+@asynccontextmanager
+async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Platform]:
+    """A platform that runs as long as the block. Raises: ConfigError, Unavailable before anything has started."""
+    make_home(settings.home)
+    time = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        engine = await asyncio.to_thread(open_database, settings.database)
+        stack.callback(engine.dispose)
+        store = await open_store(settings.history_dir, settings.history, time)
+        stack.push_async_callback(store.close)
+        bus = LocalBus()
+        live = LiveTable()
+        access = AccessDesk(engine, time)
+        alarms = DurableAlarmDesk(engine, access, access, time)
+        trust = TrustStore(settings.connections_dir / "trusted.json")
+        drivers = driver_folder.load()
+        around = Surroundings(time, bus.publish, bus.publish_events, settings.connections_dir)
+        links = Supervisor(drivers, around, trust)
+        reconciler = Reconciler(store, alarms, links, drivers)
+        commands = ControlDesk(
+            lambda: reconciler.directory.points(), links, access, access, engine, time, emit=bus.publish_events
+        )
+        declared = DeclarationRegistry(engine, drivers, time)
+        pipeline = Pipeline(
+            bus,
+            store,
+            live,
+            alarms,
+            time,
+            capacity=settings.bus_capacity,
+            commit_interval_s=settings.commit_interval_s,
+            tick_s=settings.alarm_tick_s,
+        )
+        platform = Platform(
+            settings=settings,
+            clock=time,
+            started_ns=time.now_ns(),
+            bus=bus,
+            store=store,
+            live=live,
+            access=access,
+            alarms=alarms,
+            links=links,
+            commands=commands,
+            registry=ReconcilingRegistry(declared, reconciler),
+            reconciler=reconciler,
+            pipeline=pipeline,
+        )
+        await commands.start()
+        stack.push_async_callback(commands.close)
+        async with asyncio.TaskGroup() as tasks:
+            flow = tasks.create_task(pipeline.run(), name="pipeline")
+            field = tasks.create_task(links.run(), name="links")
+            try:
+                await reconciler.reconcile(await declared.model())
+                yield platform
+            finally:
+                links.stop()
+                await field
+                await bus.close()
+                await flow

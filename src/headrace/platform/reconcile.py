@@ -1,0 +1,93 @@
+"""Desired state meets actual state: idempotent, in any order, after any restart.
+
+PlantModel ──► history.register ──► handle of each path
+    ├──► alarms.configure(rules, handles)
+    └──► connect.bind ──► links.reconcile(connections, bindings)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from headrace.connect.binding import bind
+from headrace.model.alarms import AlarmRule
+from headrace.model.plant import Connection, PlantModel
+from headrace.model.points import Point
+from headrace.sdk.driver import DriverType, PointBinding
+from headrace.sdk.services import Plan, Registry, SourceFile
+from headrace.sdk.store import HistoryStore
+
+log = logging.getLogger(__name__)
+
+
+class AlarmSink(Protocol):
+    async def configure(self, rules: Mapping[str, AlarmRule], handles: Mapping[str, int]) -> object: ...
+
+
+class LinkSink(Protocol):
+    async def reconcile(
+        self, connections: Mapping[str, Connection], bindings: Mapping[str, Sequence[PointBinding]]
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Path to handle of this process, and the model both come from. Replaced as a whole, never half changed."""
+
+    model: PlantModel = field(default_factory=PlantModel)
+    handles: Mapping[str, int] = field(default_factory=dict)
+
+    def points(self) -> Mapping[str, Point]:
+        return self.model.points
+
+
+class Reconciler:
+    """Brings the running platform to what is declared, one model at a time; an older one than the last is ignored."""
+
+    def __init__(
+        self, store: HistoryStore, alarms: AlarmSink, links: LinkSink, drivers: Mapping[str, DriverType]
+    ) -> None:
+        self._store, self._alarms, self._links, self._drivers = store, alarms, links, drivers
+        self._one_at_a_time = asyncio.Lock()
+        self.directory = Directory()
+
+    async def reconcile(self, model: PlantModel) -> None:
+        async with self._one_at_a_time:
+            if model.revision < self.directory.model.revision:
+                return
+            paths = list(model.points)
+            numbers = await self._store.register(paths)
+            handles = {path: int(number) for path, number in zip(paths, numbers, strict=True)}
+            self.directory = Directory(model, handles)
+            await self._alarms.configure(model.alarms, handles)
+            bindings = bind(model.points.values(), handles, model.connections, self._drivers)
+            for error in bindings.errors.values():
+                log.error("not connected: %s", error)
+            await self._links.reconcile(model.connections, bindings.by_connection)
+
+
+class ReconcilingRegistry:
+    """The registry as the rooms above see it: what is applied is also done."""
+
+    def __init__(self, registry: Registry, reconciler: Reconciler) -> None:
+        self._registry, self._reconciler = registry, reconciler
+
+    async def model(self) -> PlantModel:
+        return self._reconciler.directory.model
+
+    async def plan(self, files: Sequence[SourceFile], *, prune: bool = True) -> Plan:
+        return await self._registry.plan(files, prune=prune)
+
+    async def apply(
+        self, files: Sequence[SourceFile], *, actor: str, prune: bool = True, revision: int | None = None
+    ) -> tuple[Plan, PlantModel]:
+        plan, model = await self._registry.apply(files, actor=actor, prune=prune, revision=revision)
+        await self._reconciler.reconcile(model)
+        return plan, model
+
+    async def export(self) -> Sequence[SourceFile]:
+        return await self._registry.export()

@@ -1,0 +1,49 @@
+"""How a command on the same machine finds and enters a running platform: two files that live as long as it does."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.model.time import format_time
+from headrace.sdk.access import Principal
+
+if TYPE_CHECKING:
+    from headrace.platform.platform import Platform
+
+LOCAL = Principal("local", "administrator", "local")
+
+
+@asynccontextmanager
+async def announced(platform: Platform, url: str) -> AsyncIterator[None]:
+    """Write `run/server.json` and `run/local.token` (mode 600); remove both, and revoke the token, at the end."""
+    run = platform.settings.run_dir
+    for stale in await platform.access.tokens():
+        if stale.name == "local-command":
+            await platform.access.delete_token(LOCAL, stale.id)
+    token, secret = await platform.access.create_token(LOCAL, "local-command", "administrator")
+    _write(run / "local.token", secret)
+    _write(
+        run / "server.json",
+        json.dumps({"url": url, "pid": os.getpid(), "started": format_time(platform.started_ns)}),
+    )
+    try:
+        yield
+    finally:
+        (run / "server.json").unlink(missing_ok=True)
+        (run / "local.token").unlink(missing_ok=True)
+        await platform.access.delete_token(LOCAL, token.id)
+
+
+def _write(path: Path, text: str) -> None:
+    """Never readable by others, not even for a moment; replaced as a whole."""
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    partial.replace(path)

@@ -1,0 +1,483 @@
+"""Services in memory, honest about their contracts: what the API may ask of them, they answer as the real rooms do.
+
+The live table and the bus are the real ones; the rest is small. `plant()` declares two presses, a meter and a text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from headrace.api import Services, SystemInfo
+from headrace.compute.live import LiveTable
+from headrace.exchange.local import LocalBus
+from headrace.model.alarms import AlarmAction, AlarmCondition, AlarmRule, AlarmState, AlarmTransition, Priority
+from headrace.model.assets import Asset, Level
+from headrace.model.batch import Batch, Handles, Value, ValueKind
+from headrace.model.commands import Command, CommandState
+from headrace.model.errors import (
+    AccessError,
+    ConfigError,
+    ConfigErrors,
+    Conflict,
+    DataError,
+    LimitReached,
+    NotFound,
+    Unavailable,
+)
+from headrace.model.plant import Connection, PlantModel
+from headrace.model.points import Access, Point, PointSource, Range
+from headrace.model.time import SECOND_NS
+from headrace.sdk.access import Action, AuditEntry, Principal
+from headrace.sdk.clock import SystemClock
+from headrace.sdk.driver import BrowseNode
+from headrace.sdk.field import LinkCounters, LinkState, LinkStatus
+from headrace.sdk.services import (
+    AlarmRecord,
+    Change,
+    ChangeAction,
+    FeedCounters,
+    FieldChange,
+    Plan,
+    SourceFile,
+    Token,
+    TransitionPage,
+    User,
+)
+from headrace.sdk.store import Aggregate, Buckets, Page, StoreStats
+
+T0 = 1_795_334_400 * SECOND_NS  # 2026-11-22T08:00:00Z
+LINE = "acme/suzhou/press-shop/line-1"
+TEMPERATURE = f"{LINE}/press-1/oil.temperature"
+SETPOINT = f"{LINE}/press-1/setpoint.pressure"
+COUNTER = f"{LINE}/press-1/strokes"
+RUNNING = f"{LINE}/press-2/running"
+ORDER = f"{LINE}/press-2/order"
+RULE = f"{TEMPERATURE}:hot"
+ROLES = ("viewer", "operator", "engineer", "administrator")
+RANK = {
+    Action.VIEW: 0,
+    Action.ACKNOWLEDGE: 1,
+    Action.WRITE: 1,
+    Action.CONFIGURE: 2,
+    Action.ADMINISTER: 3,
+    Action.AUDIT: 3,
+}
+
+
+def plant(more_points: int = 0) -> PlantModel:
+    assets = [
+        Asset("acme", Level.ENTERPRISE, {"en": "Acme"}),
+        Asset(LINE, Level.LINE, {"en": "Line 1", "zh": "一号线"}),
+        Asset(f"{LINE}/press-1", Level.EQUIPMENT, {"en": "Press 1"}, "hydraulic-press", {"maker": "Yuanwang"}),
+        Asset(f"{LINE}/press-10", Level.EQUIPMENT, {"en": "Press 10, not below press 1"}),
+        Asset(f"{LINE}/press-2", Level.EQUIPMENT, {"en": "Press 2"}),
+    ]
+    source = PointSource("press-plc-1", {"table": "holding", "address": 4, "encoding": "float32"})
+    points = [
+        Point(TEMPERATURE, ValueKind.FLOAT64, "Cel", Range(0, 120), title={"zh": "油温"}, source=source, decimals=1),
+        Point(SETPOINT, ValueKind.FLOAT64, "bar", Range(0, 350), Access.READ_WRITE, write_range=Range(80, 280)),
+        Point(COUNTER, ValueKind.INT64),
+        Point(RUNNING, ValueKind.BOOL),
+        Point(ORDER, ValueKind.TEXT),
+        *(Point(f"{LINE}/press-10/p{i:05d}", ValueKind.FLOAT64) for i in range(more_points)),
+    ]
+    rule = AlarmRule(
+        RULE, TEMPERATURE, AlarmCondition.HIGH, 75.0, priority=Priority.HIGH, message={"en": "Oil too hot"}
+    )
+    return PlantModel(
+        1,
+        {},
+        {"press-plc-1": Connection("press-plc-1", "modbus", {"host": "127.0.0.1"}, {"en": "Press PLC"})},
+        {asset.path: asset for asset in assets},
+        {point.path: point for point in points},
+        {rule.name: rule},
+    )
+
+
+class FakeRegistry:
+    def __init__(self, model: PlantModel) -> None:
+        self.plant = model
+        self.files = [SourceFile("plant.yaml", "assets: {}\n")]
+
+    async def model(self) -> PlantModel:
+        return self.plant
+
+    async def plan(self, files: Sequence[SourceFile], *, prune: bool = True) -> Plan:
+        wrong = [
+            ConfigError("unknown key 'typo'; did you mean 'type'?", file=file.name, line=2, column=3)
+            for file in files
+            if "typo" in file.text
+        ]
+        change = Change(ChangeAction.CHANGE, "point", TEMPERATURE, [FieldChange("unit", "Cel", "K")])
+        return Plan(self.plant.revision, [] if wrong or list(files) == self.files else [change], wrong)
+
+    async def apply(
+        self, files: Sequence[SourceFile], *, actor: str, prune: bool = True, revision: int | None = None
+    ) -> tuple[Plan, PlantModel]:
+        if revision is not None and revision != self.plant.revision:
+            raise Conflict(f"revision {revision} is no longer the current one ({self.plant.revision}); plan again")
+        plan = await self.plan(files, prune=prune)
+        if plan.errors:
+            raise ConfigErrors(list(plan.errors))
+        self.plant = replace(self.plant, revision=self.plant.revision + 1)
+        self.files = list(files)
+        return plan, self.plant
+
+    async def export(self) -> Sequence[SourceFile]:
+        return self.files
+
+
+class FakeStore:
+    """Batches as they were appended; slow, and right."""
+
+    def __init__(self) -> None:
+        self._paths: dict[int, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._samples: list[Batch] = []
+        self.most_scanned_ahead = 0
+
+    async def register(self, paths: Sequence[str]) -> Handles:
+        for path in paths:
+            handle = self._numbers.setdefault(path, len(self._numbers))
+            self._paths[handle] = path
+        return np.array([self._numbers[path] for path in paths], np.uint32)
+
+    def paths(self) -> Mapping[int, str]:
+        return self._paths
+
+    async def append(self, batches: Sequence[Batch]) -> None:
+        self._samples += batches
+
+    async def raw(
+        self, handles: Handles, start_ns: int, end_ns: int, *, limit: int = 100_000, cursor: str | None = None
+    ) -> Page:
+        try:
+            skip = int(cursor or 0)
+        except ValueError:
+            raise DataError("this cursor is not one that the store gave") from None
+        found = [batch async for batch in self.scan(handles, start_ns, end_ns)]
+        batches, left = [], limit
+        for batch in found:
+            part = batch.take(slice(skip, skip + left))
+            skip = max(0, skip - len(batch))
+            left -= len(part)
+            if len(part):
+                batches.append(part)
+        total, given = sum(map(len, found)), int(cursor or 0) + limit - left
+        return Page(batches, str(given) if given < total else None)
+
+    async def downsample(self, handles: Handles, start_ns: int, end_ns: int, **asked: Any) -> Buckets:
+        width_ns, count = asked["width_ns"], asked["count"]
+        if (width_ns is None) == (count is None):
+            raise DataError("say either width or count")
+        if width_ns is None:
+            width_ns = max(1, -(-(end_ns - start_ns) // count))
+        else:
+            start_ns -= start_ns % width_ns
+            count = -(-(end_ns - start_ns) // width_ns)
+        if count * len(handles) > 1_000_000:
+            raise LimitReached("more than 1 M cells")
+        columns = {name: np.full((len(handles), count), np.nan) for name in asked["aggregates"]}
+        for row, handle in enumerate(handles):
+            async for batch in self.scan(np.array([handle], np.uint32), start_ns, end_ns):
+                at = (batch.source_ns - start_ns) // width_ns
+                for bucket in np.unique(at):
+                    values = batch.values[at == bucket].astype(float)
+                    for name in columns:
+                        columns[name][row, bucket] = {
+                            Aggregate.MIN: values.min(),
+                            Aggregate.MAX: values.max(),
+                            Aggregate.MEAN: values.mean(),
+                        }.get(name, float(len(values)))
+        starts = start_ns + np.arange(count, dtype=np.int64) * width_ns
+        return Buckets(handles, starts, width_ns, columns)
+
+    async def scan(
+        self, handles: Handles | None = None, start_ns: int | None = None, end_ns: int | None = None
+    ) -> AsyncIterator[Batch]:
+        for batch in self._samples:
+            chosen = np.ones(len(batch), bool) if handles is None else np.isin(batch.handles, handles)
+            chosen &= batch.source_ns >= (start_ns if start_ns is not None else -(2**63))
+            chosen &= batch.source_ns < (end_ns if end_ns is not None else 2**63 - 1)
+            if chosen.any():
+                await asyncio.sleep(0)
+                yield batch.take(chosen)
+
+    async def stats(self) -> StoreStats:
+        samples = sum(map(len, self._samples))
+        return StoreStats(len(self._paths), samples, samples, 0, 0, 0, T0, None, {"durable_lag_ms": 1.5})
+
+
+class FakeAlarms:
+    def __init__(self, model: PlantModel) -> None:
+        self._rules = model.alarms
+        self.records = {RULE: AlarmRecord(self._rules[RULE], AlarmState.UNACK_ACTIVE, 81.5, T0)}
+        self.steps = [AlarmTransition(RULE, AlarmAction.RAISED, AlarmState.UNACK_ACTIVE, T0, 81.5)]
+        self._listeners: list[asyncio.Queue[Sequence[AlarmTransition]]] = []
+
+    def current(self) -> Sequence[AlarmRecord]:
+        return list(self.records.values())
+
+    def push(self, step: AlarmTransition) -> None:
+        self.steps.append(step)
+        for listener in self._listeners:
+            listener.put_nowait([step])
+
+    async def acknowledge(self, rules: Sequence[str], principal: Principal, comment: str) -> Sequence[AlarmTransition]:
+        for rule in rules:
+            if rule not in self._rules:
+                raise NotFound(f"there is no alarm '{rule[:200]}'")
+        done = []
+        for rule in dict.fromkeys(rules):
+            record = self.records.get(rule)
+            if record is None or record.state is not AlarmState.UNACK_ACTIVE:
+                continue
+            self.records[rule] = replace(record, state=AlarmState.ACK_ACTIVE, acknowledged_by=principal.name)
+            step = AlarmTransition(
+                rule, AlarmAction.ACKNOWLEDGED, AlarmState.ACK_ACTIVE, T0 + 1, record.value, principal.name, comment
+            )
+            self.push(step)
+            done.append(step)
+        return done
+
+    async def history(
+        self,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        *,
+        point: str | None = None,
+        limit: int = 500,
+        cursor: str | None = None,
+    ) -> TransitionPage:
+        if cursor is not None:
+            raise DataError("this cursor is not one that the alarm history gave")
+        found = [s for s in reversed(self.steps) if point is None or s.rule.startswith(f"{point}:")]
+        found = [s for s in found if (start_ns or 0) <= s.time_ns < (end_ns or 2**63)]
+        return TransitionPage(found[:limit], None)
+
+    async def transitions(self) -> AsyncIterator[Sequence[AlarmTransition]]:
+        mailbox: asyncio.Queue[Sequence[AlarmTransition]] = asyncio.Queue()
+        self._listeners.append(mailbox)
+        try:
+            while True:
+                yield await mailbox.get()
+        finally:
+            self._listeners.remove(mailbox)
+
+
+class FakeCommands:
+    def __init__(self, registry: FakeRegistry) -> None:
+        self._registry = registry
+        self._commands: list[Command] = []
+
+    async def write(self, path: str, value: Value, principal: Principal, reason: str) -> Command:
+        point = self._registry.plant.points.get(path)
+        if point is None:
+            raise NotFound(f"there is no point '{path[:200]}'")
+        command = Command(str(len(self._commands)), path, value, principal.name, reason, T0, T0 + 10 * SECOND_NS)
+        span = point.write_range or point.range
+        if not point.writable:
+            command = replace(command, state=CommandState.REFUSED, detail="the point is read-only")
+        elif isinstance(value, (bool, str)) or (span is not None and value not in span):
+            command = replace(command, state=CommandState.REFUSED, detail="outside the range")
+        else:
+            command = replace(command, state=CommandState.CONFIRMED, read_back=value, finished_ns=T0 + SECOND_NS)
+        self._commands.insert(0, command)
+        return command
+
+    async def list(self, *, path: str | None = None, limit: int = 100) -> Sequence[Command]:
+        return [c for c in self._commands if path in (None, c.point)][:limit]
+
+
+class FakeLinks:
+    SHOWN = "3F:0A"
+
+    def __init__(self) -> None:
+        self.trusted: list[str] = []
+
+    def status(self) -> Sequence[LinkStatus]:
+        counters = LinkCounters(connects=2, losses=1, samples=600, last_sample_ns=T0, round_trip_ms=1.25)
+        return [LinkStatus("press-plc-1", "modbus", LinkState.CONNECTED, T0, 1, "", None, counters)]
+
+    async def browse(self, connection: str, parent: Mapping[str, Any] | None) -> AsyncIterator[BrowseNode]:
+        self._known(connection)
+        if parent is None:
+            yield BrowseNode("Press1", {"node": "ns=2;s=Press1"}, None, True)
+        elif parent.get("down"):
+            raise Unavailable("press-plc-1 is not connected; try again when it is")
+        else:
+            yield BrowseNode("OilTemperature", {"node": "ns=2;s=T"}, ValueKind.FLOAT64, unit="Cel")
+
+    async def fingerprint(self, connection: str) -> str:
+        self._known(connection)
+        return self.SHOWN
+
+    async def trust(self, connection: str, fingerprint: str) -> None:
+        self._known(connection)
+        if fingerprint != self.SHOWN:
+            raise Conflict("the server shows another certificate now")
+        self.trusted.append(connection)
+
+    def _known(self, connection: str) -> None:
+        if connection != "press-plc-1":
+            raise NotFound(f"there is no connection '{connection[:100]}'")
+
+
+class FakeAccess:
+    """Users are their roles, with password `password-<role>`; `newcomer` must change theirs; tokens `token-<role>`."""
+
+    def __init__(self) -> None:
+        self._users = {role: User(role, role, created_ns=T0) for role in ROLES}
+        self._users["newcomer"] = User("newcomer", "engineer", must_change_password=True, created_ns=T0)
+        self._passwords = {name: f"password-{name}" for name in self._users}
+        self._sessions: dict[str, str] = {}
+        self._tokens = {f"token-{role}": Token(role, role, role, "administrator", T0, None) for role in ROLES}
+        self._numbers = itertools.count(1)
+        self.entries: list[AuditEntry] = []
+
+    async def sign_in(self, user: str, password: str, *, peer: str) -> tuple[str, User]:
+        if user == "locked":
+            raise LimitReached("too many failed attempts; wait a minute")
+        if user not in self._users or self._passwords[user] != password:
+            raise AccessError("the name or the password is wrong", authenticated=False)
+        secret = f"session-{next(self._numbers)}"
+        self._sessions[secret] = user
+        return secret, self._users[user]
+
+    async def sign_out(self, session: str) -> None:
+        self._sessions.pop(session, None)
+
+    async def by_session(self, session: str) -> Principal:
+        name = self._sessions.get(session, "")
+        if name not in self._users:
+            raise AccessError("this session has ended; sign in again", authenticated=False)
+        user = self._users[name]
+        return Principal(name, "newcomer" if user.must_change_password else user.role, "session")
+
+    async def by_token(self, token: str) -> Principal:
+        if token not in self._tokens:
+            raise AccessError("this token is not valid", authenticated=False)
+        return Principal(self._tokens[token].name, self._tokens[token].role, "token")
+
+    async def change_password(self, user: str, old: str, new: str) -> None:
+        if self._passwords[user] != old:
+            raise AccessError("the old password is wrong")
+        if len(new) < 12:
+            raise DataError("a password has at least 12 characters")
+        self._passwords[user] = new
+        self._users[user] = replace(self._users[user], must_change_password=False)
+
+    async def users(self) -> Sequence[User]:
+        return list(self._users.values())
+
+    async def user(self, name: str) -> User:
+        if name not in self._users:
+            raise NotFound(f"there is no user '{name[:100]}'")
+        return self._users[name]
+
+    async def create_user(self, actor: Principal, name: str, role: str) -> tuple[User, str]:
+        if name in self._users:
+            raise Conflict(f"there is a user '{name}' already")
+        self._users[name] = User(name, role, must_change_password=True, created_ns=T0)
+        self._passwords[name] = f"one-time-{name}"
+        return self._users[name], self._passwords[name]
+
+    async def update_user(
+        self, actor: Principal, name: str, *, role: str | None = None, disabled: bool | None = None
+    ) -> User:
+        user = await self.user(name)
+        if user.role == "administrator":
+            raise Conflict("this is the last administrator")
+        changes = {"role": role or user.role, "disabled": user.disabled if disabled is None else disabled}
+        self._users[name] = replace(user, **changes)
+        return self._users[name]
+
+    async def delete_user(self, actor: Principal, name: str) -> None:
+        if (await self.user(name)).role == "administrator":
+            raise Conflict("this is the last administrator")
+        del self._users[name]
+
+    async def tokens(self) -> Sequence[Token]:
+        return list(self._tokens.values())
+
+    async def create_token(
+        self, actor: Principal, name: str, role: str, expires_ns: int | None = None
+    ) -> tuple[Token, str]:
+        number = next(self._numbers)
+        self._tokens[f"token-{number}"] = Token(str(number), name, role, actor.name, T0, expires_ns)
+        return self._tokens[f"token-{number}"], f"token-{number}"
+
+    async def delete_token(self, actor: Principal, id: str) -> None:
+        for secret, token in list(self._tokens.items()):
+            if token.id == id:
+                del self._tokens[secret]
+                return
+        raise NotFound(f"there is no token '{id[:100]}'")
+
+    def check(self, principal: Principal, action: Action, path: str) -> None:
+        if principal.role not in ROLES or ROLES.index(principal.role) < RANK[action]:
+            raise AccessError(f"'{principal.name}' may not {action} here; ask an administrator")
+
+    async def audit(self, *, limit: int = 200, cursor: str | None = None) -> tuple[Sequence[AuditEntry], str | None]:
+        if cursor is not None:
+            raise DataError("this cursor is not one that the audit trail gave")
+        return list(reversed(self.entries))[:limit], None
+
+    async def record(
+        self, actor: str, action: str, subject: str, outcome: str, data: Mapping[str, Any] | None = None
+    ) -> None:
+        self.entries.append(AuditEntry(len(self.entries) + 1, T0, actor, action, subject, outcome, dict(data or {})))
+
+
+@dataclass
+class World:
+    """The services under a name each, so that a test can push at them."""
+
+    services: Services
+    registry: FakeRegistry
+    store: FakeStore
+    live: LiveTable
+    alarms: FakeAlarms
+    links: FakeLinks
+    access: FakeAccess
+    feed: FeedCounters
+    handles: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    async def make(cls, more_points: int = 0) -> World:
+        model = plant(more_points)
+        registry, store, live, alarms = FakeRegistry(model), FakeStore(), LiveTable(), FakeAlarms(model)
+        links, access, feed, bus = FakeLinks(), FakeAccess(), FeedCounters(), LocalBus()
+        info = SystemInfo("0.1.0", T0, 101_000_000, 3.5, 7, 600.0, {"history": 200_000})
+        services = Services(
+            registry,
+            store,  # type: ignore[arg-type]  # latest, delete and close are not asked for
+            live,
+            alarms,
+            FakeCommands(registry),
+            links,
+            access,  # type: ignore[arg-type]  # bootstrap is not asked for
+            access,
+            bus,
+            SystemClock(),
+            feed,
+            lambda: info,
+        )
+        world = cls(services, registry, store, live, alarms, links, access, feed)
+        numbers = await store.register(sorted(model.points))
+        world.handles = dict(zip(sorted(model.points), numbers.tolist(), strict=True))
+        return world
+
+    def batch(self, path: str, values: Any, *, at_ns: int = T0, step_ns: int = SECOND_NS, quality: Any = 0) -> Batch:
+        """Consecutive samples of one point; received 1.000001 ms after the source time."""
+        point = self.registry.plant.points[path]
+        values = np.asarray(values, point.kind.dtype)
+        times = at_ns + np.arange(len(values), dtype=np.int64) * step_ns
+        handles = np.full(len(values), self.handles[path], np.uint32)
+        return Batch.of(point.kind, handles, times, values, quality, times + 1_000_001)

@@ -1,0 +1,84 @@
+"""Any parameters and bodies: an answer in the one shape, and never a failure of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.api.fakes import COUNTER, ORDER, RULE, SETPOINT, TEMPERATURE, World
+
+from headrace.api import ApiSettings, create_app
+from headrace.api.app import bare_app
+from headrace.api.description import document
+
+OPERATIONS = [
+    (method.upper(), path, [p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"])
+    for path, methods in document(bare_app())["paths"].items()
+    for method, operation in methods.items()
+]
+PATHS = [TEMPERATURE, SETPOINT, COUNTER, ORDER, RULE, "acme", "press-plc-1", "viewer", ""]
+TEXTS = st.one_of(
+    st.sampled_from(
+        [*PATHS, "now", "now-1h", "0", "1", "-1", "5000", "1e9", "1s", "NaN", "parquet", "csv", "mean", "{}"]
+    ),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    st.integers(-(2**70), 2**70).map(str),
+)
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), TEXTS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = [
+    "user",
+    "password",
+    "old",
+    "new",
+    "name",
+    "role",
+    "disabled",
+    "expires_at",
+    "rules",
+    "comment",
+    "path",
+    "value",
+]
+BODIES = st.dictionaries(st.sampled_from([*FIELDS, "reason", "files", "prune", "revision", "fingerprint"]), JSON)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[str, str, list[tuple[str, str]], Any]:
+    method, path, names = draw(st.sampled_from(OPERATIONS))
+    while "{" in path:
+        head, _, tail = path.partition("{")
+        path = head + draw(TEXTS).replace("/", "%2F").replace("?", "%3F").replace("#", "%23") + tail.partition("}")[2]
+    query = draw(st.lists(st.tuples(st.sampled_from(names), TEXTS), max_size=4)) if names else []
+    return method, path, query, draw(st.none() | BODIES | JSON)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(requests(), min_size=1, max_size=4))
+def test_no_request_makes_the_server_fail(made: list[tuple[str, str, list[tuple[str, str]], Any]]) -> None:
+    asyncio.run(send(made))
+
+
+async def send(made: list[tuple[str, str, list[tuple[str, str]], Any]]) -> None:
+    world = await World.make()
+    await world.store.append([world.batch(TEMPERATURE, [1.0, 2.0]), world.batch(ORDER, ["a"])])
+    transport = httpx.ASGITransport(create_app(world.services, ApiSettings()), raise_app_exceptions=False)
+    headers = {"Authorization": "Bearer token-administrator", "Content-Type": "application/json"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
+        for method, path, query, body in made:
+            try:
+                content = None if body is None else json.dumps(body)
+                request = client.build_request(method, path, params=query, content=content)
+            except (httpx.InvalidURL, UnicodeEncodeError):
+                continue
+            answer = await client.send(request)
+            assert answer.status_code < 500, (method, path, query, body, answer.text)
+            if answer.status_code >= 400:
+                assert set(answer.json()) == {"error"} and answer.json()["error"]["message"]

@@ -1,0 +1,61 @@
+"""/metrics, read by a parser as strict as Prometheus: one TYPE a family, samples of it together, labels escaped."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+from tests.api.fakes import World
+
+from headrace.api.metrics import CONTENT_TYPE, Family, _text
+
+SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (NaN|[+-]Inf|[-+0-9.e]+)")
+LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)')
+
+
+def parse(text: str) -> dict[str, tuple[str, dict[tuple[tuple[str, str], ...], float]]]:
+    families: dict[str, tuple[str, dict[tuple[tuple[str, str], ...], float]]] = {}
+    helped: set[str] = set()
+    current = ""
+    assert text.endswith("\n")
+    for line in text[:-1].split("\n"):
+        if line.startswith("# HELP "):
+            name = line.split(" ", 3)[2]
+            assert name not in helped, f"{name} is described twice"
+            helped.add(name)
+        elif line.startswith("# TYPE "):
+            _, _, current, kind = line.split(" ")
+            assert current in helped and current not in families and kind in ("counter", "gauge")
+            assert (kind == "counter") == current.endswith("_total"), current
+            families[current] = (kind, {})
+        else:
+            found = SAMPLE.fullmatch(line)
+            assert found, line
+            name, inside, value = found.groups()
+            assert name == current, f"{line} is outside its family"
+            labels = LABEL.findall(inside or "")
+            assert "".join(f'{key}="{text}",' for key, text in labels).rstrip(",") == (inside or "")
+            key = tuple(sorted(labels))
+            assert key not in families[name][1], f"{line} is there twice"
+            families[name][1][key] = float(value)
+    return families
+
+
+async def test_prometheus_reads_it(viewer: httpx.AsyncClient, world: World) -> None:
+    answer = await viewer.get("/metrics")
+    assert answer.status_code == 200 and answer.headers["content-type"] == CONTENT_TYPE
+    families = parse(answer.text)
+    assert families["headrace_resident_memory_bytes"][1][()] == 101_000_000
+    state = (("connection", "press-plc-1"), ("driver", "modbus"), ("state", "connected"))
+    assert families["headrace_connection_state"][1][state] == 1
+    assert sum(families["headrace_connection_state"][1].values()) == 1
+    assert families["headrace_alarms"][1][(("priority", "high"), ("state", "unack-active"))] == 1
+    assert families["headrace_alarms"][1][(("priority", "critical"), ("state", "unack-active"))] == 0
+    assert families["headrace_history_detail"][1][(("name", "durable_lag_ms"),)] == 1.5
+    assert {"headrace_feed_frames_total", "headrace_queue_dropped_samples_total"} <= set(families)
+
+
+def test_labels_are_escaped_and_odd_numbers_named() -> None:
+    odd = [({"a": 'x"y\\z\nw'}, float("nan")), ({"a": "油"}, float("inf")), ({"a": ""}, -1.5e-9)]
+    families = parse(_text(Family("headrace_odd", "gauge", "Odd.", odd)))
+    assert list(families["headrace_odd"][1]) == [(("a", r"x\"y\\z\nw"),), (("a", "油"),), (("a", ""),)]

@@ -1,0 +1,126 @@
+"""`make docs`: docs/reference.md and docs/openapi.json from the code itself. `--check` says whether they are stale.
+
+commands from typer · drivers from their manifests and pydantic models · routes from OpenAPI · errors from the tree
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+
+from headrace.cli.main import app
+from headrace.connect import drivers
+from headrace.model import errors
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "reference.md"
+OPENAPI = ROOT / "docs" / "openapi.json"
+
+HEAD = """# Reference
+
+Generated from the code by `make docs`; do not edit. The HTTP interface in full is [openapi.json](openapi.json), and
+a running platform serves it at `/api/v1/openapi.json`.
+"""
+
+
+def main() -> None:
+    openapi = subprocess.run(
+        [sys.executable, "-m", "headrace.api.openapi"], capture_output=True, text=True, check=True
+    ).stdout
+    wanted = {PAGE: page(json.loads(openapi)), OPENAPI: openapi}
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    if "--check" in sys.argv:
+        sys.exit(f"stale: {', '.join(path.name for path in stale)}; run `make docs`" if stale else 0)
+    for path in stale:
+        path.write_text(wanted[path])
+        print(f"wrote {path.relative_to(ROOT)}")
+
+
+def page(openapi: dict[str, Any]) -> str:
+    """The whole reference as Markdown."""
+    parts = [HEAD, *commands(), *driver_pages(), *routes(openapi), *error_tree()]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def commands() -> Iterator[str]:
+    yield "## Commands\n"
+    root = typer.main.get_command(app)
+    for path, command in _walk(root, "headrace"):
+        yield f"### `{path}`\n"
+        yield f"{(command.help or '').strip()}\n"
+        rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
+        if rows:
+            yield "| | | default |\n|---|---|---|"
+            yield from rows
+            yield ""
+
+
+def _walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    children: dict[str, Any] | None = getattr(command, "commands", None)
+    if children:
+        for name, child in children.items():
+            yield from _walk(child, f"{path} {name}")
+    else:
+        yield path, command
+
+
+def _parameter(parameter: Any) -> str:
+    argument = getattr(parameter, "param_type_name", "") == "argument"
+    name = parameter.human_readable_name if argument else ", ".join([*parameter.opts, *parameter.secondary_opts])
+    default = parameter.default
+    shown = "" if default in (None, "", False, ()) or callable(default) or "UNSET" in repr(default) else f"`{default}`"
+    text = getattr(parameter, "help", "") or ""
+    variable = getattr(parameter, "envvar", None)
+    if variable:
+        text += f" Variable: `{variable}`."
+    return f"| `{name}` | {text} | {'required' if parameter.required else shown} |"
+
+
+def driver_pages() -> Iterator[str]:
+    yield "## Drivers\n"
+    for name, driver in sorted(drivers.load().items()):
+        yield f"### `{name}`: {driver.title}\n"
+        yield "Settings of a connection:\n"
+        yield from _fields(driver.settings)
+        yield "Address of a point:\n"
+        yield from _fields(driver.address)
+
+
+def _fields(model: type[BaseModel]) -> Iterator[str]:
+    yield "| name | type | default | meaning |\n|---|---|---|---|"
+    for name, field in model.model_fields.items():
+        kind = inspect.formatannotation(field.annotation).replace("|", "\\|") if field.annotation else ""
+        default = "required" if field.is_required() else f"`{field.get_default(call_default_factory=True)}`"
+        yield f"| `{field.alias or name}` | {kind} | {default} | {field.description or ''} |"
+    yield ""
+
+
+def routes(openapi: dict[str, Any]) -> Iterator[str]:
+    yield "## HTTP\n"
+    yield "| | | |\n|---|---|---|"
+    for path, operations in sorted(openapi["paths"].items()):
+        for method, operation in operations.items():
+            if method in ("get", "post", "put", "patch", "delete"):
+                yield f"| {method.upper()} | `{path}` | {operation.get('summary', '')} |"
+    yield ""
+
+
+def error_tree() -> Iterator[str]:
+    yield "## Errors\n"
+    yield "Each message says what was being done, to what, and what to do next.\n"
+    yield "| error | meaning |\n|---|---|"
+    for name, kind in vars(errors).items():
+        if inspect.isclass(kind) and issubclass(kind, errors.HeadraceError):
+            yield f"| `{name}` | {(kind.__doc__ or '').strip().splitlines()[0]} |"
+
+
+if __name__ == "__main__":
+    main()
