@@ -17,6 +17,8 @@ from headrace.registry import DeclarationRegistry, tables
 from headrace.sdk.clock import SystemClock
 from headrace.sdk.services import SourceFile
 from headrace_plants.layout import AREAS, MACHINES, NUMBERS, POINTS, SERVERS, TEXTS
+from headrace_plants.recording import parse_recording
+from headrace_plants.replay import Options, Replay
 from headrace_plants.sheets import SHEETS
 from headrace_plants.works import declaration
 
@@ -98,3 +100,15 @@ def test_each_file_is_yaml_without_duplicate_keys_and_reads_well(tmp_path: Path)
     for name, text in declaration():
         assert isinstance(YAML(typ="safe").load(text), dict), name
         assert max(map(len, text.splitlines())) < 200, name
+
+
+@pytest.mark.parametrize("protocol", ["opcua", "modbus"])
+def test_the_registry_takes_the_declaration_of_a_replay(tmp_path: Path, protocol: str) -> None:
+    recording = parse_recording("时间,温度,n,ok,note\n2026-01-01 00:00:00,1.5,3,true,甲\n".encode("gbk"), "炉 1")
+    replay = Replay(recording, Options(protocol=protocol, port=4840))
+    engine = create_engine(f"sqlite:///{tmp_path / 'registry.db'}")
+    tables.metadata.create_all(engine)
+    registry = DeclarationRegistry(engine, {"modbus": MODBUS, "opcua": OPCUA}, SystemClock())
+    plan = asyncio.run(registry.plan([SourceFile(name, text) for name, text in replay.declaration()]))
+    assert [str(error) for error in plan.errors] == []
+    assert "replay/炉-1/温度" in {change.key for change in plan.changes}

@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from pymodbus.client import AsyncModbusTcpClient
 from ruamel.yaml import YAML
 
-from headrace.model.batch import ValueKind
+from headrace.connect.drivers.opcua.driver import DRIVER
+from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import ConfigError, DataError
 from headrace.model.time import parse_time_ns
+from headrace.sdk.clock import SystemClock
+from headrace.sdk.driver import DriverContext, PointBinding
 from headrace_plants.recording import Recording, parse_recording, read_recording
 from headrace_plants.replay import Options, Replay
 
@@ -154,7 +157,7 @@ async def listen(replay: Replay, publishing_ms: int = 50, queue: int = 1) -> dic
         await playing
         expected = sum(int(column.present.sum()) for column in replay.recording.columns)
         async with asyncio.timeout(60):
-            while sum(map(len, got.values())) < expected:  # noqa: ASYNC110  (the last Publish is on its way)
+            while sum(map(len, got.values())) < expected:
                 await asyncio.sleep(0.01)
     return got
 
@@ -189,6 +192,38 @@ async def test_skab_arrives_bit_exact_over_opcua() -> None:
         assert [int(stamp.timestamp()) * 10**9 for stamp, _ in got[name]] == recording.times_ns.tolist(), name
 
 
+async def test_skab_arrives_bit_exact_in_the_batches_of_our_own_driver(tmp_path: Path) -> None:
+    recording = skab("valve1/2.csv")
+    assert recording.times_ns is not None
+    replay = Replay(recording, Options(rate=2000, wait_for_client=True))
+    await replay.start()
+    opcua = DRIVER.settings.model_validate({"url": f"opc.tcp://127.0.0.1:{replay.port}/", "security": "none"})
+    driver: Any = DRIVER.open(opcua, DriverContext("replay", SystemClock(), tmp_path))
+    received: list[Batch] = []
+    try:
+        await driver.connect()
+        playing = asyncio.create_task(replay.play())
+        bindings = [
+            PointBinding(handle, name, column.kind, DRIVER.address(node=f"ns=2;s=replay.{name}"), 50_000_000)
+            for handle, (name, column) in enumerate(zip(replay.names(), recording.columns, strict=True))
+        ]
+        await driver.subscribe(bindings, received.extend, lambda error: None)
+        await playing
+        async with asyncio.timeout(60):
+            while sum(map(len, received)) < recording.rows * len(bindings):
+                await asyncio.sleep(0.01)
+    finally:
+        await driver.close()
+        await replay.stop()
+    for handle, column in enumerate(recording.columns):
+        values = np.concatenate(
+            [batch.values[batch.handles == handle] for batch in received if batch.kind is column.kind]
+        )
+        times = np.concatenate([batch.source_ns[batch.handles == handle] for batch in received])
+        assert values.tobytes() == column.values.tobytes(), column.name
+        assert np.array_equal(times, recording.times_ns), column.name
+
+
 async def read_all(replay: Replay, client: AsyncModbusTcpClient, registers: int) -> bytes:
     answer = await client.read_holding_registers(0, count=registers)
     assert not answer.isError()
@@ -210,7 +245,7 @@ async def test_skab_arrives_bit_exact_over_modbus_step_by_step() -> None:
             row = await read_all(replay, client, width)
             seen.append(row)
             async with asyncio.timeout(20):
-                while replay.rows_played <= len(seen) < recording.rows:  # noqa: ASYNC110  (the next row appears)
+                while replay.rows_played <= len(seen) < recording.rows:
                     await asyncio.sleep(0)
         assert await asyncio.wait_for(playing, 20) == recording.rows
     finally:

@@ -54,7 +54,7 @@ async def modbus(works: RunningWorks, server: str) -> AsyncIterator[AsyncModbusT
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not holds():  # noqa: ASYNC110  (a peer's state has no event here)
+        while not holds():
             await asyncio.sleep(0.01)
 
 
