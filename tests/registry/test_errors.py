@@ -77,6 +77,13 @@ def test_aliases_that_unfold_without_end_are_refused() -> None:
     assert "aliases unfold to more than 100,000 values" in said[0]
 
 
+@pytest.mark.parametrize("escape", ["\\0", "\\ud800"])
+def test_escapes_for_what_no_database_keeps_are_refused(escape: str) -> None:
+    assert _problems(*files(f'assets: {{a: {{title: "x{escape}"}}}}')) == [
+        "plant.yaml:1:21: this text has an escape for a character that no database keeps; remove it"
+    ]
+
+
 def test_deep_nesting_is_refused() -> None:
     assert "nested more than" in _problems(*files("assets: " + "[" * 5_000))[0]
 
