@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.registry.fakes import DRIVERS
 from tests.registry.plants import PRESS, expanded, files
@@ -77,6 +77,13 @@ def test_aliases_that_unfold_without_end_are_refused() -> None:
     assert "aliases unfold to more than 100,000 values" in said[0]
 
 
+@pytest.mark.parametrize("escape", ["\\0", "\\ud800"])
+def test_escapes_for_what_no_database_keeps_are_refused(escape: str) -> None:
+    assert _problems(*files(f'assets: {{a: {{title: "x{escape}"}}}}')) == [
+        "plant.yaml:1:21: this text has an escape for a character that no database keeps; remove it"
+    ]
+
+
 def test_deep_nesting_is_refused() -> None:
     assert "nested more than" in _problems(*files("assets: " + "[" * 5_000))[0]
 
@@ -100,6 +107,7 @@ def test_a_secret_is_not_quoted() -> None:
     assert [one.message for one in said] == ["'password' must be a whole number, not what stands here"]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_give_only_config_errors(data: bytes) -> None:
     try:
@@ -110,11 +118,13 @@ def test_any_bytes_give_only_config_errors(data: bytes) -> None:
     _problems(file)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_gives_only_config_errors(text: str) -> None:
     _problems(*files(text))
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_edit_of_a_good_file_gives_only_config_errors(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(PRESS)))
