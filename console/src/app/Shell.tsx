@@ -88,7 +88,7 @@ function Strip({ onSearch, onKeys, onPassword }: { onSearch: () => void; onKeys:
   const { user, role } = useSession();
   return (
     <header className={styles.strip}>
-      <Link to="/" className={styles.brand} aria-label={t("nav.overview")}>
+      <Link to="/" className={styles.brand}>
         <Mark />
         <span className={styles.plant}>{first && roots.length === 1 ? title(first.title, first.path) : "Headrace"}</span>
       </Link>

@@ -10,8 +10,10 @@ const root = createRootRoute({ component: Outlet, notFoundComponent: Missing });
 const signIn = createRoute({
   getParentRoute: () => root,
   path: "/signin",
-  validateSearch: (search: Record<string, unknown>): { next?: string } =>
-    typeof search.next === "string" && /^\/(?![/\\])/.test(search.next) ? { next: search.next } : {},
+  // Only a path of our own: whatever else an address carries is dropped by saying `undefined`.
+  validateSearch: (search: Record<string, unknown>): { next?: string | undefined } => ({
+    next: typeof search.next === "string" && /^\/(?![/\\])/.test(search.next) ? search.next : undefined,
+  }),
   component: lazyRouteComponent(() => import("../pages/signin/SignIn"), "SignIn"),
 });
 

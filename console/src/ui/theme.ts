@@ -1,5 +1,5 @@
 /** The component library in our greys: every colour it uses is one of tokens.css. */
-import { type CSSVariablesResolver, createTheme, type MantineColorsTuple } from "@mantine/core";
+import { type CSSVariablesResolver, createTheme, defaultVariantColorsResolver, type MantineColorsTuple } from "@mantine/core";
 
 const slate: MantineColorsTuple = [
   "#eef3f8", "#dbe5ee", "#b7cade", "#8fafcd", "#6b96bd", "#4a7dab", "#2f6699", "#1c4e80", "#173f68", "#102c4a",
@@ -10,6 +10,11 @@ export const theme = createTheme({
   fontFamilyMonospace: "var(--font-code)",
   headings: { fontFamily: "var(--font)", fontWeight: "600" },
   primaryColor: "slate",
+  // The library writes white on any filled colour; our accent is light in the dark theme.
+  variantColorResolver: (input) => {
+    const colours = defaultVariantColorsResolver(input);
+    return input.variant === "filled" ? { ...colours, color: "var(--accent-ink)", hoverColor: "var(--accent-ink)" } : colours;
+  },
   primaryShade: { light: 7, dark: 3 },
   colors: { slate },
   defaultRadius: 3,

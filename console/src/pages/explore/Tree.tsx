@@ -15,6 +15,8 @@ import styles from "./explore.module.css";
 
 const ROW_PX = 32;
 const OPEN_AT_FIRST = 4;
+/** So few assets are all shown at first. */
+const ALL_OPEN_MAX = 80;
 
 interface TreeProps {
   assets: readonly AssetNode[];
@@ -34,7 +36,7 @@ export function Tree({ assets, chosen, onChoose }: TreeProps) {
   const { data: points } = useQuery(searchQuery(asked));
 
   const rows = useMemo(() => {
-    const open = new Set(assets.filter((asset) => asset.path.split("/").length < OPEN_AT_FIRST).map((asset) => asset.path));
+    const open = new Set(assets.filter((asset) => assets.length <= ALL_OPEN_MAX || asset.path.split("/").length < OPEN_AT_FIRST).map((asset) => asset.path));
     for (const path of ancestors(chosen)) open.add(path);
     for (const [path, isOpen] of toggled) {
       if (isOpen) open.add(path);
