@@ -16,7 +16,7 @@ def test_it_listens_on_loopback_alone(tmp_path: Path) -> None:
 def test_beyond_loopback_it_wants_tls(tmp_path: Path, host: str) -> None:
     with pytest.raises(ConfigError, match="--tls-cert"):
         Settings(tmp_path, host=host)
-    assert Settings(tmp_path, host=host, insecure_http=True).host == host
+    assert Settings(tmp_path, host=host, behind_tls=True).host == host
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.0.1"])
