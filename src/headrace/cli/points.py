@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from headrace.cli.client import DEFAULT_HOME, HomeOption, JsonOption, ServerOption, connect
-from headrace.cli.output import note, print_json, print_table
-from headrace.model.errors import ConfigErrors, DataError
+from headrace.cli.output import complain, note, print_json, print_table
+from headrace.model.errors import DataError
 
 app = typer.Typer(help="List points; bring them in from a spreadsheet, or write one.", no_args_is_help=True)
 
@@ -60,8 +60,10 @@ def import_points(
         note(f"{len(imported.paths)} points written to {target} (read as {imported.encoding})")
         if undeclared:
             note(f"declare these assets before you apply: {', '.join(undeclared[:10])}")
+    for error in imported.errors:
+        complain(error)
     if imported.errors:
-        raise ConfigErrors(list(imported.errors))
+        raise typer.Exit(1)
 
 
 @app.command("export")
