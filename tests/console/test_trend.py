@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import expect
-
 from tests.console.conftest import PRESS_3, Signed, trend_path
 
 pytestmark = pytest.mark.browser
