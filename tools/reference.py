@@ -74,7 +74,7 @@ def _walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def _parameter(parameter: Any) -> str:
     argument = getattr(parameter, "param_type_name", "") == "argument"
-    name = parameter.human_readable_name if argument else ", ".join([*parameter.opts, *parameter.secondary_opts])
+    name = (parameter.name or "").upper() if argument else ", ".join([*parameter.opts, *parameter.secondary_opts])
     default = parameter.default
     shown = "" if default in (None, "", False, ()) or callable(default) or "UNSET" in repr(default) else f"`{default}`"
     text = getattr(parameter, "help", "") or ""

@@ -3,7 +3,8 @@
     bytes ─► UTF-8 (BOM or not) or GB 18030 ─► delimiter ; , tab | ─► header + cells ─► typed columns + times
 
 A column is int64, float64 or bool only if every cell that is filled says so; anything else stays text, so nothing is
-changed on the way in: `007` is text, `9007199254740993` an exact int64. An empty cell is no sample.
+changed on the way in: `007` is text, `9007199254740993` an exact int64 (and text among fractions). An empty cell is
+no sample.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from headrace.model.time import SECOND_NS, parse_time_ns
 DELIMITERS = ";,\t|"
 TIME_NAMES = ("datetime", "timestamp", "time", "date_time", "date", "ts", "时间", "采集时间", "日期", "时间戳")
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d{0,18})")
-_FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+_FLOAT = re.compile(
+    r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|infinity)", re.IGNORECASE
+)
 _BOOL = {"true": True, "false": False}
 _CLOCK = re.compile(
     r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})"
@@ -168,7 +171,7 @@ def _column(name: str, cells: Sequence[str]) -> Column:
         kind = ValueKind.TEXT
     elif all(_INTEGER.fullmatch(cell) and -(2**63) <= int(cell) < 2**63 for cell in filled):
         kind = ValueKind.INT64
-    elif all(_FLOAT.fullmatch(cell) for cell in filled):
+    elif all(_is_float(cell) for cell in filled):
         kind = ValueKind.FLOAT64
     elif all(cell.casefold() in _BOOL for cell in filled):
         kind = ValueKind.BOOL
@@ -179,3 +182,10 @@ def _column(name: str, cells: Sequence[str]) -> Column:
     convert: Any = {ValueKind.INT64: int, ValueKind.FLOAT64: float, ValueKind.BOOL: lambda cell: _BOOL[cell.casefold()]}
     values = np.array([convert[kind](cell) if cell else 0 for cell in cells], dtype=kind.dtype)
     return Column(name, kind, values, present)
+
+
+def _is_float(cell: str) -> bool:
+    """A whole number that float64 cannot hold exactly is none."""
+    if _FLOAT.fullmatch(cell) is None:
+        return False
+    return not cell.lstrip("+-").isdigit() or (len(cell) < 300 and int(float(cell)) == int(cell))

@@ -71,7 +71,8 @@ class RunningWorks:
 
     async def __aenter__(self) -> RunningWorks:
         try:
-            for server in self.servers.values():
+            # The quick ones first: a port in use is found before the address spaces are built.
+            for server in sorted(self.servers.values(), key=lambda server: isinstance(server, _Cell)):
                 await server.start()
             await self.publish()
         except BaseException:
@@ -83,8 +84,7 @@ class RunningWorks:
         await self.close()
 
     async def close(self) -> None:
-        for server in self.servers.values():
-            await server.stop()
+        await asyncio.gather(*(server.stop() for server in self.servers.values()))
         self.simulation.ledger.close()
 
     async def run(self) -> None:

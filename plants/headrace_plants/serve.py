@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -48,6 +49,7 @@ async def serve(options: ServeOptions) -> None:
             }
             sys.stdout.write(json.dumps(ready) + "\n")
             sys.stdout.flush()
+            gc.freeze()  # the address spaces stay: later collections need not walk them
             await _run(works, options)
         finally:
             await door.stop()

@@ -36,7 +36,7 @@ LOCAL_OFFSET_S = 8 * 3600
 SHOWCASE = (
     "press-3:cooler@0s,severity=0.85",
     "press-2:bearing-wear@12s,severity=0.55",
-    "press-4:filter@20s,severity=0.75",
+    "press-4:filter@10s,severity=0.85",
 )
 
 

@@ -2,7 +2,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
+from tests.databases import DATABASES, fresh_engine
 
 from headrace.access.desk import AccessDesk
 from headrace.access.passwords import Hasher
@@ -29,12 +30,10 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = create_engine(f"sqlite:///{tmp_path}/access.db")
-    metadata.create_all(engine)
-    yield engine
-    engine.dispose()
+@pytest.fixture(params=DATABASES)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    with fresh_engine(request.param, metadata, tmp_path) as engine:
+        yield engine
 
 
 def make_desk(engine: Engine, clock: FakeClock) -> AccessDesk:

@@ -357,20 +357,22 @@ class FakeAccess:
         name = self._sessions.get(session, "")
         if name not in self._users:
             raise AccessError("this session has ended; sign in again", authenticated=False)
-        return Principal(name, self._users[name].role, "session")
+        user = self._users[name]
+        return Principal(name, "newcomer" if user.must_change_password else user.role, "session")
 
     async def by_token(self, token: str) -> Principal:
         if token not in self._tokens:
             raise AccessError("this token is not valid", authenticated=False)
         return Principal(self._tokens[token].name, self._tokens[token].role, "token")
 
-    async def change_password(self, user: str, old: str, new: str) -> None:
+    async def change_password(self, user: str, old: str, new: str, *, session: str | None = None) -> None:
         if self._passwords[user] != old:
             raise AccessError("the old password is wrong")
         if len(new) < 12:
             raise DataError("a password has at least 12 characters")
         self._passwords[user] = new
         self._users[user] = replace(self._users[user], must_change_password=False)
+        self._sessions = {key: name for key, name in self._sessions.items() if name != user or key == session}
 
     async def users(self) -> Sequence[User]:
         return list(self._users.values())
@@ -420,7 +422,7 @@ class FakeAccess:
         raise NotFound(f"there is no token '{id[:100]}'")
 
     def check(self, principal: Principal, action: Action, path: str) -> None:
-        if ROLES.index(principal.role) < RANK[action]:
+        if principal.role not in ROLES or ROLES.index(principal.role) < RANK[action]:
             raise AccessError(f"'{principal.name}' may not {action} here; ask an administrator")
 
     async def audit(self, *, limit: int = 200, cursor: str | None = None) -> tuple[Sequence[AuditEntry], str | None]:

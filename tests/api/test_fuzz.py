@@ -7,12 +7,14 @@ import json
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.api.fakes import COUNTER, ORDER, RULE, SETPOINT, TEMPERATURE, World
 
 from headrace.api import ApiSettings, create_app
 from headrace.api.app import bare_app
+from headrace.api.context import Context
 from headrace.api.description import document
 
 OPERATIONS = [
@@ -66,10 +68,21 @@ def test_no_request_makes_the_server_fail(made: list[tuple[str, str, list[tuple[
     asyncio.run(send(made))
 
 
+APPS: list[FastAPI] = []
+
+
+def the_app(world: World) -> FastAPI:
+    if not APPS:
+        APPS.append(create_app(world.services, ApiSettings()))
+    return APPS[0]
+
+
 async def send(made: list[tuple[str, str, list[tuple[str, str]], Any]]) -> None:
     world = await World.make()
     await world.store.append([world.batch(TEMPERATURE, [1.0, 2.0]), world.batch(ORDER, ["a"])])
-    transport = httpx.ASGITransport(create_app(world.services, ApiSettings()), raise_app_exceptions=False)
+    app = the_app(world)
+    app.state.context = Context.of(world.services, ApiSettings())  # a new plant each time, the routes once
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     headers = {"Authorization": "Bearer token-administrator", "Content-Type": "application/json"}
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
         for method, path, query, body in made:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 from tests.api.fakes import COUNTER, LINE, ORDER, RUNNING, SETPOINT, TEMPERATURE, World
 
+from headrace.api.plant_index import PlantIndexes
 from headrace.model import quality as q
 
 
@@ -22,6 +23,13 @@ async def test_assets_count_their_subtree(viewer: httpx.AsyncClient, world: Worl
     assert nodes["acme"]["parent"] is None and nodes["acme"]["worst_quality"] == "uncertain"
     assert nodes[f"{LINE}/press-10"]["points"] == 0, "press-10 is not below press-1"
     assert nodes[f"{LINE}/press-10"]["worst_quality"] is None
+
+
+async def test_a_subtree_ends_where_a_longer_name_begins() -> None:
+    world = await World.make(more_points=3)
+    index = await PlantIndexes(world.registry, world.store).current()
+    assert index.points_of(f"{LINE}/press-1") == [TEMPERATURE, SETPOINT, COUNTER]
+    assert len(index.points_of(f"{LINE}/press-10")) == 3 and len(index.points_of("")) == 8
 
 
 async def test_a_point_never_seen_is_bad(viewer: httpx.AsyncClient) -> None:

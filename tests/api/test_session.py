@@ -89,7 +89,8 @@ async def test_a_one_time_password_opens_nothing_but_its_own_change(client: http
     assert (await sign_in(client, "newcomer")).json()["must_change_password"] is True
     refused = await client.get("/api/v1/assets")
     assert refused.status_code == 403 and refused.json()["error"]["code"] == "change-password"
-    assert (await client.get("/api/v1/session")).json()["must_change_password"] is True
+    me = (await client.get("/api/v1/session")).json()
+    assert me == {"user": "newcomer", "role": "engineer", "must_change_password": True}
     weak = await client.post("/api/v1/session/password", json={"old": "password-newcomer", "new": "x"}, headers=OURS)
     assert weak.status_code == 422 and "12 characters" in weak.json()["error"]["message"]
     change = {"old": "password-newcomer", "new": "correct horse battery"}

@@ -53,3 +53,9 @@ def test_a_span_defaults_to_the_last_hour() -> None:
     for start, end in (("now", "now"), ("now", "now-1s")):
         with pytest.raises(DataError, match="before"):
             span_ns_of(start, end, NOW)
+
+
+@pytest.mark.parametrize("text", ["9999999999999999", "-9999999999999999", "now+300000d", "9999-12-31T00:00:00Z"])
+def test_a_time_that_64_bits_cannot_tell_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match=r"2262|is not a time"):
+        time_ns_of(text, NOW)

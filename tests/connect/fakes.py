@@ -119,10 +119,13 @@ class FakeDriver:
             return Batch.of(ValueKind.FLOAT64, [point.handle], now_ns, [self.device.values[point.handle]])
 
     async def browse(self, parent: Mapping[str, Any] | None) -> AsyncIterator[BrowseNode]:
-        for at in range(3):
-            async with self._call("browse"):
-                pass
-            yield BrowseNode(f"n{at}", {"at": at}, ValueKind.FLOAT64)
+        try:
+            for at in range(3):
+                async with self._call("browse"):
+                    pass
+                yield BrowseNode(f"n{at}", {"at": at}, ValueKind.FLOAT64)
+        finally:
+            self.device.calls.append("browse ends")
 
     async def fingerprint(self) -> str:
         return self.device.certificate

@@ -176,6 +176,30 @@ async def _names(plant: Bed) -> list[str]:
     return [node.name async for node in plant.supervisor.browse("plc", None)]
 
 
+async def test_a_caller_who_has_browsed_enough_lets_the_driver_finish(tmp_path: Path) -> None:
+    async with bed(tmp_path) as plant:
+        await plant.declare(connection(), plc=points(1))
+        nodes = plant.supervisor.browse("plc", None)
+        assert (await anext(nodes)).name == "n0"
+        await nodes.aclose()
+        await settle()
+        assert plant.device().calls[-1] == "browse ends"
+
+
+async def test_a_browse_does_not_go_on_over_another_session(tmp_path: Path) -> None:
+    async with bed(tmp_path) as plant:
+        await plant.declare(connection(), plc=points(1))
+        nodes = plant.supervisor.browse("plc", None)
+        await anext(nodes)
+        plant.device().fault = down
+        await plant.clock.advance(1)
+        plant.device().fault = None
+        await plant.clock.advance(1)
+        assert plant.status().state is LinkState.CONNECTED
+        with pytest.raises(Unavailable, match="browse again"):
+            await anext(nodes)
+
+
 async def test_a_link_that_breaks_under_a_write_fails_it_and_those_behind_it(tmp_path: Path) -> None:
     async with bed(tmp_path) as plant:
         await plant.declare(connection(), plc=points(1))
@@ -294,6 +318,21 @@ async def test_bad_marks_are_dated_after_the_newest_good_sample(tmp_path: Path) 
         assert plant.batches[-1].source_ns.tolist() == [ahead_ns + 1]
 
 
+async def test_a_wall_clock_that_jumps_changes_no_rate_and_no_state(tmp_path: Path) -> None:
+    async with bed(tmp_path) as plant:
+        await plant.declare(connection(), plc=points(1))
+        await plant.clock.advance(10)
+        for jump_s in (7 * 86_400.0, -14 * 86_400.0):
+            plant.clock.jump_wall(jump_s)
+            await plant.clock.advance(10)
+            assert plant.batches[-1].source_ns.tolist() == [plant.clock.now_ns()]
+        assert plant.qualities() == [q.GOOD] * 31 and plant.status().counters.overruns == 0
+        plant.device().fault = down
+        await plant.clock.advance(1)
+        assert plant.qualities()[-1] == q.BAD_NO_COMMUNICATION
+        assert abs(int(plant.batches[-1].source_ns[0]) - plant.clock.now_ns()) <= 1_000_000_000
+
+
 # --- reconciling --------------------------------------------------------------------------------------------------
 
 
@@ -340,7 +379,8 @@ async def test_new_points_of_a_subscription_reconnect_quietly(tmp_path: Path, ca
     async with bed(tmp_path) as plant:
         await plant.declare(connection(driver="told"), plc=points(1))
         caplog.clear()
-        await plant.declare(connection(driver="told"), plc=points(3))
+        for _ in range(3):
+            await plant.declare(connection(driver="told"), plc=points(3))
         await settle()
         assert plant.device().calls == ["subscribe 1", "subscribe 3"] and lines(caplog) == []
 

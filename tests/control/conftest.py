@@ -2,14 +2,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
+from tests.databases import DATABASES, fresh_engine
 
 from headrace.control.tables import metadata
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = create_engine(f"sqlite:///{tmp_path}/control.db")
-    metadata.create_all(engine)
-    yield engine
-    engine.dispose()
+@pytest.fixture(params=DATABASES)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    with fresh_engine(request.param, metadata, tmp_path) as engine:
+        yield engine

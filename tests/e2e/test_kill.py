@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.modbus_device import DeviceProcess
+from tests.e2e.platform_process import PlatformProcess, platform_process, wait_for
 
 from headrace.cli.client import Client
 from headrace.model.time import parse_time_ns
-from tests.e2e.modbus_device import DeviceProcess
-from tests.e2e.platform_process import PlatformProcess, platform_process, wait_for
 
 COUNTERS = [f"acme/cell/counter-{number}" for number in range(8)]
 ROUNDS = 4

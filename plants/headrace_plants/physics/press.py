@@ -97,7 +97,7 @@ class Presses(Production):
     def _move(self, dt_s: float) -> Floats:
         """Ram speed, mm/s; thin (hot) oil and internal leak slow it."""
         thin = np.exp(0.03 * (self.oil_cel - 40.0))
-        efficiency = np.clip(1.0 - 0.012 * thin - 0.35 * self.leak, 0.2, 1.0)
+        efficiency = np.clip(1.0 - 0.05 * thin - 0.35 * self.leak, 0.2, 1.0)
         wanted = np.minimum(self.block["setpoint.speed"], FLOW_MAX_L_MIN * SPEED_MM_S_PER_L_MIN) * efficiency
         target = np.where(self.phase == APPROACH, wanted, np.where(self.phase == RETURN, -wanted, 0.0))
         lag(self.block["cylinder.speed"], target, dt_s, 0.12)

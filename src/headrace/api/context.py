@@ -30,7 +30,7 @@ class Context:
         return cls(
             services,
             settings,
-            Doorkeeper(services.access, services.clock, settings),
+            Doorkeeper(services.access, settings),
             PlantIndexes(services.registry, services.store),
             asyncio.Semaphore(settings.exports_max),
         )

@@ -20,31 +20,29 @@ from headrace.api.rights import Gate, Right
 from headrace.api.settings import ApiSettings
 from headrace.model.errors import AccessError, NotFound
 from headrace.sdk.access import Action, Principal
-from headrace.sdk.clock import Clock
 from headrace.sdk.services import AccessDesk
 
 COOKIE: Final = "headrace_session"
 CSRF_HEADER: Final = "X-Headrace"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_FLAG_CACHE_S: Final = 5.0
-_FLAG_CACHE_MAX: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who proved who they are. `session` is the cookie's secret, None for a token."""
+    """Somebody who proved who they are. `session` is the cookie's secret, None for a token; `role` is
+    the user's own, also while a one-time password opens nothing."""
 
     principal: Principal
     session: str | None
+    role: str
     must_change_password: bool = False
 
 
 class Doorkeeper:
     """Identifies callers and admits them to routes."""
 
-    def __init__(self, access: AccessDesk, clock: Clock, settings: ApiSettings) -> None:
-        self._access, self._clock, self._settings = access, clock, settings
-        self._flags: dict[str, tuple[bool, float]] = {}
+    def __init__(self, access: AccessDesk, settings: ApiSettings) -> None:
+        self._access, self._settings = access, settings
 
     async def identify(self, connection: HTTPConnection) -> Caller:
         """Raises: AccessError(authenticated=False)."""
@@ -60,11 +58,16 @@ class Doorkeeper:
         return await self.by_session(session)
 
     async def by_token(self, token: str) -> Caller:
-        return Caller(await self._access.by_token(token), None)
+        principal = await self._access.by_token(token)
+        return Caller(principal, None, principal.role)
 
     async def by_session(self, session: str) -> Caller:
         principal = await self._access.by_session(session)
-        return Caller(principal, session, await self._must_change_password(principal.name))
+        try:
+            user = await self._access.user(principal.name)
+        except NotFound:
+            raise AccessError("sign in again", authenticated=False) from None
+        return Caller(principal, session, user.role, user.must_change_password)
 
     async def admit(self, connection: HTTPConnection, method: str, right: Right) -> Caller | None:
         """The caller, None on a public route. Raises: AccessError."""
@@ -85,10 +88,6 @@ class Doorkeeper:
         if isinstance(right.need, Action):
             self._access.check(caller.principal, right.need, "")
 
-    def forget(self, user: str) -> None:
-        """The user's password changed: look again."""
-        self._flags.pop(user, None)
-
     def check_origin(self, connection: HTTPConnection) -> None:
         """A browser names the page that asks; it has to be one of ours. Raises: Forbidden."""
         origin = connection.headers.get("origin")
@@ -96,20 +95,6 @@ class Doorkeeper:
             return
         if urlsplit(origin).netloc.lower() != connection.headers.get("host", "").lower():
             raise Forbidden("this page is not part of Headrace; name its origin in the settings if it should be")
-
-    async def _must_change_password(self, name: str) -> bool:
-        now = self._clock.monotonic_s()
-        known = self._flags.get(name)
-        if known is not None and known[1] > now:
-            return known[0]
-        try:
-            flag = (await self._access.user(name)).must_change_password
-        except NotFound:
-            raise AccessError("sign in again", authenticated=False) from None
-        if len(self._flags) >= _FLAG_CACHE_MAX:
-            self._flags.clear()
-        self._flags[name] = (flag, now + _FLAG_CACHE_S)
-        return flag
 
 
 def host_is_ours(host_header: str, extra: tuple[str, ...]) -> bool:

@@ -109,7 +109,7 @@ class _Translating:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, httpx.TransportError):
             raise Unavailable(
-                f"nobody answers at {self.url}; start the platform with `headrace serve`, or name another with --server",
+                f"nobody answers at {self.url}; start a platform with `headrace serve`, or name another with --server",
                 detail=str(error),
             ) from None
 

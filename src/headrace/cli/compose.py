@@ -41,7 +41,8 @@ def api_settings(settings: Settings) -> ApiSettings:
         port=settings.port,
         certificate=settings.tls_certificate,
         private_key=settings.tls_key,
-        behind_tls=settings.insecure_http,
+        behind_tls=settings.behind_tls,
+        hosts=settings.hosts,
     )
 
 

@@ -62,8 +62,6 @@ def doctor(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
 
 def _python(_home: Path) -> Finding:
     version = ".".join(str(part) for part in sys.version_info[:3])
-    if sys.version_info < (3, 11):
-        return Finding("Python", "fail", version, "use Python 3.11 or newer")
     return Finding("Python", "ok", f"{version}, Headrace {__version__}")
 
 

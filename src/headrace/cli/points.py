@@ -45,17 +45,21 @@ def import_points(
     as_json: JsonOption = False,
 ) -> None:
     """Turn a spreadsheet into declarations; wrong rows are named and the good ones written. Then: headrace apply."""
-    from headrace.registry.sheets import read_points
+    from headrace.registry.sheets import missing_assets, read_points
 
     imported = read_points(sheet.read_bytes(), sheet.name)
-    target = folder / f"{sheet.stem}.yaml"
+    target = folder / imported.file.name
     folder.mkdir(parents=True, exist_ok=True)
-    if imported.count:
+    if imported.paths:
         target.write_text(imported.file.text, encoding="utf-8")
+    undeclared = missing_assets(imported.paths, _declared_assets(folder))
     if as_json:
-        print_json({"file": str(target), "points": imported.count, "errors": [str(e) for e in imported.errors]})
+        errors = [str(error) for error in imported.errors]
+        print_json({"file": str(target), "points": len(imported.paths), "errors": errors, "undeclared": undeclared})
     else:
-        note(f"{imported.count} points written to {target}; next: headrace apply -f {folder}")
+        note(f"{len(imported.paths)} points written to {target} (read as {imported.encoding})")
+        if undeclared:
+            note(f"declare these assets before you apply: {', '.join(undeclared[:10])}")
     if imported.errors:
         raise ConfigErrors(list(imported.errors))
 
@@ -88,3 +92,19 @@ def _range(span: dict[str, float] | list[float] | None) -> str:
         return ""
     low, high = (span["low"], span["high"]) if isinstance(span, dict) else span
     return f"{low:g} … {high:g}"
+
+
+def _declared_assets(folder: Path) -> set[str]:
+    """What the folder declares as assets so far; a file that is not YAML is for `plan` to complain about."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    found: set[str] = set()
+    for path in folder.rglob("*.yaml"):
+        try:
+            document = YAML(typ="safe").load(path.read_text(encoding="utf-8-sig"))
+        except (YAMLError, UnicodeDecodeError):
+            continue
+        assets = document.get("assets") if isinstance(document, dict) else None
+        found |= set(assets) if isinstance(assets, dict) else set()
+    return found

@@ -44,7 +44,10 @@ def serve(
     port: PortOption = DEFAULT_PORT,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.", exists=True)] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.", exists=True)] = None,
-    insecure_http: Annotated[bool, typer.Option(help="Allow plain HTTP beyond loopback (a proxy does TLS).")] = False,
+    behind_tls: Annotated[
+        bool, typer.Option("--behind-tls", help="A proxy in front does TLS.")
+    ] = False,
+    allow_host: Annotated[list[str] | None, typer.Option(help="Name under which browsers reach this server.")] = None,
     database: Annotated[str, typer.Option(envvar="HEADRACE_DATABASE_URL", help="SQLAlchemy URL; else SQLite.")] = "",
     run_for: ForOption = 0.0,
     report: ReportOption = "",
@@ -61,7 +64,8 @@ def serve(
         port=port,
         tls_certificate=tls_cert,
         tls_key=tls_key,
-        insecure_http=insecure_http,
+        behind_tls=behind_tls,
+        hosts=tuple(allow_host or ()),
         database_url=database,
     )
     files = read_folder(folder) if folder is not None else None

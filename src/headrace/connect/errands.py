@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from headrace.model.batch import Batch, Value
@@ -73,7 +73,7 @@ class Errands:
         batch: Batch = await self._ask(self.urgent, action)
         return batch
 
-    async def browse(self, parent: Mapping[str, Any] | None) -> AsyncIterator[BrowseNode]:
+    async def browse(self, parent: Mapping[str, Any] | None) -> AsyncGenerator[BrowseNode, None]:
         """Raises: Unavailable, DeviceError."""
         nodes: AsyncIterator[BrowseNode] | None = None
         owner: Driver | None = None
@@ -88,16 +88,27 @@ class Errands:
                 raise Unavailable(f"'{self._name}' was lost while it was browsed; browse again")
             return await anext(nodes, None)
 
-        while (node := await self._ask(self.patient, step)) is not None:
-            yield node
+        async def finish(_: Driver) -> None:
+            if isinstance(nodes, AsyncGenerator):
+                await nodes.aclose()
+
+        try:
+            while (node := await self._ask(self.patient, step)) is not None:
+                yield node
+        finally:  # a caller who has seen enough: let the driver release what it holds, in its own task
+            if self._open and owner is not None:
+                self._put(self.patient, finish)
 
     async def _ask(self, queue: deque[_Errand], action: Action) -> Any:
         if not self._open:
             raise self._not_connected()
+        return await self._put(queue, action)
+
+    def _put(self, queue: deque[_Errand], action: Action) -> asyncio.Future[Any]:
         errand = _Errand(action, asyncio.get_running_loop().create_future())
         queue.append(errand)
         self._wake()
-        return await errand.outcome
+        return errand.outcome
 
     def _not_connected(self) -> Unavailable:
         return Unavailable(f"'{self._name}' is not connected: {self._reason}")

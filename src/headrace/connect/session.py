@@ -30,7 +30,7 @@ from headrace.model import quality as q
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import Garbled, HeadraceError, Unreachable
 from headrace.model.events import Event
-from headrace.model.time import SECOND_NS, format_duration
+from headrace.model.time import SECOND_NS, SOURCE_AHEAD_MAX_NS, format_duration
 from headrace.sdk.driver import Driver, DriverContext, DriverType, PointBinding, Polled, ReadRequest, Subscribed
 from headrace.sdk.field import LinkCounters, LinkState, LinkStatus
 
@@ -310,7 +310,9 @@ class Session:
         self._outbox.put(blank_batches(self.points, self._bad_time_ns(), q.BAD_NO_COMMUNICATION))
 
     def _bad_time_ns(self) -> int:
-        return max(self._clock.now_ns(), self._outbox.screen.newest_ns + 1)
+        now_ns, newest_ns = self._clock.now_ns(), self._outbox.screen.newest_ns
+        jumped_back = newest_ns > now_ns + SOURCE_AHEAD_MAX_NS  # our own clock did: what was newest is not any more
+        return now_ns if jumped_back else max(now_ns, newest_ns + 1)
 
     # --- what is reported -----------------------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,9 +92,10 @@ class Supervisor:
     def status(self) -> Sequence[LinkStatus]:
         return [self._status(self._links[name]) for name in sorted(self._links)]
 
-    async def browse(self, connection: str, parent: Mapping[str, Any] | None) -> AsyncIterator[BrowseNode]:
-        async for node in self._session(connection).errands.browse(parent):
-            yield node
+    async def browse(self, connection: str, parent: Mapping[str, Any] | None) -> AsyncGenerator[BrowseNode, None]:
+        async with aclosing(self._session(connection).errands.browse(parent)) as nodes:
+            async for node in nodes:
+                yield node
 
     async def fingerprint(self, connection: str) -> str:
         link = self._link(connection)

@@ -54,6 +54,7 @@ PLAIN: Final = 255  # value_scale of what is no decimal: 64 bits as they are
 UNITS_NS: Final = (1, 1_000, 1_000_000, 1_000_000_000)  # by time_unit, delay_unit
 SCALES: Final = (1.0, 10.0, 100.0, 1_000.0, 10_000.0)
 CHUNK_SAMPLES_MAX: Final = 65_536
+_FRAME_BYTES_MAX: Final = 512 * 1024 * 1024
 
 
 class Encoded:
@@ -311,6 +312,8 @@ def decode(row: dict[str, Any], frame: bytes, zstd: zstandard.ZstdDecompressor) 
     count = row["count"]
     if not 1 <= count <= CHUNK_SAMPLES_MAX:
         raise DataError("a chunk claims more samples than a chunk may hold")
+    if frame and not 0 <= zstandard.frame_content_size(frame) <= _FRAME_BYTES_MAX:
+        raise DataError("a chunk is longer than a chunk may be")
     rest = memoryview(zstd.decompress(frame)) if frame else memoryview(b"")
     at = 0
 

@@ -121,10 +121,8 @@ class Compactor:
                     writer.copy(section, self._segments.section_bytes(view, section))
                     self._pause()
 
-            if raw and len({section.hour for section in held}) < len(held):
+            if len({section.hour for section in held}) < len(held):
                 continue  # a file holds an hour once; its pieces are merged first
-            if not raw and len({section.hour for section in held}) < len(held):
-                continue
             file, sections = self._changes.write(held[0].hour, fill)
             self._changes.apply([] if file is None else [file], sections, held)
             return True

@@ -91,6 +91,19 @@ class Downsampler:
         interpolation: Interpolation,
         good_only: bool,
     ) -> Buckets:
+        # Infinities and the largest doubles are values like others: their sums are infinite or no number.
+        with np.errstate(all="ignore"):
+            return self._run(view, asked, grid, aggregates, interpolation, good_only)
+
+    def _run(
+        self,
+        view: View,
+        asked: Handles,
+        grid: Grid,
+        aggregates: Sequence[Aggregate],
+        interpolation: Interpolation,
+        good_only: bool,
+    ) -> Buckets:
         handles = np.unique(asked)
         need = r.columns_for(aggregates)
         if interpolation is Interpolation.PREVIOUS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -11,6 +12,7 @@ from headrace.history.catalog import Section, SegmentFile
 from headrace.history.change import Changes
 from headrace.history.columns import newest_of_equal, write_order
 from headrace.history.memtable import Memtable
+from headrace.history.reader import EARLIEST_NS, LATEST_NS
 from headrace.history.segment import SegmentWriter
 from headrace.model.batch import Batch, Handles
 from headrace.model.time import HOUR_NS
@@ -21,39 +23,54 @@ _FILES_MAX = 4  # a back-fill of a year must not become 8,760 files
 def flush(memtable: Memtable, changes: Changes, slice_samples: int, pause: Callable[[], None]) -> None:
     """Write and commit. `pause` is called between slices and may raise to give up."""
     hours = sorted(memtable.hours)
-    groups = [[hour] for hour in hours] if len(hours) <= _FILES_MAX else [hours]
+    by_hour = _by_hour(memtable, hours)
     files: list[SegmentFile] = []
     sections: list[Section] = []
-    for group in groups:
+    for first, number in [(hour, 1) for hour in hours] if len(hours) <= _FILES_MAX else [(hours[0], len(hours))]:
 
-        def fill(writer: SegmentWriter, group: list[int] = group) -> None:
-            for hour in group:
+        def fill(writer: SegmentWriter, number: int = number) -> None:
+            for hour, batches in itertools.islice(by_hour, number):
                 writer.begin(hour, memtable.generation, 0)
-                for batch in _sorted_slices(memtable, hour, slice_samples):
+                for batch in _sorted_slices(batches, slice_samples):
                     writer.add(batch)
                     pause()
                 writer.end()
 
-        file, added = changes.write(group[0], fill)
+        file, added = changes.write(first, fill)
         if file is not None:
             files.append(file)
             sections += added
     changes.apply(files, sections, flushed=memtable.generation)
 
 
-def _sorted_slices(memtable: Memtable, hour: int, slice_samples: int) -> Iterator[Batch]:
-    for kind in sorted(memtable.kinds()):
-        parts = list(memtable.select(kind, None, hour * HOUR_NS, (hour + 1) * HOUR_NS))
-        if not parts:
-            continue
-        batch = Batch.concat(parts)
-        del parts
+def _sorted_slices(batches: list[Batch], slice_samples: int) -> Iterator[Batch]:
+    for batch in batches:
         order = write_order(batch.handles, batch.source_ns)
         handles = batch.handles if order is None else batch.handles[order]
         for start, end in slices(handles, slice_samples):
             part = batch.take(slice(start, end) if order is None else order[start:end])
             keep = newest_of_equal(part.handles, part.source_ns)
             yield part if keep is None else part.take(keep)
+
+
+def _by_hour(memtable: Memtable, hours: list[int]) -> Iterator[tuple[int, list[Batch]]]:
+    """Each hour's samples in write order, one batch a kind."""
+    kinds = sorted(memtable.kinds())
+    if len(hours) <= _FILES_MAX:
+        for hour in hours:
+            found = [list(memtable.select(kind, None, hour * HOUR_NS, (hour + 1) * HOUR_NS)) for kind in kinds]
+            yield hour, [Batch.concat(parts) for parts in found if parts]
+        return
+    # Spread over many hours: sort by hour once, for looking through everything once an hour would take for ever.
+    spread: list[tuple[Batch, NDArray[np.int64]]] = []
+    for kind in kinds:
+        batch = Batch.concat(list(memtable.select(kind, None, EARLIEST_NS, LATEST_NS)))
+        hour_of = batch.source_ns // HOUR_NS
+        order = np.argsort(hour_of, kind="stable")
+        spread.append((batch.take(order), hour_of[order]))
+    for hour in hours:
+        spans = [(batch, *np.searchsorted(hour_of, [hour, hour + 1]).tolist()) for batch, hour_of in spread]
+        yield hour, [batch.take(slice(start, end)) for batch, start, end in spans if end > start]
 
 
 def slices(handles: Handles, samples: int) -> Iterator[tuple[int, int]]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headrace.history.columns import write_order
 from headrace.model.batch import Batch, Handles, ValueKind
@@ -27,7 +28,7 @@ class _Block:
         self.received_ns = np.empty(capacity, np.int64)
         self.values = np.empty(capacity, kind.dtype)
         self.quality = np.empty(capacity, np.uint32)
-        self._sorted: Batch | None = None
+        self._lookup: tuple[Handles, NDArray[np.uint32]] | None = None  # point numbers in order, and where each is
 
     def add(self, batch: Batch, start: int) -> int:
         """Take samples of `batch` from `start`; returns where the next block goes on."""
@@ -48,26 +49,26 @@ class _Block:
         )
 
     def select(self, handles: Handles | None, start_ns: int, end_ns: int) -> Batch:
-        if handles is not None and len(handles) <= 64 and self.count == self.capacity:
-            return self._lookup(handles, start_ns, end_ns)
+        if handles is not None and 0 < len(handles) <= 64 and self.count == self.capacity:
+            return self._find(handles, start_ns, end_ns)
         batch = self.batch()
         mask = (batch.source_ns >= start_ns) & (batch.source_ns < end_ns)
         if handles is not None:
             mask &= (batch.handles == handles[0]) if len(handles) == 1 else np.isin(batch.handles, handles)
         return batch if mask.all() else batch.take(mask)
 
-    def _lookup(self, handles: Handles, start_ns: int, end_ns: int) -> Batch:
-        # Equal samples keep their write order in `_sorted`, so the answer may be merged like any other.
-        if self._sorted is None:
-            batch = self.batch()
+    def _find(self, handles: Handles, start_ns: int, end_ns: int) -> Batch:
+        batch = self.batch()
+        if self._lookup is None:
             order = write_order(batch.handles, batch.source_ns)
-            self._sorted = batch if order is None else batch.take(order)
-        batch = self._sorted
-        first, last = np.searchsorted(batch.handles, handles), np.searchsorted(batch.handles, handles, "right")
-        parts = [np.arange(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True) if b > a]
-        if not parts:
-            return batch.take(slice(0, 0))
-        found = batch.take(np.concatenate(parts) if len(parts) > 1 else slice(int(parts[0][0]), int(parts[0][-1]) + 1))
+            if order is None:
+                order = np.arange(len(batch))
+            self._lookup = batch.handles[order], order.astype(np.uint32)
+        in_order, order_of = self._lookup
+        first, last = np.searchsorted(in_order, handles), np.searchsorted(in_order, handles, "right")
+        parts = [order_of[a:b] for a, b in zip(first.tolist(), last.tolist(), strict=True)]
+        # Equal samples keep their write order, so the answer may be merged like any other.
+        found = batch.take(np.concatenate(parts))
         return found.take((found.source_ns >= start_ns) & (found.source_ns < end_ns))
 
 

@@ -18,7 +18,6 @@ from headrace.model.errors import DataError
 Residuals = NDArray[np.uint64]
 WIDTHS: Final = (0, 1, 2, 4, 8)
 _UNSIGNED: Final[dict[int, np.dtype[Any]]] = {width: np.dtype(f"<u{width}") for width in WIDTHS if width}
-COLUMN_BYTES_MAX: Final = 1 << 30
 
 
 def widths_for(largest: Residuals) -> NDArray[np.uint8]:

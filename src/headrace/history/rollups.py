@@ -82,7 +82,8 @@ def summarise(batch: Batch, encoded: Encoded) -> dict[str, NDArray[np.int64]]:
         "count": counts,
         "uneven": _uneven(batch.source_ns, rows, counts),
     }
-    columns |= _value_columns(batch, encoded, rows, counts, run_of)
+    with np.errstate(all="ignore"):  # infinities are values like others
+        columns |= _value_columns(batch, encoded, rows, counts, run_of)
     return columns
 
 
@@ -132,9 +133,8 @@ def _value_columns(
         wide = np.repeat(np.where(exact, factor, 1.0), part_counts)
         chosen = np.where(np.repeat(exact, part_counts), np.rint(chosen * wide), chosen)
         low, high = np.where(exact, np.rint(low * factor), low), np.where(exact, np.rint(high * factor), high)
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = np.add.reduceat(chosen, part)
-        square = np.add.reduceat((chosen - np.repeat(low, part_counts)) ** 2, part)
+    total = np.add.reduceat(chosen, part)
+    square = np.add.reduceat((chosen - np.repeat(low, part_counts)) ** 2, part)
     numbers = {
         "min": low, "max": high, "first": chosen[part], "last": chosen[part + part_counts - 1], "sum": total,
         "square": square,
@@ -173,10 +173,7 @@ def _run_scales(
     least[run_of[begins]] = np.minimum.reduceat(low, begins)
     most[run_of[begins]] = np.maximum.reduceat(high, begins)
     factor = np.array([*SCALES, 1.0])[np.minimum(scale, len(SCALES))]
-    with np.errstate(invalid="ignore", over="ignore"):
-        exact = (np.maximum(np.abs(least), np.abs(most)) * factor < _EXACT_MAX) & (
-            (most - least) * factor < _EXACT_SPREAD
-        )
+    exact = (np.maximum(np.abs(least), np.abs(most)) * factor < _EXACT_MAX) & ((most - least) * factor < _EXACT_SPREAD)
     return np.where(exact, scale, PLAIN)
 
 

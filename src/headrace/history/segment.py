@@ -28,7 +28,7 @@ from headrace.history import rollups
 from headrace.history.catalog import Section, SegmentFile
 from headrace.history.chunks import INDEX_COLUMNS, ChunkTable, chunk_starts, decode, encode
 from headrace.history.disk import Disk
-from headrace.history.pack import pack_column, unpack_column
+from headrace.history.pack import unpack_column
 from headrace.history.settings import HistorySettings
 from headrace.history.view import View
 from headrace.model.batch import Batch, Handles, ValueKind
@@ -40,7 +40,7 @@ _FOOTER: Final = struct.Struct("<qQIQQQQI")  # hour, generation, samples/…: se
 _TRAILER: Final = struct.Struct("<III4s")  # footer length, CRC32 of the footer, format, magic
 _END: Final = b"HRSG"
 _LEVEL: Final = 3
-_BLOCK_HEAD: Final = struct.Struct("<II")
+_TEXT_SAMPLES_MAX: Final = 1024  # a chunk is decoded as a whole, and a text may have 64 KiB
 _GAP_MAX: Final = 64 * 1024  # chunks this close are read in one go
 
 
@@ -68,13 +68,16 @@ class SegmentWriter:
     def add(self, batch: Batch) -> None:
         """Samples of the section's hour, by (point, time), one each; of one kind, points ascend from call to call."""
         assert self._begun is not None
-        encoded = encode(batch, chunk_starts(batch, self._chunk_samples), self._zstd)
+        encoded = encode(batch, chunk_starts(batch, self._chunk_samples_of(batch.kind)), self._zstd)
         lengths = encoded.table["length"].astype(np.uint64)
         offset = self._position - self._begun.position
         encoded.table["offset"][:] = offset + np.cumsum(lengths) - lengths
         self._write(b"".join(encoded.frames))
         self._tables.append(encoded.table)
         self._rollups.setdefault(batch.kind, rollups.KindTable()).add(rollups.summarise(batch, encoded))
+
+    def _chunk_samples_of(self, kind: ValueKind) -> int:
+        return min(self._chunk_samples, _TEXT_SAMPLES_MAX) if kind is ValueKind.TEXT else self._chunk_samples
 
     def end(self) -> None:
         """The section's index and roll-ups; a section without samples leaves no trace."""
@@ -83,11 +86,8 @@ class SegmentWriter:
             return
         table = {name: np.concatenate([part[name] for part in self._tables]) for name in INDEX_COLUMNS}
         order = np.lexsort((table["first_ns"], table["kind"], table["handle"]))
-        packed = [
-            pack_column(table[name][order], self._zstd, deltas=name in ("handle", "first_ns", "last_ns"))
-            for name in INDEX_COLUMNS
-        ]
-        index = struct.pack(f"<I{len(packed)}I", len(order), *map(len, packed)) + b"".join(packed)
+        columns = b"".join(table[name][order].tobytes() for name in INDEX_COLUMNS)
+        index = struct.pack("<I", len(order)) + self._zstd.compress(columns)
         index_at, rollup_at = self._position - begun.position, self._position - begun.position + len(index)
         block = rollups.encode_block(self._rollups, self._zstd)
         self._write(index + block)
@@ -317,16 +317,15 @@ class _File:
 
 def decode_index(data: memoryview) -> ChunkTable:
     """Raises: DataError, zstandard.ZstdError, struct.error."""
-    count, *lengths = struct.unpack_from(f"<I{len(INDEX_COLUMNS)}I", data)
-    at = 4 + 4 * len(lengths)
-    if at + sum(lengths) != len(data):
+    (count,) = struct.unpack_from("<I", data)
+    size = count * sum(dtype.itemsize for dtype in INDEX_COLUMNS.values())
+    if zstandard.frame_content_size(data[4:]) != size:
         raise DataError("the index does not have the length that it says")
-    zstd = zstandard.ZstdDecompressor()
+    plain, at = zstandard.ZstdDecompressor().decompress(data[4:]), 0
     table: ChunkTable = {}
-    for (name, dtype), length in zip(INDEX_COLUMNS.items(), lengths, strict=True):
-        column = unpack_column(data[at : at + length], count, zstd, deltas=name in ("handle", "first_ns", "last_ns"))
-        table[name] = column.astype(dtype)
-        at += length
+    for name, dtype in INDEX_COLUMNS.items():
+        table[name] = np.frombuffer(plain, dtype, count, at)
+        at += count * dtype.itemsize
     return table
 
 
@@ -369,8 +368,9 @@ def _of_points(index: ChunkTable, handles: Handles, picked: NDArray[np.int64]) -
     held = index["handle"]
     if len(handles) == 1:
         low, high = np.searchsorted(held, handles[0]), np.searchsorted(held, handles[0], "right")
-        return picked[(picked >= low) & (picked < high)]
-    chosen: NDArray[np.int64] = picked[np.isin(held[picked], handles)]
+        chosen: NDArray[np.int64] = picked[(picked >= low) & (picked < high)]
+    else:
+        chosen = picked[np.isin(held[picked], handles)]
     return chosen
 
 

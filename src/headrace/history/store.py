@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -35,12 +35,14 @@ from headrace.history.recovery import Recovered, recover
 from headrace.history.segment import SegmentStore
 from headrace.history.settings import HistorySettings
 from headrace.history.view import View, Views
-from headrace.model.batch import Batch, Handles
-from headrace.model.errors import DataError, Unavailable
+from headrace.model.batch import Batch, Handles, ValueKind
+from headrace.model.errors import DataError, LimitReached, Unavailable
 from headrace.sdk.clock import Clock
 from headrace.sdk.store import Aggregate, Buckets, Interpolation, Page, StoreStats
 
 Answer = TypeVar("Answer")
+APPEND_SAMPLES_MAX: Final = 4_000_000
+APPEND_TEXT_MAX: Final = 128 * 1024 * 1024
 
 
 class EmbeddedStore:
@@ -98,6 +100,7 @@ class EmbeddedStore:
         filled = [batch for batch in batches if len(batch)]
         for batch in filled:
             self._check_handles(batch.handles)
+        _check_size(filled)
         if filled:
             await self._keeper.room()
             self._check_open()
@@ -263,6 +266,17 @@ class EmbeddedStore:
     def _check_handles(self, handles: Handles) -> None:
         if len(handles) and int(handles.max()) >= len(self._paths):
             raise DataError(f"point number {int(handles.max())} is not registered; register its path first")
+
+
+def _check_size(batches: Sequence[Batch]) -> None:
+    """One call is one frame of the log, which is written and read back as a whole."""
+    samples = sum(map(len, batches))
+    text = sum(int(np.strings.str_len(b.values).sum()) for b in batches if b.kind is ValueKind.TEXT)
+    if samples > APPEND_SAMPLES_MAX or text > APPEND_TEXT_MAX:
+        raise LimitReached(
+            f"{samples} samples with {text} characters of text in one call; append at most {APPEND_SAMPLES_MAX} "
+            f"and {APPEND_TEXT_MAX}"
+        )
 
 
 async def open_store(

@@ -140,6 +140,8 @@ class LogReader:
         if len(payload) != length or zlib.crc32(payload, zlib.crc32(head[:8])) != crc:
             return None
         try:
+            if not 0 <= zstandard.frame_content_size(payload) <= PAYLOAD_BYTES_MAX:
+                raise DataError("its length is beyond what a frame may hold")
             batches = decode_batches(zstd.decompress(payload, max_output_size=PAYLOAD_BYTES_MAX))
         except (zstandard.ZstdError, DataError) as error:
             raise DataError(f"{self.path} holds a frame at byte {self.size} that cannot be read: {error}") from None

@@ -1,6 +1,6 @@
 """Units: UCUM codes, checked, compared, converted and shown. Source: The Unified Code for Units of Measure, 2.1.
 
-    code ──table of the common ones──► (dimension, factor, offset)
+    code ──unit_table.py, the common ones──► (dimension, factor, offset)
       └───any other: ucumvert + pint──────────────┘     si = value · factor + offset
 
 A plant that uses common units never loads the library (0.4 s, 40 MB). Annotations in braces count as 1: `{parts}/min`
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from headrace.model.errors import DataError
+from headrace.model.unit_table import OFFSETS, read_base, read_meant, read_sheet, read_shown
 
 CODE_LENGTH_MAX: Final = 64
 
@@ -32,256 +33,14 @@ class _Unit:
     offset: float = 0.0
 
 
-_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
-_LITRE = 1e-3
-_GALLON = 3.785411784e-3
-
-_COMMON: Final[dict[str, dict[str, float]]] = {
-    "": {"1": 1, "%": 1e-2, "[ppth]": 1e-3, "[ppm]": 1e-6, "[ppb]": 1e-9},
-    "m": {"m": 1, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "cm": 1e-2, "km": 1e3, "[in_i]": 0.0254, "[ft_i]": 0.3048},
-    "m2": {"m2": 1, "mm2": 1e-6, "cm2": 1e-4},
-    "m3": {
-        "m3": 1,
-        "dm3": 1e-3,
-        "cm3": 1e-6,
-        "L": _LITRE,
-        "l": _LITRE,
-        "mL": _LITRE / 1e3,
-        "ml": _LITRE / 1e3,
-        "[gal_us]": _GALLON,
-    },
-    "s": {"s": 1, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": _MINUTE, "h": _HOUR, "d": _DAY, "wk": 7 * _DAY},
-    "s-1": {
-        "Hz": 1,
-        "kHz": 1e3,
-        "MHz": 1e6,
-        "GHz": 1e9,
-        "/s": 1,
-        "/min": 1 / _MINUTE,
-        "/h": 1 / _HOUR,
-        "/d": 1 / _DAY,
-        "Bq": 1,
-    },
-    "m s-1": {
-        "m/s": 1,
-        "mm/s": 1e-3,
-        "m/min": 1 / _MINUTE,
-        "m/h": 1 / _HOUR,
-        "km/h": 1e3 / _HOUR,
-        "mm/min": 1e-3 / _MINUTE,
-        "um/s": 1e-6,
-    },
-    "m s-2": {"m/s2": 1, "mm/s2": 1e-3},
-    "kg": {"kg": 1, "g": 1e-3, "mg": 1e-6, "t": 1e3, "[lb_av]": 0.45359237},
-    "kg s-1": {
-        "kg/s": 1,
-        "kg/min": 1 / _MINUTE,
-        "kg/h": 1 / _HOUR,
-        "g/s": 1e-3,
-        "g/min": 1e-3 / _MINUTE,
-        "t/h": 1e3 / _HOUR,
-        "t/d": 1e3 / _DAY,
-    },
-    "m3 s-1": {
-        "m3/s": 1,
-        "m3/min": 1 / _MINUTE,
-        "m3/h": 1 / _HOUR,
-        "m3/d": 1 / _DAY,
-        "L/s": _LITRE,
-        "L/min": _LITRE / _MINUTE,
-        "L/h": _LITRE / _HOUR,
-        "l/s": _LITRE,
-        "l/min": _LITRE / _MINUTE,
-        "l/h": _LITRE / _HOUR,
-        "mL/min": _LITRE / 1e3 / _MINUTE,
-        "[gal_us]/min": _GALLON / _MINUTE,
-    },
-    "kg m-3": {"kg/m3": 1, "g/cm3": 1e3, "g/L": 1, "mg/L": 1e-3, "g/m3": 1e-3, "mg/m3": 1e-6, "ug/m3": 1e-9},
-    "kg m s-2": {"N": 1, "mN": 1e-3, "kN": 1e3, "MN": 1e6},
-    "kg m2 s-2": {
-        "J": 1,
-        "kJ": 1e3,
-        "MJ": 1e6,
-        "GJ": 1e9,
-        "N.m": 1,
-        "kN.m": 1e3,
-        "cal": 4.184,
-        "kcal": 4184,
-        "W.h": _HOUR,
-        "kW.h": 1e3 * _HOUR,
-        "MW.h": 1e6 * _HOUR,
-        "GW.h": 1e9 * _HOUR,
-    },
-    "kg m-1 s-2": {
-        "Pa": 1,
-        "hPa": 1e2,
-        "kPa": 1e3,
-        "MPa": 1e6,
-        "GPa": 1e9,
-        "N/mm2": 1e6,
-        "bar": 1e5,
-        "mbar": 1e2,
-        "atm": 101325,
-        "[psi]": 6894.757293168361,
-        "mm[Hg]": 133.322387415,
-        "m[H2O]": 9806.65,
-        "kW.h/m3": 1e3 * _HOUR,
-    },
-    "K": {"K": 1, "Cel": 1, "[degF]": 5 / 9},
-    "s-1 K": {"K/s": 1, "K/min": 1 / _MINUTE, "K/h": 1 / _HOUR},
-    "kg m2 s-3": {
-        "W": 1,
-        "mW": 1e-3,
-        "kW": 1e3,
-        "MW": 1e6,
-        "GW": 1e9,
-        "V.A": 1,
-        "kV.A": 1e3,
-        "MV.A": 1e6,
-    },
-    "kg m2 s-3 A-1": {"V": 1, "uV": 1e-6, "mV": 1e-3, "kV": 1e3},
-    "A": {"A": 1, "uA": 1e-6, "mA": 1e-3, "kA": 1e3},
-    "kg m2 s-3 A-2": {"Ohm": 1, "mOhm": 1e-3, "kOhm": 1e3, "MOhm": 1e6},
-    "kg-1 m-2 s3 A2": {"S": 1, "mS": 1e-3, "uS": 1e-6},
-    "kg-1 m-3 s3 A2": {"S/m": 1, "mS/cm": 1e-1, "uS/cm": 1e-4},
-    "kg-1 m-2 s4 A2": {"F": 1, "uF": 1e-6, "nF": 1e-9, "pF": 1e-12},
-    "kg m2 s-2 A-2": {"H": 1, "mH": 1e-3, "uH": 1e-6},
-    "s A": {"C": 1, "A.h": _HOUR},
-    "kg s-2 A-1": {"T": 1, "mT": 1e-3},
-    "rad": {"rad": 1, "mrad": 1e-3, "deg": 0.017453292519943295},
-    "s-1 rad": {"rad/s": 1, "deg/s": 0.017453292519943295},
-    "cd": {"cd": 1},
-    "cd rad2": {"lm": 1},
-    "m-2 cd rad2": {"lx": 1},
-    "mol": {"mol": 1, "mmol": 1e-3},
-    "m-3 mol": {"mol/L": 1e3, "mmol/L": 1},
-    "kg m-1 s-1": {"Pa.s": 1, "mPa.s": 1e-3, "cP": 1e-3},
-    "m2 s-1": {"m2/s": 1, "mm2/s": 1e-6},
-    "m2 s-2": {"J/kg": 1, "kJ/kg": 1e3, "kW.h/t": _HOUR, "kW.h/kg": 1e3 * _HOUR},
-    "m2 s-2 K-1": {"kJ/(kg.K)": 1e3},
-    "m-2 s2": {"kg/(kW.h)": 1 / (1e3 * _HOUR), "g/(kW.h)": 1e-3 / (1e3 * _HOUR)},
-    "kg s-3": {"W/m2": 1, "kW/m2": 1e3},
-    "kg s-3 K-1": {"W/(m2.K)": 1},
-    "kg m s-3 K-1": {"W/(m.K)": 1},
-    "bit": {"bit": 1, "By": 8, "kBy": 8e3, "MBy": 8e6},
-    "[pH]": {"[pH]": 1},
-}
-"""Dimension to code to factor, so that `si = value * factor` (temperatures have an offset as well)."""
-
-_OFFSETS: Final = {"Cel": 273.15, "[degF]": 459.67 * 5 / 9}
-
 _TABLE: Final = {
-    code: _Unit(dimension, float(factor), _OFFSETS.get(code, 0.0))
-    for dimension, codes in _COMMON.items()
-    for code, factor in codes.items()
+    code: _Unit(dimension, factor, OFFSETS.get(code, 0.0)) for code, (dimension, factor) in read_sheet().items()
 }
-
-_MEANT: Final = {
-    "": "1",
-    "-": "1",
-    "°C": "Cel",
-    "℃": "Cel",
-    "degC": "Cel",
-    "celsius": "Cel",
-    "°F": "[degF]",
-    "℉": "[degF]",
-    "degF": "[degF]",
-    "°": "deg",
-    "psi": "[psi]",
-    "PSI": "[psi]",
-    "ppm": "[ppm]",
-    "ppb": "[ppb]",
-    "pH": "[pH]",
-    "rpm": "/min",
-    "RPM": "/min",
-    "1/min": "/min",
-    "r/min": "/min",
-    "cpm": "/min",
-    "1/s": "/s",
-    "sec": "s",
-    "hr": "h",
-    "hour": "h",
-    "day": "d",
-    "kWh": "kW.h",
-    "MWh": "MW.h",
-    "Wh": "W.h",
-    "GWh": "GW.h",
-    "kVA": "kV.A",
-    "VA": "V.A",
-    "MVA": "MV.A",
-    "Ah": "A.h",
-    "Nm": "N.m",
-    "kNm": "kN.m",
-    "m³": "m3",
-    "m²": "m2",
-    "m³/h": "m3/h",
-    "kvar": "kV.A",
-    "var": "V.A",
-    "ohm": "Ohm",
-    "Ω": "Ohm",
-    "kΩ": "kOhm",
-    "µm": "um",
-    "μm": "um",
-    "in": "[in_i]",
-    "inch": "[in_i]",
-    "ft": "[ft_i]",
-    "lb": "[lb_av]",
-    "lbs": "[lb_av]",
-    "gal": "[gal_us]",
-    "inHg": "[in_i'Hg]",
-    "mmHg": "mm[Hg]",
-    "mmH2O": "mm[H2O]",
-    "mH2O": "m[H2O]",
-    "Cel/min": "K/min",
-    "Cel/s": "K/s",
-    "Cel/h": "K/h",
-    "°C/min": "K/min",
-    "m/s²": "m/s2",
-    "mm/s²": "mm/s2",
-    "mPas": "mPa.s",
-    "Pas": "Pa.s",
-    "GPM": "[gal_us]/min",
-    "gpm": "[gal_us]/min",
-    "lpm": "L/min",
-    "tons": "t",
-    "percent": "%",
-    "byte": "By",
-    "Byte": "By",
-    "kmh": "km/h",
-    "kph": "km/h",
-    "cSt": "mm2/s",
-    "µS/cm": "uS/cm",
-    "μS/cm": "uS/cm",
-    "L/m": "L/min",
-    "atu": "bar",
-    "barg": "bar",
-}
-"""What people write, and the UCUM code for it."""
+_MEANT: Final = read_meant()
 
 _ANNOTATION = re.compile(r"\{[^{}]*\}")
 _SUPERSCRIPT: Final = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
-_SUBSCRIPT: Final = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-_SHOWN: Final = {
-    "Cel": "°C",
-    "[degF]": "°F",
-    "deg": "°",
-    "Ohm": "Ω",
-    "By": "B",
-    "wk": "wk",
-    "[psi]": "psi",
-    "[pH]": "pH",
-    "[ppm]": "ppm",
-    "[ppb]": "ppb",
-    "[ppth]": "‰",
-    "[in_i]": "in",
-    "[ft_i]": "ft",
-    "[lb_av]": "lb",
-    "[gal_us]": "gal",
-    "[Hg]": "Hg",
-    "[H2O]": "H₂O",
-    "'": "′",
-    "''": "″",
-}
+_SHOWN: Final = read_shown()
 _ATOM = re.compile(r"10\*[+-]?\d+|\[[^\]]*\]|\{[^{}]*\}|[A-Za-z_%'\"*]+|[+-]?\d+|[./()]")
 
 
@@ -410,18 +169,7 @@ def _ask_library(code: str, asked: str) -> _Unit:
         return _Unit(code, 1.0)
 
 
-_BASE: Final = {
-    "kilogram": "kg",
-    "meter": "m",
-    "second": "s",
-    "ampere": "A",
-    "kelvin": "K",
-    "mole": "mol",
-    "candela": "cd",
-    "radian": "rad",
-    "bit": "bit",
-    "count": "",
-}
+_BASE: Final = read_base()
 
 
 def _dimension(units: Any) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from headrace.access import tables as access_tables
-from headrace.compute.alarms import tables as compute_tables
+from headrace.compute import tables as compute_tables
 from headrace.control import tables as control_tables
 from headrace.model.errors import ConfigError, Unavailable
 from headrace.registry import tables as registry_tables

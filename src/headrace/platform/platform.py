@@ -14,11 +14,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from headrace.access.desk import AccessDesk
-from headrace.compute.alarms.desk import DurableAlarmDesk
+from headrace.compute.alarms.desk import AlarmDesk
 from headrace.compute.live import LiveTable
 from headrace.connect import drivers as driver_folder
-from headrace.connect.session import Surroundings
 from headrace.connect.supervisor import Supervisor
+from headrace.connect.surroundings import Surroundings
 from headrace.connect.trust import TrustStore
 from headrace.control.desk import ControlDesk
 from headrace.exchange.local import LocalBus
@@ -43,7 +43,7 @@ class Platform:
     store: HistoryStore
     live: LiveTable
     access: AccessDesk
-    alarms: DurableAlarmDesk
+    alarms: AlarmDesk
     links: Supervisor
     commands: ControlDesk
     registry: ReconcilingRegistry
@@ -64,7 +64,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         bus = LocalBus()
         live = LiveTable()
         access = AccessDesk(engine, time)
-        alarms = DurableAlarmDesk(engine, access, access, time)
+        alarms = AlarmDesk(engine, time, access, access, live)
         trust = TrustStore(settings.connections_dir / "trusted.json")
         drivers = driver_folder.load()
         around = Surroundings(time, bus.publish, bus.publish_events, settings.connections_dir)
@@ -99,6 +99,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             reconciler=reconciler,
             pipeline=pipeline,
         )
+        await alarms.start()
+        stack.push_async_callback(alarms.close)
         await commands.start()
         stack.push_async_callback(commands.close)
         async with asyncio.TaskGroup() as tasks:

@@ -32,14 +32,15 @@ class Settings:
     bus_capacity: int = 400_000
     tls_certificate: Path | None = None
     tls_key: Path | None = None
-    insecure_http: bool = False
+    behind_tls: bool = False
+    hosts: tuple[str, ...] = ()
     history: HistorySettings = field(default_factory=HistorySettings)
 
     def __post_init__(self) -> None:
-        if not self.loopback and self.tls_certificate is None and not self.insecure_http:
+        if not self.loopback and self.tls_certificate is None and not self.behind_tls:
             raise ConfigError(
                 f"'{self.host}' can be reached from other machines, and passwords would travel in the clear; "
-                "give --tls-cert and --tls-key, or --insecure-http if a proxy in front does TLS"
+                "give --tls-cert and --tls-key, or --behind-tls if a proxy in front does TLS"
             )
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ConfigError("TLS needs both --tls-cert and --tls-key")

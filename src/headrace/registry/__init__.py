@@ -2,7 +2,8 @@
 
 declarations.py  the flow   ·  text.py readers.py schema.py declared.py  text in     ·  emit.py    text out
 expand.py points.py alarms.py templates.py drivers.py  what it means     ·  plan.py  what differs
-store.py tables.py  the database   ·  sheets.py  points as CSV and XLSX  ·  problems.py  errors with a place
+store.py tables.py  the database   ·  sheets.py sheet_bytes.py  points as CSV and XLSX
+problems.py  errors with a place
 """
 
 from headrace.registry.declarations import DeclarationRegistry

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from headrace.model.alarms import AlarmCondition, AlarmRule, Priority
 from headrace.model.batch import ValueKind
 from headrace.model.points import Point
 from headrace.model.time import SECOND_NS, parse_duration_ns
+from headrace.model.units import display
 from headrace.registry.declared import Declared
 from headrace.registry.points import Blame
 from headrace.registry.problems import Problems, did_you_mean, listed
@@ -30,9 +31,11 @@ _CONDITIONS: Final = {
 class Alarms:
     """Collects rules by name."""
 
-    def __init__(self, points: Mapping[str, Point], problems: Problems) -> None:
+    def __init__(self, points: Mapping[str, Point], failed: Collection[str], problems: Problems) -> None:
+        """`failed` are points with a problem of their own: what watches them is left out without a word."""
         self.rules: dict[str, AlarmRule] = {}
         self._points = points
+        self._failed = failed
         self._problems = problems
         self._overrides_used: set[str] = set()
 
@@ -66,6 +69,8 @@ class Alarms:
         if one.key in self._overrides_used:
             return
         point = one.key.rpartition(":")[0]
+        if point in self._failed:
+            return
         if point not in self._points:
             message = f"there is no point '{point}'{did_you_mean(point, self._points)}"
             self._problems.add(one.where, message)
@@ -143,6 +148,8 @@ class Alarms:
             return False
         other = self._points.get(reference)
         where = blame.at("reference")
+        if reference in self._failed:
+            return False
         if other is None:
             self._problems.add(where, f"there is no point '{reference}'{did_you_mean(reference, self._points)}")
         elif other.path == point.path:
@@ -177,7 +184,7 @@ class Alarms:
             return False
         if span is None or condition in (AlarmCondition.STALE, AlarmCondition.RATE):
             return True
-        shown = f"[{span.low:g}, {span.high:g}] {point.unit}"
+        shown = f"[{span.low:g}, {span.high:g}] {display(point.unit)}".rstrip()
         if condition is AlarmCondition.DEVIATION:
             if limit <= span.high - span.low:
                 return True

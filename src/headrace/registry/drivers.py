@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -33,6 +34,7 @@ def complaints(model: type[BaseModel], value: Mapping[str, Any], noun: str) -> l
     return []
 
 
+_SECRET = re.compile(r"pass|secret|token|private", re.IGNORECASE)  # never quoted in a message
 _BOUNDS: Final = {
     "greater_than": ("more than", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -60,12 +62,12 @@ def _complaint(model: type[BaseModel], value: Mapping[str, Any], detail: Any, no
     kind: str = detail["type"]
     context: Mapping[str, Any] = detail.get("ctx") or {}
     loc = _real_path(value, detail["loc"], keep_last=kind == "missing")
-    name = str(loc[-1]) if loc else noun
+    name = _name(loc) or noun
     if kind == "missing":
-        return Complaint(loc[:-1], f"{_owner(loc, noun)} lacks '{name}'")
+        return Complaint(loc[:-1], f"'{name}' is missing in {_owner(loc, noun)}", of_key=True)
     if kind == "extra_forbidden":
-        return Complaint(loc, f"{_owner(loc, noun)} has no key '{name}'{_hint(model, loc, name)}", of_key=True)
-    got = describe_value(detail["input"])
+        return Complaint(loc, f"'{name}' is not known in {_owner(loc, noun)}{_hint(model, loc, name)}", of_key=True)
+    got = describe_value(detail["input"]) if not _SECRET.search(name) else "what stands here"
     if kind in ("literal_error", "enum"):
         words = [
             word.strip().strip("'\"") for word in str(context.get("expected", "")).replace(" or ", ", ").split(",")
@@ -102,6 +104,13 @@ def _real_path(value: Any, loc: Loc, *, keep_last: bool) -> Loc:
 
 def _owner(loc: Loc, noun: str) -> str:
     return f"'{loc[-2]}'" if len(loc) > 1 else noun
+
+
+def _name(loc: Loc) -> str:
+    """`port`, or `tags[1]` for an item of a list."""
+    if loc and isinstance(loc[-1], int):
+        return f"{_name(loc[:-1])}[{loc[-1]}]"
+    return str(loc[-1]) if loc else ""
 
 
 def _hint(model: type[BaseModel], loc: Loc, name: str) -> str:

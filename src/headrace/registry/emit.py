@@ -15,10 +15,8 @@ from headrace.registry.schema import SECTIONS
 from headrace.registry.text import resolve
 from headrace.sdk.services import SourceFile
 
-_PLAIN = re.compile(
-    r"[A-Za-z0-9_./%\u00c0-\ud7ff](?:[A-Za-z0-9_./%+\-\u00c0-\ud7ff ]*[A-Za-z0-9_./%+\-\u00c0-\ud7ff])?"
-)
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_./\u00c0-\ud7ff](?:[A-Za-z0-9_./\-\u00c0-\ud7ff]|:(?=[A-Za-z0-9_]))*")
+_PLAIN = re.compile(r"[\w/](?:[\w./%+\- ]*[\w./%+\-])?")
+_PLAIN_KEY = re.compile(r"[\w/](?:[\w./\-]|:(?=\w))*")
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 

@@ -20,7 +20,7 @@ from headrace.registry.alarms import Alarms
 from headrace.registry.declared import Declared, Key
 from headrace.registry.drivers import complaints
 from headrace.registry.points import Blame, PointBuilder, PointTemplate
-from headrace.registry.problems import Problems, did_you_mean
+from headrace.registry.problems import Problems, did_you_mean, nearest
 from headrace.sdk.driver import DriverType
 
 _LEVELS: Final = tuple(Level)[: tuple(Level).index(Level.COMPONENT) + 1]
@@ -44,8 +44,8 @@ def expand(
         for name, one in by_kind["type"].items()
     }
     assets = _assets(by_kind["asset"], by_kind["type"], by_kind["connection"], problems)
-    points = _points(assets, by_kind, templates, builder, problems)
-    alarms = Alarms(points, problems)
+    points, failed = _points(assets, by_kind, templates, builder, problems)
+    alarms = Alarms(points, failed, problems)
     for path, asset in assets.items():
         if asset.type is not None:
             alarms.of_type(path, by_kind["type"][asset.type], by_kind["alarm"])
@@ -84,7 +84,7 @@ def _connections(
             problems.add(one.at("driver"), f"there is no driver '{name}'{did_you_mean(name, drivers)}")
             continue
         settings = one.spec.get("settings", {})
-        wrong = complaints(driver.settings, settings, f"settings of driver '{name}'")
+        wrong = complaints(driver.settings, settings, f"the settings of driver '{name}'")
         for complaint in wrong:
             path = ("settings", *complaint.loc)
             problems.add(one.at(*path, of_key=complaint.of_key), complaint.message)
@@ -106,8 +106,7 @@ def _assets(
         spec = one.spec
         parent = path.rpartition("/")[0]
         if parent and parent not in declared:
-            hint = did_you_mean(parent, declared) if len(declared) > 1 else ""
-            hint = hint if "did you mean" in hint else f"; declare it: '{parent}: {{level: …}}'"
+            hint = _declare_or_mean(parent, declared)
             problems.add(one.where, f"asset '{path}' stands below '{parent}', which is not declared{hint}")
             continue
         type_name, connection = spec.get("type"), spec.get("connection")
@@ -147,8 +146,10 @@ def _points(
     templates: Mapping[str, list[PointTemplate]],
     builder: PointBuilder,
     problems: Problems,
-) -> dict[str, Point]:
+) -> tuple[dict[str, Point], set[str]]:
+    """The points, and the paths of those left out for a problem of their own, which need no second report."""
     points: dict[str, Point] = {}
+    failed: set[str] = set()
     overrides = declared["point"]
     used: set[str] = set()
     for path, asset in assets.items():
@@ -168,17 +169,26 @@ def _points(
             point = template.build(point_path, one, parameters, override)
             if point is not None:
                 points[point_path] = point
+            else:
+                failed.add(point_path)
     for path, one in overrides.items():
         if path in used:
             continue
-        if _belongs(path, one, assets, problems):
-            point = builder.build(path, one.spec, Blame(one))
-            if point is not None:
-                points[path] = point
+        point = builder.build(path, one.spec, Blame(one))
+        if point is not None and _belongs(path, one, declared["asset"], problems):
+            points[path] = point
+        else:
+            failed.add(path)
     for path in points.keys() & assets.keys():
         place = overrides[path].where if path in overrides else declared["asset"][path].where
         problems.add(place, f"'{path}' is both an asset and a point; rename one")
-    return points
+    return points, failed
+
+
+def _declare_or_mean(path: str, declared: Collection[str]) -> str:
+    depth = path.count("/")
+    match = nearest(path, [other for other in declared if other.count("/") == depth])
+    return f"; did you mean '{match}'?" if match else f"; declare it under assets: '{path}: {{level: …}}'"
 
 
 def _check_unused(
@@ -192,16 +202,15 @@ def _check_unused(
     for name, one in types.items():
         if name not in used:
             points = {point.path: point for template in templates[name] if (point := template.prototype(name))}
-            Alarms(points, problems).of_type(name, one, {})
+            Alarms(points, {f"{name}/{template.name}" for template in templates[name]}, problems).of_type(name, one, {})
 
 
-def _belongs(path: str, one: Declared, assets: Mapping[str, Asset], problems: Problems) -> bool:
+def _belongs(path: str, one: Declared, assets: Mapping[str, Declared], problems: Problems) -> bool:
     parent = path.rpartition("/")[0]
     if not parent:
         problems.add(one.where, f"point '{path}' belongs to no asset: write its asset's path, '/' and its name")
     elif parent not in assets:
-        hint = did_you_mean(parent, assets)
-        hint = hint if "did you mean" in hint else f"; declare it: '{parent}: {{level: equipment}}'"
+        hint = _declare_or_mean(parent, assets)
         problems.add(one.where, f"point '{path}' belongs to asset '{parent}', which is not declared{hint}")
     else:
         return True

@@ -147,10 +147,10 @@ class PointBuilder:
         if known is None:
             return False  # its own error is reported where it is declared
         driver = self._drivers[known.driver]
-        wrong = complaints(driver.address, address, f"an address of driver '{driver.name}'")
+        wrong = complaints(driver.address, address, f"the address of driver '{driver.name}'")
         for complaint in wrong:
             where = blame.at("address", *complaint.loc, of_key=complaint.of_key)
-            self._problems.add(where, f"{complaint.message} (point '{path}')")
+            self._problems.add(where, f"{complaint.message} (point '{path}')", once=True)
         return not wrong
 
 
@@ -166,7 +166,7 @@ class PointTemplate:
         self._address: Mapping[str, Any] | None = spec.get("address")
         self._fill: Fill | None = None
         try:
-            self._fill = compile_template(self._address)
+            self._fill = compile_template(self._address, blame.owner.spec.get("parameters", {}))
         except DataError as error:
             builder.problems.add(blame.at("address"), error.message)
             self._fields = None
@@ -224,6 +224,6 @@ class PointTemplate:
             try:
                 address = self._fill(parameters)
             except DataError as error:
-                self._builder.problems.add(blame.at("address"), error.message)
+                self._builder.problems.add(blame.at("address"), f"{error.message} (point '{path}')", once=True)
                 return None
         return self._builder.bind(path, fields, connection, address, blame)

@@ -26,36 +26,36 @@ class Where(NamedTuple):
 
 
 class Problems:
-    """Collects `ConfigError`s. A second problem at the same place is usually an echo of the first: it is left out."""
+    """Collects `ConfigError`s, each once."""
 
     def __init__(self) -> None:
-        self._errors: dict[Where, ConfigError] = {}
-        self._unplaced: list[ConfigError] = []
+        self._errors: dict[tuple[Where, str], ConfigError] = {}
+        self._places: set[Where] = set()
         self._more = 0
 
     def __bool__(self) -> bool:
-        return bool(self._errors or self._unplaced)
+        return bool(self._errors)
 
     def __len__(self) -> int:
-        return len(self._errors) + len(self._unplaced) + self._more
+        return len(self._errors) + self._more
 
-    def add(self, where: Where, message: str) -> None:
-        if where.line and where in self._errors:
+    def add(self, where: Where, message: str, *, once: bool = False) -> None:
+        """Note a problem. With `once`, only the first at its place: a template is wrong for each of its assets."""
+        if (where, message) in self._errors or (once and where.line and where in self._places):
             return
-        if len(self._errors) + len(self._unplaced) >= PROBLEMS_MAX:
+        if len(self._errors) >= PROBLEMS_MAX:
             self._more += 1
             return
-        error = ConfigError(message, file=where.file, line=where.line or None, column=where.column or None)
-        if where.line:
-            self._errors[where] = error
-        else:
-            self._unplaced.append(error)
+        self._places.add(where)
+        self._errors[where, message] = ConfigError(
+            message, file=where.file, line=where.line or None, column=where.column or None
+        )
 
     def errors(self) -> list[ConfigError]:
-        """By file, line and column; files without a position first."""
-        placed = [self._errors[where] for where in sorted(self._errors)]
+        """By file, line and column."""
+        placed = [self._errors[key] for key in sorted(self._errors)]
         more = [ConfigError(f"and {self._more} more problems; mend these first")] if self._more else []
-        return self._unplaced + placed + more
+        return placed + more
 
 
 def nearest(wrong: str, valid: Collection[str]) -> str | None:

@@ -58,10 +58,11 @@ class Key:
 class Record:
     """A map with known keys. An instance is itself a reader."""
 
-    __slots__ = ("by_name", "noun", "required")
+    __slots__ = ("_bare", "by_name", "noun", "required")
 
     def __init__(self, noun: str, keys: Iterable[Key]) -> None:
         self.noun = noun
+        self._bare = noun.partition(" ")[2]
         self.by_name = {key.name: key for key in keys}
         self.required = tuple(key.name for key in self.by_name.values() if key.required)
 
@@ -69,7 +70,7 @@ class Record:
         if not isinstance(node, Mapping):
             known = listed(list(self.by_name)[:4], "and")
             return context.bad(
-                node, f"{self.noun} '{name}' must be a map with keys such as {known}, not {describe(node)}"
+                node, f"{self._bare} '{name}' must be a map with keys such as {known}, not {describe(node)}"
             )
         value = {}
         for key_name, child in node.entries.items():
@@ -87,7 +88,7 @@ class Record:
         missing = [name for name in self.required if name not in node.entries]
         if missing:
             quoted = listed((f"'{one}'" for one in missing), "and")
-            return context.bad(node, f"{self.noun} '{name}' lacks {quoted}")
+            return context.bad(node, f"{self._bare} '{name}' lacks {quoted}")
         return value
 
 

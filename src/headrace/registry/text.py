@@ -32,6 +32,7 @@ _WORDS: Final[dict[str, Plain]] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -223,6 +224,8 @@ class _Composer:
         before = self._nodes
         node: Node
         if isinstance(event, ev.ScalarEvent):
+            if _UNSTORABLE.search(event.value):  # an escape such as "\\0" or "\\ud800"
+                raise self._at(event, "this text has an escape for a character that no database keeps; remove it")
             node = Scalar(event.value, event.style is None or event.style == "", line, column)
         elif isinstance(event, ev.SequenceStartEvent):
             items = []

@@ -249,8 +249,8 @@ class AccessDesk(Protocol):
         """Raises: AccessError(authenticated=False)."""
         ...
 
-    async def change_password(self, user: str, old: str, new: str) -> None:
-        """Ends every other session of the user. Raises: AccessError, DataError for a weak password."""
+    async def change_password(self, user: str, old: str, new: str, *, session: str | None = None) -> None:
+        """Ends every session of the user but `session`. Raises: AccessError, DataError for a weak password."""
         ...
 
     async def users(self) -> Sequence[User]: ...

@@ -60,7 +60,7 @@ async def list_points(
     total = len(found)
     rest = [path for path in found if path > cursor] if cursor is not None else found
     page = rest[:limit]
-    return PointPage.model_construct(
+    return PointPage(
         points=[PointAnswer.of(index.plant.points[path]) for path in page],
         next_cursor=page[-1] if len(rest) > limit else None,
         total=total,

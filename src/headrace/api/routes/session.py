@@ -21,7 +21,6 @@ async def create_session(body: SignIn, request: Request, response: Response, con
     former = request.cookies.get(COOKIE)
     if former and former != secret:
         await context.services.access.sign_out(former)
-    context.door.forget(user.name)
     response.set_cookie(COOKIE, secret, path="/", httponly=True, samesite="strict", secure=context.settings.secure)
     return SessionAnswer(user=user.name, role=user.role, must_change_password=user.must_change_password)
 
@@ -29,8 +28,7 @@ async def create_session(body: SignIn, request: Request, response: Response, con
 @router.get("/session", operation_id="getSession", summary="Who am I")
 async def get_session(caller: ByCaller) -> SessionAnswer:
     """Works with a token, too."""
-    principal = caller.principal
-    return SessionAnswer(user=principal.name, role=principal.role, must_change_password=caller.must_change_password)
+    return SessionAnswer(user=caller.principal.name, role=caller.role, must_change_password=caller.must_change_password)
 
 
 @router.delete("/session", operation_id="deleteSession", summary="Sign out", status_code=204)
@@ -45,5 +43,4 @@ async def change_password(body: PasswordChange, caller: ByCaller, context: InCon
     """Ends every other session of the user."""
     if caller.session is None:
         raise AccessError("sign in with your password to change it; a token cannot")
-    await context.services.access.change_password(caller.principal.name, body.old, body.new)
-    context.door.forget(caller.principal.name)
+    await context.services.access.change_password(caller.principal.name, body.old, body.new, session=caller.session)

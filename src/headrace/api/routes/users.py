@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from headrace.api.context import ByCaller, InContext, WithServices
+from headrace.api.context import ByCaller, WithServices
 from headrace.api.guarded_route import api_router
 from headrace.api.schemas.access import (
     AuditEntryAnswer,
@@ -46,9 +46,8 @@ async def update_user(name: str, body: UserChange, caller: ByCaller, services: W
 
 
 @router.delete("/users/{name}", operation_id="deleteUser", summary="Delete a user", status_code=204)
-async def delete_user(name: str, caller: ByCaller, context: InContext) -> None:
-    await context.services.access.delete_user(caller.principal, name)
-    context.door.forget(name)
+async def delete_user(name: str, caller: ByCaller, services: WithServices) -> None:
+    await services.access.delete_user(caller.principal, name)
 
 
 @router.get("/tokens", operation_id="listTokens", summary="All tokens")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
-from headrace.model.batch import Value
+from headrace.model.batch import Value, ValueKind
 from headrace.model.time import format_time
 
 #: Integers beyond this are not exact in JavaScript, so they travel as decimal text. Source: RFC 8259 §6.
@@ -60,6 +60,19 @@ class ErrorDetail(Answer):
 
 class ErrorAnswer(Answer):
     error: ErrorDetail
+
+
+KindLabel = Literal["float64", "int64", "bool", "text"]
+_KIND_LABELS: Final[Mapping[ValueKind, KindLabel]] = {
+    ValueKind.FLOAT64: "float64",
+    ValueKind.INT64: "int64",
+    ValueKind.BOOL: "bool",
+    ValueKind.TEXT: "text",
+}
+
+
+def kind_label(kind: ValueKind) -> KindLabel:
+    return _KIND_LABELS[kind]
 
 
 def time_text(time_ns: int | None) -> str | None:

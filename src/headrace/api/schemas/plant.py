@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from headrace.api.schemas.base import Answer, DeclarationError, Request, Title
+from headrace.api.schemas.base import Answer, DeclarationError, KindLabel, Request, Title, kind_label
 from headrace.model.errors import ConfigError, ConfigErrors
 from headrace.model.points import Point, Range
 from headrace.model.time import MILLISECOND_NS
@@ -56,7 +56,7 @@ class PointAnswer(Answer):
     path: str = Field(examples=["acme/suzhou/press-shop/line-1/press-3/oil.temperature"])
     asset: str
     name: str = Field(examples=["oil.temperature"])
-    kind: Literal["float64", "int64", "bool", "text"]
+    kind: KindLabel
     unit: str = Field(description="UCUM.", examples=["Cel"])
     range: RangeAnswer | None
     write_range: RangeAnswer | None
@@ -70,11 +70,11 @@ class PointAnswer(Answer):
     @classmethod
     def of(cls, point: Point) -> Self:
         source = point.source
-        return cls.model_construct(
+        return cls(
             path=point.path,
             asset=point.asset_path,
             name=point.name,
-            kind=point.kind.label,
+            kind=kind_label(point.kind),
             unit=point.unit,
             range=RangeAnswer.of(point.range),
             write_range=RangeAnswer.of(point.write_range or point.range) if point.writable else None,

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from headrace.api.schemas.base import Answer, Request, Time, Title, time_text
+from headrace.api.schemas.base import Answer, KindLabel, Request, Time, Title, kind_label, time_text
 from headrace.model.time import format_time
 from headrace.sdk.driver import BrowseNode
 from headrace.sdk.field import LinkStatus
@@ -64,7 +64,7 @@ class BrowseNodeAnswer(Answer):
 
     name: str
     address: Mapping[str, Any]
-    kind: Literal["float64", "int64", "bool", "text"] | None
+    kind: KindLabel | None
     has_children: bool
     writable: bool
     unit: str | None
@@ -72,10 +72,10 @@ class BrowseNodeAnswer(Answer):
 
     @classmethod
     def of(cls, node: BrowseNode) -> Self:
-        return cls.model_construct(
+        return cls(
             name=node.name,
             address=dict(node.address),
-            kind=node.kind.label if node.kind else None,
+            kind=kind_label(node.kind) if node.kind else None,
             has_children=node.has_children,
             writable=node.writable,
             unit=node.unit,

@@ -111,3 +111,22 @@ def test_mask_write_is_what_the_standard_says(held: int, and_mask: int, or_mask:
     banks.holding[0] = held
     answer(struct.pack(">BHHH", 22, 0, and_mask, or_mask), banks)
     assert int(banks.holding[0]) == (held & and_mask) | (or_mask & ~and_mask & 0xFFFF)
+
+
+@given(st.binary(min_size=2, max_size=250).map(lambda data: bytes([3, len(data)]) + data), st.integers(0, 2**14))
+def test_one_wrong_bit_in_an_rtu_frame_is_never_taken(pdu: bytes, place: int) -> None:
+    sent = rtu_frame(0, 17, pdu)
+    at = place % (8 * len(sent))
+    broken = bytearray(sent)
+    broken[at // 8] ^= 1 << at % 8
+    try:
+        assert RtuFrames(answer_length).feed(bytes(broken)) == []  # a longer frame is still awaited
+    except Garbled:
+        pass
+
+
+def test_a_wrong_check_sum_is_garbled() -> None:
+    sent = bytearray(rtu_frame(0, 17, bytes([3, 2, 0, 7])))
+    sent[-1] ^= 1
+    with pytest.raises(Garbled, match="check sum"):
+        RtuFrames(answer_length).feed(bytes(sent))

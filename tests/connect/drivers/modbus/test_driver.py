@@ -23,6 +23,7 @@ from headrace.model.batch import ValueKind
 from headrace.model.errors import Garbled, Refused, Unreachable
 from headrace.sdk.driver import PointBinding
 from headrace.sdk.testing.clock import FakeClock
+from headrace.sdk.testing.relay import Relay
 
 INT = ValueKind.INT64
 
@@ -63,6 +64,7 @@ def test_near_registers_share_a_request_and_far_ones_do_not() -> None:
     assert len(spans(mixed)) == 3
     coils = [binding(at, ValueKind.BOOL, address("coil", at)) for at in range(0, 4000, 100)]
     assert spans(coils) == [(0, 1901), (2000, 1901)]
+    assert spans(coils[:4], max_batch=10) == [(0, 101), (200, 101)], "ten registers are 160 bits"
 
 
 async def test_addresses_that_do_not_exist_are_found_once_and_then_left_out() -> None:
@@ -240,3 +242,21 @@ def test_it_runs_on_uvloop(framing: str) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert set(runner.run(main()).values()) == {q.GOOD}
+
+
+async def test_a_tcp_session_outlives_a_read_that_was_given_up() -> None:
+    """Its answer comes late, is known by its transaction and is not taken for the next one's."""
+    async with (
+        plant.server() as server,
+        Relay("127.0.0.1", server.port) as relay,
+    ):
+        driver = plant.driver(relay.port, FakeClock(), Path("unused"))
+        await driver.connect()
+        relay.delay_s = 0.1
+        reading = asyncio.create_task(qualities(driver, registers(100)))
+        await asyncio.sleep(0.02)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        assert await qualities(driver, registers(65_535)) == {65_535: q.GOOD}
+        assert await qualities(driver, registers(0)) == {0: q.GOOD}
+        await driver.close()

@@ -59,8 +59,9 @@ class TestOpcUa(DriverContract):
         settings = {
             "url": f"opc.tcp://127.0.0.1:{port}/",
             "security": "none",
-            "timeout": "500ms",
+            "timeout": "1s",
             "keep_alive": "300ms",
         }
+        # A second, not half: both ends share a loop here, and the server builds its codecs at the first request.
         settings |= {"items_per_subscription": 5}  # several subscriptions, and answers that fit into a slow line's time
         return DRIVER.open(Settings.model_validate(settings), DriverContext("cell", clock, state_dir))

@@ -146,6 +146,7 @@ async def _units(session: Session, nodes: Sequence[Any]) -> list[str | None]:
 def _path(node: Any) -> Any:
     element = ua.RelativePathElement()
     element.ReferenceTypeId = ua.NodeId(int(ua.ObjectIds.HasProperty))
+    element.IsInverse = False
     element.IncludeSubtypes = True
     element.TargetName = ua.QualifiedName("EngineeringUnits", 0)
     path = ua.BrowsePath()

@@ -128,18 +128,19 @@ class Session:
             await client.drop()
 
     def _suits(self, endpoint: Any) -> bool:
-        policy = _NONE_URI.rpartition("#")[0] + f"#{self.settings.policy}"
-        wanted = _NONE_URI if self.settings.security is Security.NONE else policy
+        wanted = _NONE_URI if self.settings.security is Security.NONE else self._policy.URI
         return (endpoint.SecurityMode, endpoint.SecurityPolicyUri) == (_MODES[self.settings.security], wanted)
+
+    @property
+    def _policy(self) -> Any:
+        return getattr(security_policies, f"SecurityPolicy{self.settings.policy}")
 
     async def _secure(self) -> None:
         """Find the endpoint, check whom we would talk to, and only then show our own certificate."""
         endpoints = await self._endpoints()
         endpoint = next((endpoint for endpoint in endpoints if self._suits(endpoint)), None)
         if endpoint is None or not endpoint.ServerCertificate:
-            offered = sorted(
-                {f"{one.SecurityMode.name} {one.SecurityPolicyUri.rpartition('#')[2]}" for one in endpoints}
-            )
+            offered = sorted({_offer(one) for one in endpoints})
             raise Refused(
                 f"the server at {self.settings.url} does not offer {self.settings.security} with "
                 f"{self.settings.policy}; it offers: {', '.join(offered)}"
@@ -148,14 +149,15 @@ class Session:
         self._check_trust(certificate)
         now = trust.moment(self.context.clock.now_ns())
         own = await asyncio.to_thread(trust.own_certificate, self.context.state_dir, now)
-        policy = getattr(security_policies, f"SecurityPolicy{self.settings.policy}")
         self._client.application_uri = own.application_uri
-        self._client.security_policy = policy(certificate, own.certificate, own.key, _MODES[self.settings.security])
+        self._client.security_policy = self._policy(
+            certificate, own.certificate, own.key, _MODES[self.settings.security]
+        )
         self._client.uaclient.set_security(self._client.security_policy)
 
     def _check_trust(self, certificate: bytes) -> None:
         shown = trust.fingerprint_of(certificate)
-        if shown in (self.settings.trusted, self.context.trusted):
+        if trust.is_one_of(shown, self.settings.trusted, self.context.trusted):
             return
         name = self.context.connection
         known = self.settings.trusted is not None or self.context.trusted is not None
@@ -284,3 +286,10 @@ class Session:
                     await client.uaclient.close_secure_channel()
         with suppress(Exception):
             await client.drop()
+
+
+def _offer(endpoint: Any) -> str:
+    """In the words of our settings: `sign with Basic256Sha256`."""
+    mode = next((ours for ours, theirs in _MODES.items() if theirs == endpoint.SecurityMode), Security.NONE)
+    policy = str(endpoint.SecurityPolicyUri).rpartition("#")[2].replace("_", "")
+    return mode if mode is Security.NONE else f"{mode} with {policy}"

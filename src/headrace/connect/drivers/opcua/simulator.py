@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import pickle
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -75,10 +76,17 @@ class _InternalServer(InternalServer):  # type: ignore[misc]
         if _standard_nodes is None:
             await super().load_standard_address_space(shelf_file)
             nodes = self.aspace._nodes
-            self.aspace._nodes = {node: nodes[node] for node in nodes if any(node.Identifier in ids for ids in _KEPT)}
+            kept = {node: nodes[node] for node in nodes if any(node.Identifier in ids for ids in _KEPT)}
+            for found in kept.values():
+                found.references = [one for one in found.references if one.NodeId in kept]
+            self.aspace._nodes = kept
             _standard_nodes = pickle.dumps(self.aspace._nodes, pickle.HIGHEST_PROTOCOL)
         else:
-            self.aspace._nodes = pickle.loads(_standard_nodes)
+            gc.disable()  # it would look at every new object again and again, and none of them is garbage
+            try:
+                self.aspace._nodes = pickle.loads(_standard_nodes)
+            finally:
+                gc.enable()
 
 
 class _Users(UserManager):  # type: ignore[misc]
@@ -172,6 +180,8 @@ class SimulatedServer:
     ) -> None:
         """A new value; `variant_type` other than the variable's own makes a server that lies about its types."""
         kind = variant_type or VARIABLES[name][0]
+        attributes = self._server.iserver.aspace._nodes[self._nodes[name]].attributes
+        attributes[ua.AttributeIds.Value].value = None  # asyncua compares a new value's type with the old one's
         variant = ua.Variant(value, kind) if value is not None else ua.Variant(None, _V.Null)
         await self._server.write_attribute_value(
             self._nodes[name], ua.DataValue(variant, ua.StatusCode(status), source_time, server_time)

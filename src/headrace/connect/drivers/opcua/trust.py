@@ -45,6 +45,18 @@ def fingerprint_of(certificate_der: bytes) -> str:
     return normal_fingerprint(hashlib.sha256(certificate_der).hexdigest())
 
 
+def is_one_of(shown: str, *trusted: str | None) -> bool:
+    """Whether the fingerprint that a server shows is a trusted one, in whatever spelling that was written down."""
+    return any(_same(shown, one) for one in trusted if one is not None)
+
+
+def _same(shown: str, trusted: str) -> bool:
+    try:
+        return normal_fingerprint(trusted) == shown
+    except ValueError:
+        return False
+
+
 def first_certificate(chain_der: bytes) -> bytes:
     """A server may send its certificate with its issuers' behind it; the first is its own. Raises: Garbled."""
     if len(chain_der) > 4 and chain_der[0] == 0x30 and chain_der[1] == 0x82:

@@ -1,0 +1,182 @@
+"""The store against the simplest thing that could be right: a dictionary, under random interleavings."""
+
+import asyncio
+import math
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from headrace.history import HistorySettings, open_store
+from headrace.history.store import EmbeddedStore
+from headrace.model.batch import Batch, ValueKind
+from headrace.model.time import HOUR_NS, MINUTE_NS, SECOND_NS
+from headrace.sdk.clock import SystemClock
+from headrace.sdk.store import Aggregate
+from headrace.sdk.testing.store import BASE_NS, everything
+
+KINDS = list(ValueKind)  # point n has kind n
+VALUES = {
+    ValueKind.FLOAT64: st.one_of(
+        st.integers(-500, 500).map(lambda n: n / 10),
+        st.sampled_from([-0.0, math.nan, math.inf, -math.inf, 1e300, 1 / 3, 123456.789]),
+    ),
+    ValueKind.INT64: st.one_of(st.integers(-5, 5), st.sampled_from([2**53 + 1, -(2**63), 2**63 - 1])),
+    ValueKind.BOOL: st.booleans(),
+    ValueKind.TEXT: st.sampled_from(["", "on", "停", "x" * 300]),
+}
+SPAN_S = 7200 + 600
+SMALL = HistorySettings(
+    memtable_samples=64, memtable_frames=8, chunk_samples=16, slice_samples=24, fragments_max=3, housekeeping_s=60
+)
+
+
+@dataclass
+class Model:
+    """(point, time) → (value, quality, received)."""
+
+    samples: dict[tuple[int, int], tuple[object, int, int]] = field(default_factory=dict)
+
+    def of(self, kind: ValueKind) -> Batch:
+        point = KINDS.index(kind)
+        rows = sorted((t, *rest) for (p, t), rest in self.samples.items() if p == point)
+        times, values, quality, received = zip(*rows, strict=True) if rows else ((), (), (), ())
+        return Batch.of(
+            kind, np.full(len(rows), point), np.array(times, np.int64), np.array(values, kind.dtype),
+            np.array(quality, np.uint32), np.array(received, np.int64),
+        )  # fmt: skip
+
+    def newest(self, kind: ValueKind) -> Batch:
+        return self.of(kind).take(slice(-1, None))
+
+
+@st.composite
+def appends(draw: st.DrawFn) -> Batch:
+    kind = draw(st.sampled_from(KINDS))
+    size = draw(st.integers(1, 30))
+    start = draw(st.integers(-3600, SPAN_S))
+    step_s = draw(st.sampled_from([1, 1, 7, 60, -1, 0]))
+    times = BASE_NS + SECOND_NS * (start + step_s * np.arange(size, dtype=np.int64))
+    if draw(st.booleans()):
+        times = times + draw(st.integers(0, 999_999_999))
+    values = np.array(draw(st.lists(VALUES[kind], min_size=size, max_size=size)), kind.dtype)
+    quality = np.array(draw(st.lists(st.sampled_from([0, 0, 0, 0x800A0000]), min_size=size, max_size=size)), np.uint32)
+    received = times + draw(st.sampled_from([0, 5_000_000, 123_456_789]))
+    return Batch.of(kind, np.full(size, KINDS.index(kind)), times, values, quality, received)
+
+
+deletes = st.tuples(
+    st.lists(st.sampled_from(range(4)), min_size=1, max_size=4, unique=True),
+    st.integers(-3600, SPAN_S),
+    st.integers(1, 4000),
+)
+steps = st.one_of(
+    st.lists(appends(), min_size=1, max_size=4),
+    deletes,
+    st.sampled_from(["flush", "compact", "reopen"]),
+)
+
+
+async def check(store: EmbeddedStore, model: Model) -> None:
+    handles = np.arange(4, dtype=np.uint32)
+    held = await everything(store, handles, limit=13)
+    newest = {batch.kind: batch for batch in await store.latest(handles)}
+    scanned: dict[ValueKind, list[Batch]] = {}
+    async for batch in store.scan():
+        scanned.setdefault(batch.kind, []).append(batch)
+    for kind in KINDS:
+        expected = model.of(kind)
+        assert held.get(kind, Batch.empty(kind)).same_as(expected)
+        assert Batch.concat(scanned.get(kind, [Batch.empty(kind)])).same_as(expected)
+        assert newest.get(kind, Batch.empty(kind)).same_as(model.newest(kind))
+    await check_buckets(store, model)
+
+
+async def check_buckets(store: EmbeddedStore, model: Model) -> None:
+    wanted = [
+        Aggregate.COUNT, Aggregate.GOOD_COUNT, Aggregate.MIN, Aggregate.MAX, Aggregate.FIRST, Aggregate.LAST,
+        Aggregate.SUM, Aggregate.TIME_WEIGHTED_MEAN,
+    ]  # fmt: skip
+    start, end = BASE_NS - HOUR_NS, BASE_NS + 2 * HOUR_NS
+    handles = np.array([0, 1, 2], np.uint32)
+    for width in (5 * MINUTE_NS, 91 * SECOND_NS):
+        with np.errstate(all="ignore"):
+            got = await store.downsample(handles, start, end, width_ns=width, aggregates=wanted)
+        for point, kind in enumerate(KINDS[:3]):
+            rows = model.of(kind)
+            values = rows.values.astype(np.float64)
+            inside = (rows.source_ns >= start) & (rows.source_ns < end)
+            bucket = (rows.source_ns - got.start_ns[0]) // width
+            counted = np.zeros((2, len(got.start_ns)), np.int64)
+            expected = np.full((5, len(got.start_ns)), np.nan)
+            size = np.zeros(len(got.start_ns))
+            for at in np.unique(bucket[inside]).tolist():
+                here = inside & (bucket == at)
+                good = here & (rows.quality == 0)
+                counted[:, at] = here.sum(), good.sum()
+                picked = values[good & ~np.isnan(values)]
+                if len(picked):
+                    with np.errstate(all="ignore"):
+                        expected[:, at] = picked.min(), picked.max(), picked[0], picked[-1], picked.sum()
+                        size[at] = np.abs(picked[np.isfinite(picked)]).sum()
+            assert got.columns[Aggregate.COUNT][point].tolist() == counted[0].tolist()
+            assert got.columns[Aggregate.GOOD_COUNT][point].tolist() == counted[1].tolist()
+            names = (Aggregate.MIN, Aggregate.MAX, Aggregate.FIRST, Aggregate.LAST, Aggregate.SUM)
+            for name, row in zip(names, expected, strict=True):
+                column = got.columns[name][point]
+                # A sum may lose what its largest terms hide: the order of adding is the store's own.
+                with np.errstate(invalid="ignore"):
+                    near = np.abs(column - row) <= 1e-9 * np.where(np.isfinite(size), size, 0) + 1e-6
+                assert (near | (column == row) | (np.isnan(column) & np.isnan(row))).all(), name
+
+
+async def play(directory: Path, script: list[object]) -> None:
+    store = await open_store(directory, SMALL, SystemClock())
+    await store.register([kind.label for kind in KINDS])
+    model = Model()
+    for step in script:
+        match step:
+            case "flush":
+                await store.flush()
+            case "compact":
+                await store.flush()
+                await store.compact()
+            case "reopen":
+                await store.close()
+                store = await open_store(directory, SMALL, SystemClock())
+            case tuple(span):
+                points, start, length = span
+                low, high = BASE_NS + start * SECOND_NS, BASE_NS + (start + length) * SECOND_NS
+                await store.delete(np.array(points, np.uint32), low, high)
+                model.samples = {
+                    key: row for key, row in model.samples.items() if key[0] not in points or not low <= key[1] < high
+                }
+            case list(batches):
+                await store.append(batches)
+                for batch in batches:
+                    for handle, time_ns, value, quality, received in zip(
+                        batch.handles.tolist(), batch.source_ns.tolist(), batch.values.tolist(),
+                        batch.quality.tolist(), batch.received_ns.tolist(), strict=True,
+                    ):  # fmt: skip
+                        model.samples[handle, time_ns] = (value, quality, received)
+    await check(store, model)
+    await store.flush()
+    await check(store, model)
+    await store.compact()
+    await check(store, model)
+    await store.close()
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(st.lists(steps, min_size=1, max_size=8))
+def test_whatever_happens_the_store_holds_what_a_dictionary_would(script: list[object]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(play(Path(directory), script))

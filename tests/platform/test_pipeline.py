@@ -1,0 +1,105 @@
+"""The flow from bus to rooms: what happens when the disk is full, a batch is wrong, or the end comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from headrace.compute.live import LiveTable
+from headrace.exchange.local import LocalBus
+from headrace.model.batch import Batch, ValueKind
+from headrace.model.errors import DataError, HeadraceError, Unavailable
+from headrace.platform import pipeline as module
+from headrace.platform.pipeline import Pipeline
+from headrace.sdk.clock import SystemClock
+from headrace.sdk.store import HistoryStore
+
+
+def batch(number: int) -> Batch:
+    return Batch.of(ValueKind.INT64, [number], number, [number])
+
+
+class Judge:
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        self.ticks = 0
+
+    async def take(self, batches: Sequence[Batch]) -> None:
+        self.seen += [int(one.values[0]) for one in batches]
+
+    async def tick(self, now_ns: int) -> None:
+        self.ticks += 1
+
+
+class Disk:
+    """The one method of a store that the flow uses; fails as told."""
+
+    def __init__(self, failures: list[HeadraceError] | None = None) -> None:
+        self.failures = failures or []
+        self.kept: list[int] = []
+
+    async def append(self, batches: Sequence[Batch]) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.kept += [int(one.values[0]) for one in batches]
+
+
+def flow(disk: Disk, judge: Judge, bus: LocalBus, live: LiveTable) -> Pipeline:
+    store: HistoryStore = disk  # type: ignore[assignment]
+    return Pipeline(bus, store, live, judge, SystemClock(), capacity=1000, commit_interval_s=0.0, tick_s=0.001)
+
+
+async def run(disk: Disk, count: int = 5) -> tuple[Pipeline, Judge, LiveTable]:
+    bus, judge, live = LocalBus(), Judge(), LiveTable()
+    pipeline = flow(disk, judge, bus, live)
+    running = asyncio.create_task(pipeline.run())
+    for number in range(count):
+        await bus.publish([batch(number)])
+        await asyncio.sleep(0)
+    while judge.ticks == 0:
+        await asyncio.sleep(0.001)
+    await bus.close()
+    await running
+    return pipeline, judge, live
+
+
+async def test_everything_queued_is_stored_shown_and_judged_before_the_end() -> None:
+    disk = Disk()
+    pipeline, judge, live = await run(disk)
+    assert disk.kept == judge.seen == [0, 1, 2, 3, 4]
+    assert pipeline.stored == 5
+    assert live.version > 0
+
+
+async def test_a_full_disk_is_waited_out_and_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "STORE_RETRY_S", 0.001)
+    disk = Disk([Unavailable("the disk is full")] * 3)
+    pipeline, _, _ = await run(disk)
+    assert disk.kept == [0, 1, 2, 3, 4]
+    assert pipeline.stored == 5
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+async def test_a_batch_that_cannot_be_stored_is_counted_and_the_rest_goes_on() -> None:
+    disk = Disk([DataError("no such point")])
+    pipeline, _, _ = await run(disk)
+    assert pipeline.quarantined == 5 - len(disk.kept) > 0
+
+
+async def test_a_fault_in_a_room_is_not_swallowed() -> None:
+    bus, live = LocalBus(), LiveTable()
+
+    class Broken(Judge):
+        async def take(self, batches: Sequence[Batch]) -> None:
+            raise ZeroDivisionError
+
+    pipeline = flow(Disk(), Broken(), bus, live)
+    running = asyncio.create_task(pipeline.run())
+    await bus.publish([batch(1)])
+    with pytest.raises(ExceptionGroup) as caught:
+        await running
+    assert caught.group_contains(ZeroDivisionError)
