@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import expect
-
 from tests.console.conftest import Signed
 
 pytestmark = pytest.mark.browser

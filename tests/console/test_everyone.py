@@ -1,4 +1,4 @@
-"""For everyone: no serious finding by axe on any page, nothing wider than a phone, keyboard all the way, calm motion."""
+"""For everyone: no serious finding by axe, nothing wider than a phone, keyboard all the way, calm motion."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import expect
-
 from tests.console.conftest import CONSOLE, PRESS_3, Signed, trend_path
 from tests.services import require_service
 
@@ -56,7 +55,7 @@ def axe(page: Any, script: Path) -> list[str]:
     page.evaluate(script.read_text())
     result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
-        f"{one['id']} ({one['impact']}) {one['help']}: {[n['target'] + [n['failureSummary']] for n in one['nodes'][:3]]}"
+        f"{one['id']} ({one['impact']}) {one['help']}: {[(n['target'], n['failureSummary']) for n in one['nodes'][:3]]}"
         for one in result["violations"]
         if one["impact"] in ("serious", "critical")
     ]

@@ -1,4 +1,4 @@
-"""Looking at the plant: the tree, live values, their source, the feed that is lost and comes back, writing a setpoint."""
+"""Looking at the plant: the tree, live values, their source, the feed that is lost and comes back, a setpoint."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import expect
-
 from tests.console.conftest import PRESS_3, Signed
 
 pytestmark = pytest.mark.browser

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import expect
-
 from tests.console.conftest import PRESS_3, Signed, trend_path
 
 pytestmark = pytest.mark.browser
@@ -45,9 +44,9 @@ def test_only_so_many_buckets_as_pixels_are_asked_for(open_page: Signed) -> None
     counts: list[int] = []
     page.on(
         "request",
-        lambda request: counts.append(int(request.url.split("count=")[1].split("&")[0]))
-        if "downsample" in request.url
-        else None,
+        lambda request: (
+            counts.append(int(request.url.split("count=")[1].split("&")[0])) if "downsample" in request.url else None
+        ),
     )
     page.goto(trend_path(OIL, last=31_536_000))
     expect(page.get_by_role("row").filter(has_text="Oil temperature")).to_be_visible()

@@ -17,7 +17,7 @@ export function isTyping(target: EventTarget | null): boolean {
 export function useShortcuts(actions: Actions): void {
   const latest = useLatest(actions);
   useEffect(() => {
-    let pending = 0;
+    let pending = -Infinity;
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isTyping(event.target)) return;
       // A dialog has the keyboard to itself.
@@ -28,7 +28,7 @@ export function useShortcuts(actions: Actions): void {
       } else if (event.key === "?") {
         latest.current.help();
       } else if (performance.now() - pending < GO_TIMEOUT_MS) {
-        pending = 0;
+        pending = -Infinity;
         event.preventDefault();
         latest.current.go(event.key.toLowerCase());
       } else if (event.key === "g") {

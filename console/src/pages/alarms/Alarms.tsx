@@ -111,13 +111,13 @@ function Current() {
     return act !== undefined;
   });
   useEffect(() => {
-    let goAt = 0;
+    let goAt = -Infinity;
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
       if (document.querySelector("[role=dialog][aria-modal=true]")) return;
       // `g a` goes to this page; it must not acknowledge on the way.
       if (event.key === "g") goAt = performance.now();
-      else if (performance.now() - goAt < 1_200) goAt = 0;
+      else if (performance.now() - goAt < 1_200) goAt = -Infinity;
       else {
         const onControl = event.target instanceof HTMLElement && /^(BUTTON|A)$/.test(event.target.tagName) && event.key === "Enter";
         if (!onControl && keys.current(event.key)) event.preventDefault();

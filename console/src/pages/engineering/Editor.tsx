@@ -3,7 +3,7 @@ import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { yaml } from "@codemirror/lang-yaml";
 import { bracketMatching, foldGutter, HighlightStyle, indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { type Diagnostic, lintGutter, setDiagnostics } from "@codemirror/lint";
-import { EditorState } from "@codemirror/state";
+import { Annotation, EditorState } from "@codemirror/state";
 import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import { useEffect, useRef } from "react";
@@ -28,6 +28,9 @@ const colours = HighlightStyle.define([
   { tag: [tags.comment, tags.lineComment], color: "var(--ink-3)" },
   { tag: [tags.punctuation, tags.separator, tags.bracket], color: "var(--ink-3)" },
 ]);
+
+/** Text that was handed in, not typed. */
+const fromOutside = Annotation.define<boolean>();
 
 interface EditorProps {
   name: string;
@@ -64,7 +67,7 @@ export function Editor({ name, text, readOnly, errors, place, onChange }: Editor
           EditorState.readOnly.of(readOnly),
           EditorView.contentAttributes.of({ "aria-label": name, tabindex: "0" }),
           EditorView.updateListener.of((update) => {
-            if (update.docChanged) changed.current(update.state.doc.toString());
+            if (update.docChanged && !update.transactions.some((one) => one.annotation(fromOutside))) changed.current(update.state.doc.toString());
           }),
         ],
       }),
@@ -79,7 +82,7 @@ export function Editor({ name, text, readOnly, errors, place, onChange }: Editor
   }, [name, readOnly]);
   useEffect(() => {
     const editor = view.current;
-    if (editor && editor.state.doc.toString() !== text) editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: text } });
+    if (editor && editor.state.doc.toString() !== text) editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: text }, annotations: fromOutside.of(true) });
   }, [text]);
   useEffect(() => {
     const editor = view.current;

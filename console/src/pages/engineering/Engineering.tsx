@@ -41,8 +41,9 @@ export function Engineering() {
     mutationFn: (revision: number) => ask(client.POST("/api/v1/declarations/apply", { body: { ...body, revision } })),
     onSuccess: async () => {
       plan.reset();
-      setFiles(null);
+      // First the text as it is declared now, then let go of ours: never a moment of the old one.
       await queryClient.invalidateQueries();
+      setFiles(null);
     },
   });
   useEffect(() => {

@@ -55,7 +55,7 @@ export class TrendChart {
       bands.push({ series: [at + 2, at + 1], fill: faded(colour, 0.14) });
     }
     const axes: uPlot.Axis[] = [
-      { stroke: ink, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, size: 54, values: (_, splits) => timeLabels(splits, this.view) },
+      { stroke: ink, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, size: 54, space: 90, values: (_, splits) => timeLabels(splits, this.view) },
       ...units.slice(0, narrow ? 1 : AXES_MAX).map((unit, index): uPlot.Axis => ({
         scale: `u:${unit}`,
         side: index % 2 === 0 ? 3 : 1,
@@ -216,7 +216,7 @@ function timeLabels(splits: readonly number[], view: Window): string[] {
   const wide = view.to - view.from > 2 * 86_400_000;
   let day = "";
   return splits.map((second) => {
-    const ms = second * 1000;
+    const ms = Math.round(second * 1000);
     const today = date(ms);
     const time = step < 1 ? clock(ms, true).slice(3) : step < 60 ? clock(ms) : clock(ms).slice(0, 5);
     const first = today !== day;
