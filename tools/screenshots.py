@@ -92,13 +92,15 @@ def main() -> None:
 
 
 def with_palette(page: Any, screenshot: bytes) -> bytes:
-    """The picture in its 256 most frequent colours, each other pixel in the nearest of them. Source: PNG (ISO 15948)."""
+    """The picture in its 256 colours that matter most; other pixels take the nearest. Source: PNG (ISO 15948)."""
     blank = page.context.new_page()
     width, height, text = blank.evaluate(PIXELS, base64.b64encode(screenshot).decode())
     blank.close()
     pixels = np.frombuffer(base64.b64decode(text), np.uint8).reshape(-1, 4)[:, :3].astype(np.int32)
     colours, index, counts = np.unique(pixels, axis=0, return_inverse=True, return_counts=True)
-    palette = colours[np.argsort(-counts)[:256]]
+    # Frequent ones, and vivid ones before grey ones: an alarm mark is small, and its colour is what it says.
+    vivid = (colours.max(axis=1) - colours.min(axis=1)) / 16.0
+    palette = colours[np.argsort(-counts * (1.0 + vivid**2))[:256]]
     nearest = np.concatenate(
         [((part[:, None] - palette[None]) ** 2).sum(axis=2).argmin(axis=1) for part in np.array_split(colours, 64)]
     ).astype(np.uint8)

@@ -44,6 +44,7 @@ async def test_points_show_what_was_declared(viewer: httpx.AsyncClient) -> None:
     point = (await viewer.get(f"/api/v1/points/{TEMPERATURE}")).json()
     assert point["address"] == {"table": "holding", "address": 4, "encoding": "float32"}
     assert point["interval_ms"] == 1_000 and point["connection"] == "press-plc-1" and point["write_range"] is None
+    assert [(rule["condition"], rule["limit"], rule["priority"]) for rule in point["alarms"]] == [("high", 75, "high")]
 
 
 async def test_a_wrong_path_names_the_nearest(viewer: httpx.AsyncClient) -> None:

@@ -43,8 +43,9 @@ def node() -> str | None:
     return str(local) if local.exists() else shutil.which("node")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """Ends with its module: while Playwright's synchronous API is open, no other test can run an event loop."""
     require_service("Chromium", CHROMIUM is not None, "apt-get install chromium")
     require_service("the built console", (BUILT / "index.html").exists(), "tools/setup.sh console")
     from playwright.sync_api import sync_playwright

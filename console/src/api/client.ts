@@ -15,14 +15,7 @@ export type DeclarationError = Schemas["DeclarationError"];
 export type DeclarationFile = Schemas["DeclarationFile"];
 export type Downsampled = Schemas["Downsampled"];
 export type PlanAnswer = Schemas["PlanAnswer"];
-/** What the limits of a point are: where the server tells them, indicators show the normal band. */
-export interface PointRule {
-  rule: string;
-  condition: string;
-  limit: number;
-  priority: Priority;
-}
-export type PointAnswer = Schemas["PointAnswer"] & { alarms?: PointRule[] | undefined };
+export type PointAnswer = Schemas["PointAnswer"];
 export type SessionAnswer = Schemas["SessionAnswer"];
 export type SystemAnswer = Schemas["SystemAnswer"];
 export type TransitionAnswer = Schemas["TransitionAnswer"];

@@ -1276,6 +1276,8 @@ export interface components {
             address: {
                 [key: string]: unknown;
             } | null;
+            /** Alarms */
+            alarms: components["schemas"]["PointRule"][];
             /** Asset */
             asset: string;
             /** Connection */
@@ -1329,6 +1331,32 @@ export interface components {
              * @description All that match, on every page.
              */
             total: number;
+        };
+        /**
+         * PointRule
+         * @description An alarm rule of a point: where the normal band of its indicator ends.
+         */
+        PointRule: {
+            /**
+             * Condition
+             * @enum {string}
+             */
+            condition: "high" | "low" | "rate" | "deviation" | "stale" | "equals";
+            /**
+             * Limit
+             * @description In the point's unit; per second for rate, seconds for stale.
+             */
+            limit: number;
+            /**
+             * Priority
+             * @enum {string}
+             */
+            priority: "critical" | "high" | "medium" | "low";
+            /**
+             * Rule
+             * @example acme/suzhou/press-shop/line-1/press-3/oil.temperature:hot
+             */
+            rule: string;
         };
         /** ProcessState */
         ProcessState: {

@@ -15,7 +15,7 @@ const TELLING: readonly [RegExp, number][] = [
 ];
 
 function weight(point: PointAnswer): number {
-  let sum = point.alarms?.some((rule) => rule.condition === "high" || rule.condition === "low") ? 4 : 0;
+  let sum = point.alarms.some((rule) => rule.condition === "high" || rule.condition === "low") ? 4 : 0;
   for (const [pattern, points] of TELLING) if (pattern.test(point.name)) sum += points;
   return sum;
 }

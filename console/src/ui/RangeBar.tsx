@@ -13,7 +13,7 @@ export interface Limit {
 /** High and low limits of a point's rules; rates, deviations and stale rules have no place on a scale. */
 export function limitsOf(point: PointAnswer): Limit[] {
   const found: Limit[] = [];
-  for (const rule of point.alarms ?? []) {
+  for (const rule of point.alarms) {
     if (rule.condition === "high" || rule.condition === "low") {
       found.push({ value: rule.limit, side: rule.condition, priority: rule.priority });
     }

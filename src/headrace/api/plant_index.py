@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from headrace.model.alarms import AlarmRule
 from headrace.model.batch import Handles
 from headrace.model.errors import NotFound, Unavailable
 from headrace.model.plant import PlantModel
@@ -26,6 +27,7 @@ class PlantIndex:
         self.paths: list[str] = sorted(plant.points)
         self._handle_of = handle_of
         self._search: list[str] | None = None
+        self._rules: dict[str, list[AlarmRule]] | None = None
 
     def subtree(self, asset: str) -> slice:
         """The points of an asset and all below it, as a slice of `paths`; '' is the whole plant."""
@@ -39,6 +41,14 @@ class PlantIndex:
         if not found and asset not in self.plant.assets:
             raise NotFound(f"there is no asset '{asset[:200]}'{self._nearest(asset, list(self.plant.assets))}")
         return found
+
+    def rules_of(self, path: str) -> Sequence[AlarmRule]:
+        """The alarm rules of a point."""
+        if self._rules is None:
+            self._rules = {}
+            for rule in self.plant.alarms.values():
+                self._rules.setdefault(rule.point, []).append(rule)
+        return self._rules.get(path, ())
 
     def search(self, words: Sequence[str], within: slice) -> list[str]:
         """Paths whose path, title or unit holds every word, whatever the case."""

@@ -200,7 +200,7 @@ function Chart({ points, paths, view, drawn, onView, onRemove }: ChartProps) {
   const identity = points.map((point) => point.path).join("\n");
   useEffect(() => {
     if (!host.current || points.length === 0) return undefined;
-    const pens = points.map((point) => ({ path: point.path, unit: displayUnit(point.unit), number: (paths.indexOf(point.path) % PENS_MAX) + 1 }));
+    const pens = points.map((point) => ({ path: point.path, unit: displayUnit(point.unit), range: point.range, number: (paths.indexOf(point.path) % PENS_MAX) + 1 }));
     const made = new TrendChart(host.current, pens, latest.current.view, { onView, onCursor: setCursor });
     made.setData(latest.current.drawn.times, latest.current.drawn.pens);
     chart.current = made;

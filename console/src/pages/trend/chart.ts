@@ -7,12 +7,16 @@ import { type Pen, bridged, type Window, pan, zoom } from "./view";
 export interface PenStyle {
   path: string;
   unit: string;
+  /** Engineering range, so that noise is not drawn as a mountain. */
+  range: { low: number; high: number } | null;
   /** 1 to 8: colour and dash. */
   number: number;
 }
 
 export const DASHES: readonly (number[] | undefined)[] = [undefined, [8, 4], [2, 3], [10, 3, 2, 3], undefined, [5, 3], [2, 5], [12, 4]];
 const AXES_MAX = 4;
+/** An axis spans at least this share of the engineering range. */
+const SPAN_SHARE_MIN = 0.02;
 const BRIDGE_BUCKETS = 40;
 
 export interface ChartCallbacks {
@@ -38,8 +42,13 @@ export class TrendChart {
     const [ink, line, font] = [css("--ink-3"), css("--line"), `12px ${css("--font")}`];
     const scales: uPlot.Scales = { x: { time: true, auto: false, range: () => [this.view.from / 1000, this.view.to / 1000] } };
     for (const unit of units) {
+      const spanMin = Math.min(...styles.filter((style) => style.unit === unit).map(({ range }) => (range ? (range.high - range.low) * SPAN_SHARE_MIN : 0)));
       scales[`u:${unit}`] = {
-        range: (_, min, max) => (min === null || max === null || !Number.isFinite(min) ? [0, 1] : uPlot.rangeNum(min, max, { min: { pad: 0.08 }, max: { pad: 0.08 } })),
+        range: (_, min, max) => {
+          if (min === null || max === null || !Number.isFinite(min)) return [0, 1];
+          const missing = Math.max(0, spanMin - (max - min)) / 2;
+          return uPlot.rangeNum(min - missing, max + missing, { min: { pad: 0.08 }, max: { pad: 0.08 } });
+        },
       };
     }
     const narrow = host.clientWidth < 600;

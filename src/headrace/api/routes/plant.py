@@ -61,7 +61,7 @@ async def list_points(
     rest = [path for path in found if path > cursor] if cursor is not None else found
     page = rest[:limit]
     return PointPage(
-        points=[PointAnswer.of(index.plant.points[path]) for path in page],
+        points=[PointAnswer.of(index.plant.points[path], index.rules_of(path)) for path in page],
         next_cursor=page[-1] if len(rest) > limit else None,
         total=total,
     )
@@ -73,7 +73,7 @@ async def get_point(path: str, index: WithPlant) -> PointAnswer:
     if point is None:
         index.handles([path])  # says what is wrong and which path is near
         raise NotFound(f"'{path[:200]}' has history, but is no longer declared")
-    return PointAnswer.of(point)
+    return PointAnswer.of(point, index.rules_of(path))
 
 
 def _alarm_counts(services: Services) -> dict[str, Counter[str]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field
 
 from headrace.api.schemas.base import Answer, DeclarationError, KindLabel, Request, Title, kind_label
+from headrace.model.alarms import AlarmRule
 from headrace.model.errors import ConfigError, ConfigErrors
 from headrace.model.points import Point, Range
 from headrace.model.time import MILLISECOND_NS
@@ -50,6 +51,15 @@ class RangeAnswer(Answer):
         return None if span is None else cls(low=span.low, high=span.high)
 
 
+class PointRule(Answer):
+    """An alarm rule of a point: where the normal band of its indicator ends."""
+
+    rule: str = Field(examples=["acme/suzhou/press-shop/line-1/press-3/oil.temperature:hot"])
+    condition: Literal["high", "low", "rate", "deviation", "stale", "equals"]
+    limit: float = Field(description="In the point's unit; per second for rate, seconds for stale.")
+    priority: Literal["critical", "high", "medium", "low"]
+
+
 class PointAnswer(Answer):
     """One time series of an asset."""
 
@@ -66,9 +76,10 @@ class PointAnswer(Answer):
     connection: str | None
     address: Mapping[str, Any] | None = Field(description="In the words of the connection's driver.")
     interval_ms: float | None
+    alarms: list[PointRule]
 
     @classmethod
-    def of(cls, point: Point) -> Self:
+    def of(cls, point: Point, rules: Sequence[AlarmRule] = ()) -> Self:
         source = point.source
         return cls(
             path=point.path,
@@ -84,6 +95,12 @@ class PointAnswer(Answer):
             connection=source.connection if source else None,
             address=dict(source.address) if source else None,
             interval_ms=source.interval_ns / MILLISECOND_NS if source else None,
+            alarms=[
+                PointRule.model_construct(
+                    rule=rule.name, condition=rule.condition.value, limit=rule.limit, priority=rule.priority.value
+                )
+                for rule in rules
+            ],
         )
 
 
