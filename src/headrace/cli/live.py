@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -58,9 +59,12 @@ def _typed(text: str, kind: str) -> Any:
             raise HeadraceError(f"'{text}' is neither true nor false")
         return known[text.lower()]
     try:
-        return int(text) if kind == "int64" else float(text)
+        number = int(text) if kind == "int64" else float(text)
     except ValueError:
         raise HeadraceError(f"'{text}' is not a {kind} value") from None
+    if isinstance(number, float) and not math.isfinite(number):
+        raise HeadraceError(f"'{text}' cannot be written: it is no number")
+    return number
 
 
 def _expand(client: Client, paths: list[str]) -> list[dict[str, Any]]:
