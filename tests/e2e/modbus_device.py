@@ -13,30 +13,29 @@ from tests.e2e.platform_process import environment
 
 _PROGRAM = """
 import asyncio, sys
+import numpy as np
 from headrace.connect.drivers.modbus.simulator import Banks, ModbusServer
 
-async def main(port: int) -> None:
+async def main(port: int, counters: int) -> None:
     banks = Banks()
     async with ModbusServer({1: banks}, port=port) as server:
         print(server.port, flush=True)
         count = 0
         while True:
             count += 1
-            words = count.to_bytes(4, "big")
-            for number in range(64):
-                banks.holding[2 * number] = int.from_bytes(words[:2], "big")
-                banks.holding[2 * number + 1] = int.from_bytes(words[2:], "big")
+            banks.holding[: 2 * counters] = np.tile(np.array([count], ">u4").view(">u2"), counters)
             await asyncio.sleep(0.02)
 
-asyncio.run(main(int(sys.argv[1])))
+asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
 """
 
 
 class DeviceProcess:
-    """64 uint32 counters in holding registers 0, 2, 4 …; the same port after each start."""
+    """So many uint32 counters in holding registers 0, 2, 4 …; the same port after each start."""
 
-    def __init__(self) -> None:
+    def __init__(self, counters: int = 64) -> None:
         self.port = 0
+        self.counters = counters
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -50,7 +49,10 @@ class DeviceProcess:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, str(self.port)], stdout=subprocess.PIPE, text=True, env=environment()
+            [sys.executable, "-c", _PROGRAM, str(self.port), str(self.counters)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
         )
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())

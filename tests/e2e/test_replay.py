@@ -64,7 +64,9 @@ def skab(folder: Path, rows: int) -> Path:
 
 
 @contextmanager
-def replayed(csv: Path, *options: str, interval: str | None = None) -> Iterator[tuple[Client, Path, str]]:
+def replayed(
+    csv: Path, *options: str, interval: str | None = None, within_s: float = ARRIVE_WITHIN_S
+) -> Iterator[tuple[Client, Path, str]]:
     """The platform after all rows are out: client, home, asset. `interval` overrules the declared one."""
     folder, home = csv.parent / "plant", csv.parent / "home"
     with ReplayProcess(csv, folder, "--wait-for-client", *options) as replay:
@@ -73,7 +75,7 @@ def replayed(csv: Path, *options: str, interval: str | None = None) -> Iterator[
                 file.write_text(re.sub(r"interval: \w+", f"interval: {interval}", file.read_text("utf-8")), "utf-8")
         with platform_process(home, "-f", str(folder)) as platform:
             client = platform.start()
-            wait_for(replay.finished, ARRIVE_WITHIN_S, "the last row to be out", platform.log.read_text)
+            wait_for(replay.finished, within_s, "the last row to be out", platform.log.read_text)
             yield client, home, replay.ready["asset"]
             assert platform.stop() == 0
 
@@ -142,10 +144,12 @@ def check_opcua(csv: Path, *options: str) -> None:
     assert len(files) == sum(int(column.present.sum()) for column in recording.columns)
 
 
-def check_modbus(csv: Path, *options: str, interval: str | None = None, every_row: bool = True) -> None:
+def check_modbus(
+    csv: Path, *options: str, interval: str | None = None, every_row: bool = True, within_s: float = ARRIVE_WITHIN_S
+) -> None:
     """Polls carry no time; the `row` register that came with each poll folds them back into the recording."""
     recording = read_recording(csv)
-    with replayed(csv, "--protocol", "modbus", *options, interval=interval) as (client, home, asset):
+    with replayed(csv, "--protocol", "modbus", *options, interval=interval, within_s=within_s) as (client, home, asset):
         paths = [f"{asset}/{name}" for name in ("row", "time", *map(name_of, recording.columns))]
         last = recording.rows - 1
         wait_for(lambda: raw(client, paths[0])["value"].to_pylist()[-1:] == [last], 20, f"row {last}")

@@ -21,7 +21,7 @@ def list_points(
     home: HomeOption = DEFAULT_HOME,
     server: ServerOption = None,
     query: Annotated[str | None, typer.Option("--query", "-q", help="Only paths and titles that hold this.")] = None,
-    limit: int = 200,
+    limit: Annotated[int, typer.Option(help="Points shown at most.")] = 200,
     as_json: JsonOption = False,
 ) -> None:
     """Show points with type, unit, range and source."""

@@ -121,10 +121,7 @@ async def _serve(
     settings: Settings, files: list[SourceFile] | None, run_for_s: float, report: str, began_s: float
 ) -> None:
     async with AsyncExitStack() as stack:
-        platform, url = await stack.enter_async_context(_listening(settings))
-        if files is not None:
-            plan, model = await platform.registry.apply(files, actor="local")
-            note(f"{len(plan.changes)} changes applied; revision {model.revision}, {len(model.points)} points")
+        platform, url = await stack.enter_async_context(_listening(settings, files))
         note(f"Headrace listens on {url}")
         await _until_stopped(run_for_s)
         document = await _report(platform, began_s) if report else None
@@ -159,8 +156,11 @@ async def _demo(
 
 
 @asynccontextmanager
-async def _listening(settings: Settings) -> AsyncIterator[tuple[Platform, str]]:
-    """The platform with its API; `server.json` and the local token exist just as long as it listens."""
+async def _listening(settings: Settings, files: list[SourceFile] | None = None) -> AsyncIterator[tuple[Platform, str]]:
+    """The platform with its API. `server.json` and the local token exist as long as it listens and has applied `files`.
+
+    So whoever waits for them finds the plant in place.
+    """
     from headrace.api.server import serving
     from headrace.cli.compose import api_settings, services
     from headrace.platform.platform import running
@@ -175,6 +175,9 @@ async def _listening(settings: Settings) -> AsyncIterator[tuple[Platform, str]]:
             note(f"  with one-time password    {password}")
             note("  It is shown only now; the console asks for your own at once.")
             note("")
+        if files is not None:
+            plan, model = await platform.registry.apply(files, actor="local")
+            note(f"{len(plan.changes)} changes applied; revision {model.revision}, {len(model.points)} points")
         async with announced(platform, address.url):
             yield platform, address.url
 
