@@ -43,6 +43,7 @@ setup_venv() {
   [ -x "$PY" ] || "$python" -m venv .venv
   "$PY" -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
   "$PY" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+  "$PY" -m compileall -q src plants # the first start is then as quick as the second
   echo "$want" >"$stamp"
 }
 

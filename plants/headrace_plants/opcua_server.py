@@ -11,10 +11,8 @@ and meant for loopback.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +22,7 @@ from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.address_space import AttributeService
 from asyncua.server.binary_server_asyncio import BinaryServer, OPCUAProtocol
 
+from headrace.connect.drivers.opcua.lean import LeanInternalServer
 from headrace.model.batch import Value, ValueKind
 from headrace.model.errors import HeadraceError, Refused
 
@@ -71,7 +70,7 @@ class OpcUaServer:
     ) -> None:
         self.name, self.rows, self.on_write, self.host, self.port = name, rows, on_write, host, port
         self.delay_s = 0.0
-        self._server: Any = _Listening(user_manager=_Everyone())
+        self._server: Any = _Listening(LeanInternalServer(user_manager=_Everyone()))
         self._server.owner = self
         self._values: list[Any] = []
         self._types = [_TYPES[row.kind] for row in rows]
@@ -84,8 +83,7 @@ class OpcUaServer:
     async def start(self) -> None:
         """Raises: OSError where the port is in use."""
         server = self._server
-        with _collector_paused():
-            await server.init()
+        await server.init()
         server.name = f"Headrace plant: {self.name}"
         server.set_endpoint(f"opc.tcp://{self.host}:{self.port}/")
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
@@ -205,18 +203,6 @@ class OpcUaServer:
             log.info("refused a write: %s", error)
             return ua.StatusCode(ua.StatusCodes.BadTypeMismatch)
         return None
-
-
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Building the standard address space makes no garbage; looking for it all the same doubles the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _forget(service: Any, handle: int) -> None:

@@ -15,7 +15,8 @@ Modbus. A poll carries no time, so each row brings two more points: `row`, its n
 time in ns; both are read in the same request as the values. A reader that polls faster than the rows change
 sees every row at least once, in order; `row` proves that none was missed or torn, and by it the history of the points
 folds back into the recording. With `--step-on-read` the next row appears once every register has been read: one reader,
-one row a poll, none twice. An empty cell is NaN in a float64 and the value before in the others.
+one row a poll, none twice. After a pause of this process no row is cut short to catch up. An empty cell is NaN in a
+float64 and the value before in the others.
 
 When the last row is out (and sent), one JSON line `{"done": true, …}` is printed; the server keeps answering unless
 `--exit` is given.
@@ -127,6 +128,10 @@ class Replay:
                 late_s = loop.time() - began - (float(self._due_s[row]) + lap * self._lap_s)
                 if late_s < 0:
                     await asyncio.sleep(-late_s)
+                elif self.options.protocol == "modbus" and late_s > self.hold_s / 4:
+                    # To catch up would show rows for no time, and polls would miss them.
+                    began += late_s + self.hold_s
+                    await asyncio.sleep(self.hold_s)
                 elif number % 50 == 0:
                     await asyncio.sleep(0)  # catching up must not starve the sockets
             await _until(lambda: stage.backlog() <= BACKLOG_MAX)

@@ -68,8 +68,8 @@ def test_a_sheet_in_gbk_brings_its_good_rows(tmp_path: Path) -> None:
     sheet = tmp_path / "点表.csv"
     rows = [
         "path,type,unit,low,high,connection,address,title.zh",
-        '厂/压机/油温,float64,Cel,0,120,plc,"{""table"": ""holding"", ""address"": 0, ""encoding"": ""float32""}",油温',
-        '厂/压机/压力,float64,furlong,0,400,plc,"{""table"": ""holding"", ""address"": 2, ""encoding"": ""float32""}",压力',
+        '厂/压机/油温,float64,Cel,0,120,plc,"{""table"": ""holding"", ""address"": 0}",油温',
+        '厂/压机/压力,float64,furlong,0,400,plc,"{""table"": ""holding"", ""address"": 2}",压力',
     ]
     sheet.write_bytes("\r\n".join(rows).encode("gbk"))
     run = headrace("points", "import", str(sheet), "-f", str(tmp_path / "plant"))

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,27 @@ async def test_a_polled_recording_folds_back_by_its_row_numbers() -> None:
     first = struct.unpack(">qqdq4s", rows[0])
     assert first[2:4] == (1.5, 9007199254740993) and first[4].rstrip(b"\0").decode() == "甲"
     assert struct.unpack(">q", rows[3][24:32]) == (-4,)
+
+
+async def test_no_row_over_modbus_is_cut_short_to_catch_up() -> None:
+    """After a stall of the process, too, a row is shown long enough for a poll to see it."""
+    recording = parse_recording(b"a,b\n" + b"1,2\n" * 8)
+    replay = Replay(recording, Options(protocol="modbus", rate=20))
+    loop, shown, show = asyncio.get_running_loop(), [0.0], replay._stage.show
+
+    async def stalling(number: int) -> None:
+        await show(number)
+        if number == 2:
+            time.sleep(0.3)  # noqa: ASYNC251  (the stall)
+        shown.append(loop.time())
+
+    await replay.start()
+    try:
+        replay._stage.show = stalling  # type: ignore[method-assign]
+        await replay.play()
+    finally:
+        await replay.stop()
+    assert min(np.diff(shown)) > 0.7 / 20
 
 
 @settings(max_examples=5)

@@ -67,9 +67,11 @@ class Client:
 
     def download(self, path: str, target: Path, params: Any) -> int:
         """Stream a response into a file, with a progress bar; returns the bytes."""
+        from rich.console import Console
         from rich.progress import DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 
         done = 0
+        console = Console(stderr=True)  # stdout stays clean
         partial = target.with_name(target.name + ".partial")
         columns = (TextColumn(target.name), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn())
         with self._connected(), self.http.stream("GET", path, params=params, timeout=None) as response:
@@ -77,7 +79,8 @@ class Client:
                 response.read()
                 raise _error_of(response)
             total = int(response.headers.get("content-length", 0)) or None
-            with partial.open("wb") as file, Progress(*columns, transient=True) as progress:
+            bar = Progress(*columns, transient=True, console=console, disable=not console.is_terminal)
+            with partial.open("wb") as file, bar as progress:
                 task = progress.add_task(target.name, total=total)
                 for chunk in response.iter_bytes():
                     file.write(chunk)

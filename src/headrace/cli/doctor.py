@@ -100,6 +100,8 @@ def _console(_home: Path) -> Finding:
 
 
 def _folder(home: Path) -> Finding:
+    if home.exists() and not home.is_dir():
+        return Finding("data folder", "fail", f"{home} is no folder", "name another one with --home")
     place = home if home.exists() else home.absolute().parent
     if not os.access(place, os.W_OK):
         return Finding("data folder", "fail", f"{home} cannot be written", "name another folder with --home")
@@ -112,7 +114,7 @@ def _folder(home: Path) -> Finding:
 
 
 def _sync(home: Path) -> Finding:
-    place = home if home.exists() else home.absolute().parent
+    place = home if home.is_dir() else home.absolute().parent
     probe = place / f".headrace-sync-{os.getpid()}"
     took_ms = []
     try:

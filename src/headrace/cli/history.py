@@ -32,7 +32,7 @@ def history(
             raise DataError(f"'{output.name}' should end in .parquet or .csv")
         params: list[tuple[str, str]] = [("path", path) for path in paths]
         done = client.download("/history/export", output, [*params, ("start", start), ("end", end), ("format", form)])
-        note(f"{done / 1e6:.1f} MB written to {output}")
+        note(f"{_size(done)} written to {output}")
         return
     if width is not None:
         answer = client.get(
@@ -71,3 +71,7 @@ def _moment(time_ms: float) -> str:
     from datetime import datetime
 
     return datetime.fromtimestamp(time_ms / 1000).astimezone().isoformat(timespec="milliseconds")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1_000_000 else f"{count / 1e3:.1f} kB"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -58,29 +59,38 @@ def _typed(text: str, kind: str) -> Any:
             raise HeadraceError(f"'{text}' is neither true nor false")
         return known[text.lower()]
     try:
-        return int(text) if kind == "int64" else float(text)
+        number = int(text) if kind == "int64" else float(text)
     except ValueError:
         raise HeadraceError(f"'{text}' is not a {kind} value") from None
+    if isinstance(number, float) and not math.isfinite(number):
+        raise HeadraceError(f"'{text}' cannot be written: it is no number")
+    return number
 
 
 def _expand(client: Client, paths: list[str]) -> list[dict[str, Any]]:
     """Points below each path, or the point itself."""
     found: list[dict[str, Any]] = []
     for path in paths:
-        cursor: str | None = None
-        before = len(found)
-        while True:
-            page = client.get("/points", asset=path or None, limit=1000, cursor=cursor)
-            found.extend(page["points"])
-            cursor = page["next_cursor"]
-            if not cursor:
-                break
-        if len(found) == before and path:
+        try:
+            found.extend(_below(client, path))
+        except NotFound:
             try:
                 found.append(client.get(f"/points/{path}"))
             except NotFound:
                 raise NotFound(f"'{path}' is neither an asset nor a point; `headrace points list` shows all") from None
     return found
+
+
+def _below(client: Client, asset: str) -> list[dict[str, Any]]:
+    """All points below an asset, or all there are. Raises: NotFound where there is no such asset."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = client.get("/points", asset=asset or None, limit=1000, cursor=cursor)
+        found.extend(page["points"])
+        cursor = page["next_cursor"]
+        if not cursor:
+            return found
 
 
 async def _tail(client: Client, points: dict[str, dict[str, Any]], count: int, as_json: bool) -> None:

@@ -60,7 +60,7 @@ app.add_typer(users.app, name="user")
 def main() -> None:
     """Entry point of the `headrace` script."""
     try:
-        app()
+        app(prog_name="headrace")  # also as `python -m headrace`
     except HeadraceError as error:
         complain(error)
         sys.exit(1)

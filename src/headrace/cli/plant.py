@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -39,7 +40,10 @@ def _passed_on(name: str, help_text: str) -> None:
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     )
     def command(context: typer.Context) -> None:
-        raise typer.Exit(subprocess.call([sys.executable, "-m", "headrace_plants", name, *context.args]))
+        program = [sys.executable, "-m", "headrace_plants", name, *context.args]
+        if os.name == "nt":
+            raise typer.Exit(subprocess.call(program))
+        os.execv(sys.executable, program)  # one process: who ends the command ends the plant
 
 
 _passed_on("run", "Serve the reference works over OPC UA and Modbus (run --help).")

@@ -218,6 +218,8 @@ def _set_up_logging(level: str) -> None:
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
     )
+    if level != "debug":
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # its plumbing is not what an operator asked about
 
 
 def _forget(home: Path) -> None:

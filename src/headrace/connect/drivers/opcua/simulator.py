@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
-import pickle
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,10 +23,10 @@ from asyncua import Server, ua
 from asyncua.common.utils import ServiceError
 from asyncua.crypto import uacrypto
 from asyncua.crypto.permission_rules import User, UserRole
-from asyncua.server.internal_server import InternalServer
 from asyncua.server.user_managers import UserManager
 
 from headrace.connect.drivers.opcua.channel import quiet_asyncua
+from headrace.connect.drivers.opcua.lean import LeanInternalServer
 from headrace.connect.drivers.opcua.trust import fingerprint_of, own_certificate
 
 NAMESPACE: Final = "urn:headrace:simulator"
@@ -61,32 +59,6 @@ VARIABLES: Final[Mapping[str, tuple[Any, Any]]] = {
     "SetpointTime": (_V.DateTime, _EPOCH),
 }
 """Name to type and first value. Those that begin with Setpoint can be written."""
-
-_KEPT: Final = (range(3200), range(11500, 11800), range(12000, 12100), range(24090, 24110))
-"""Standard nodes: the base types, the server object, its limits. The rest (alarms, PubSub, discovery) takes seconds."""
-
-_standard_nodes: bytes | None = None
-
-
-class _InternalServer(InternalServer):  # type: ignore[misc]
-    """Builds the standard address space once a process and keeps what a small server shows; later ones get a copy."""
-
-    async def load_standard_address_space(self, shelf_file: Path | None = None) -> None:
-        global _standard_nodes
-        if _standard_nodes is None:
-            await super().load_standard_address_space(shelf_file)
-            nodes = self.aspace._nodes
-            kept = {node: nodes[node] for node in nodes if any(node.Identifier in ids for ids in _KEPT)}
-            for found in kept.values():
-                found.references = [one for one in found.references if one.NodeId in kept]
-            self.aspace._nodes = kept
-            _standard_nodes = pickle.dumps(self.aspace._nodes, pickle.HIGHEST_PROTOCOL)
-        else:
-            gc.disable()  # it would look at every new object again and again, and none of them is garbage
-            try:
-                self.aspace._nodes = pickle.loads(_standard_nodes)
-            finally:
-                gc.enable()
 
 
 class _Users(UserManager):  # type: ignore[misc]
@@ -148,7 +120,7 @@ class SimulatedServer:
 
     async def start(self) -> None:
         quiet_asyncua()
-        server = self._server = Server(_InternalServer(user_manager=_Users(self._passwords)))
+        server = self._server = Server(LeanInternalServer(user_manager=_Users(self._passwords)))
         server.disable_clock()  # stopping would wait for it
         await server.init()
         server.set_endpoint(self.url)
