@@ -36,6 +36,7 @@ SHOTS = (
     ("trend-dark", f"/trend?p={quote(json.dumps(TREND))}&last=300", 1440, 900, "dark", "en"),
     ("alarms", "/alarms", 1440, 900, "light", "en"),
     ("point", f"/explore/{PRESS}?point={PRESS}/setpoint.pressure", 1440, 900, "light", "en"),
+    ("write", f"/explore/{PRESS}", 1440, 900, "light", "en"),
     ("system", "/system?tab=runtime", 1440, 900, "light", "en"),
     ("engineering", "/engineering", 1440, 900, "light", "en"),
     ("phone", f"/explore/{PRESS}", 360, 760, "light", "en"),
@@ -83,12 +84,22 @@ def main() -> None:
                 raise SystemExit(f"cannot sign in: {signed.text()}")
             page = context.new_page()
             page.goto(path)
+            if name == "write":
+                write_setpoint(page)
             page.wait_for_timeout(SETTLE_MS)
             small = with_palette(page, page.screenshot())
             (IMAGES / f"{name}.png").write_bytes(small)
             print(f"{name:<14}{len(small) / 1000:6.0f} kB{'  TOO LARGE' if len(small) > BYTES_MAX else ''}")
             context.close()
         browser.close()
+
+
+def write_setpoint(page: Any) -> None:
+    page.get_by_role("button", name="Change Pressure setpoint").click()
+    page.get_by_label("New value").fill("185")
+    page.get_by_label("Reason").fill("Less force for the thin-walled part")
+    page.get_by_role("button", name="Review").click()
+    page.get_by_role("button", name="Send to the device").click()
 
 
 def with_palette(page: Any, screenshot: bytes) -> bytes:
