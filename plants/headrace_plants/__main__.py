@@ -1,4 +1,4 @@
-"""`python -m headrace_plants run|replay|fault|clear|declare`: what `headrace plant` does, without the platform."""
+"""`headrace plant run|replay|fault|clear|declare`: run as `python -m headrace_plants` without the platform."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headrace.model.errors import HeadraceError
 
-USAGE = """usage: python -m headrace_plants COMMAND
+USAGE = """usage: headrace plant COMMAND
   run …             the reference works behind its servers (run --help)
   replay FILE …     a recording behind a server (replay --help)
   fault TEXT        inject into the running works, e.g. press-2:leak,severity=0.5
@@ -27,6 +27,11 @@ def main(argv: list[str]) -> int:
         from headrace_plants.replay import main as replay
 
         return replay(rest)
+    if command in ("", "-h", "--help") or rest[:1] in (["-h"], ["--help"]):
+        from headrace_plants import faults
+
+        sys.stdout.write(f"{USAGE}\n{faults.__doc__}")
+        return 0
     try:
         if command in ("fault", "clear") and rest:
             from headrace_plants.control import request
