@@ -180,12 +180,15 @@ def test_doctor_on_a_sound_installation(home: Path) -> None:
     assert text.status == 0 and "✓ Python" in text.out and "✗" not in text.out
 
 
+WANTED = ["no-such-package>=1", "numpy<9,>=2", "typer!=0.1", "uvicorn[standard]~=0.30", 'nothing>1; extra == "dev"']
+
+
 def test_doctor_names_what_is_missing_and_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.cli.doctor.metadata.requires", lambda name: ["no-such-package>=1", "numpy>=2"])
+    monkeypatch.setattr("headrace.cli.doctor.metadata.requires", lambda name: WANTED)
     monkeypatch.setattr("headrace.cli.doctor.time.time", lambda: 0.0)
     said = headrace("doctor", "--home", home)
     assert said.status == 1 and "Traceback" not in said.err
-    assert "✗ packages           missing: no-such-package" in said.out and "make setup" in said.out
+    assert "✗ packages           missing: no-such-package\n" in said.out and "make setup" in said.out
     assert "✗ clock" in said.out and "timedatectl" in said.out
     findings = headrace("doctor", "--home", home, "--json").json
     assert findings["ok"] is False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -70,7 +71,7 @@ def _packages(_home: Path) -> Finding:
     for requirement in metadata.requires("headrace") or ():
         if "extra ==" in requirement or "sys_platform" in requirement:
             continue
-        name = requirement.split(">")[0].split("=")[0].split("[")[0].split(";")[0].strip()
+        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]  # PEP 508: the name ends where anything else begins
         try:
             metadata.version(name)
         except metadata.PackageNotFoundError:
