@@ -20,7 +20,7 @@ def main() -> None:
     kept: list[Measure] = []
     for measure in module.measures():
         kept.append(measure)
-        print(json.dumps(measure.line()), flush=True)
+        print(json.dumps(measure.line(), ensure_ascii=False), flush=True)
     if "--record" in sys.argv:
         record(name, kept)
 

@@ -88,4 +88,4 @@ def record(name: str, measures: list[Measure]) -> None:
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     with (RESULTS / f"{name}.jsonl").open("a") as file:
         for measure in measures:
-            file.write(json.dumps({"date": stamp, "machine": machine(), **measure.line()}) + "\n")
+            file.write(json.dumps({"date": stamp, "machine": machine(), **measure.line()}, ensure_ascii=False) + "\n")
