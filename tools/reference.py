@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from headrace.cli.main import app
 from headrace.connect import drivers
 from headrace.model import errors
+from headrace.model.time import MILLISECOND_NS, format_duration
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference.md"
@@ -95,12 +96,38 @@ def driver_pages() -> Iterator[str]:
 
 
 def _fields(model: type[BaseModel]) -> Iterator[str]:
+    schema = model.model_json_schema()
     yield "| name | type | default | meaning |\n|---|---|---|---|"
     for name, field in model.model_fields.items():
-        kind = inspect.formatannotation(field.annotation).replace("|", "\\|") if field.annotation else ""
-        default = "required" if field.is_required() else f"`{field.get_default(call_default_factory=True)}`"
+        kind = _kind(schema["properties"][field.alias or name], schema.get("$defs", {}))
+        kind = "duration" if name.endswith("_ns") else kind
+        default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True), name)
         yield f"| `{field.alias or name}` | {kind} | {default} | {field.description or ''} |"
     yield ""
+
+
+def _kind(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """`text`, `integer 1 … 125` or the words to choose from."""
+    if "$ref" in schema:
+        return _kind(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    for several in ("anyOf", "allOf"):
+        if several in schema:
+            kinds = [_kind(one, definitions) for one in schema[several] if one.get("type") != "null"]
+            return " or ".join(dict.fromkeys(kinds))
+    if "enum" in schema:
+        return ", ".join(f"`{word}`" for word in schema["enum"])
+    kind = {"string": "text"}.get(schema.get("type", ""), schema.get("type", "any"))
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    return f"{kind} {low:g} … {high:g}" if low is not None and high is not None else kind
+
+
+def _default(value: Any, name: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= MILLISECOND_NS and "bytes" not in name:
+        return f"`{format_duration(value)}`"  # durations are kept in ns and written as 5s
+    return f"`{value}`"
 
 
 def routes(openapi: dict[str, Any]) -> Iterator[str]:

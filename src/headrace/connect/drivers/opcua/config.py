@@ -114,20 +114,34 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: Annotated[str, AfterValidator(_server_url)]
+    url: Annotated[str, AfterValidator(_server_url)] = Field(description="opc.tcp://host:port/path of the endpoint")
     security: Security = Security.SIGN_AND_ENCRYPT
     policy: Policy = Policy.BASIC256_SHA256
-    user: str | None = Field(None, min_length=1)
-    password: SecretReference | None = None
-    trusted: Annotated[str, AfterValidator(normal_fingerprint)] | None = None
-    timeout_ns: Annotated[int, _duration("100ms", "5m")] = Field(5 * SECOND_NS, alias="timeout")
-    session_timeout_ns: Annotated[int, _duration("5s", "1d")] = Field(MINUTE_NS, alias="session_timeout")
-    channel_lifetime_ns: Annotated[int, _duration("1s", "1d")] = Field(HOUR_NS, alias="channel_lifetime")
-    keep_alive_ns: Annotated[int, _duration("100ms", "5m")] = Field(5 * SECOND_NS, alias="keep_alive")
-    publishing_interval_ns: Annotated[int | None, _duration("10ms", "1h")] = Field(None, alias="publishing_interval")
-    items_per_subscription: int = Field(1000, ge=1, le=100_000)
-    nodes_per_read: int = Field(500, ge=1, le=10_000)
-    queue_size: int = Field(10, ge=1, le=10_000)
+    user: str | None = Field(None, min_length=1, description="account at the server; none for an anonymous session")
+    password: SecretReference | None = Field(None, description="where its password is: env:NAME or file:/path")
+    trusted: Annotated[str, AfterValidator(normal_fingerprint)] | None = Field(
+        None, description="SHA-256 fingerprint of the server's certificate, instead of trusting it in the console"
+    )
+    timeout_ns: Annotated[int, _duration("100ms", "5m")] = Field(
+        5 * SECOND_NS, alias="timeout", description="how long one answer may take"
+    )
+    session_timeout_ns: Annotated[int, _duration("5s", "1d")] = Field(
+        MINUTE_NS, alias="session_timeout", description="how long the server keeps a silent session"
+    )
+    channel_lifetime_ns: Annotated[int, _duration("1s", "1d")] = Field(
+        HOUR_NS, alias="channel_lifetime", description="how long a secure channel lives before it is renewed"
+    )
+    keep_alive_ns: Annotated[int, _duration("100ms", "5m")] = Field(
+        5 * SECOND_NS, alias="keep_alive", description="how soon a silent server is noticed"
+    )
+    publishing_interval_ns: Annotated[int | None, _duration("10ms", "1h")] = Field(
+        None,
+        alias="publishing_interval",
+        description="how often the server sends changes; else the shortest interval of its points",
+    )
+    items_per_subscription: int = Field(1000, ge=1, le=100_000, description="more are spread over several")
+    nodes_per_read: int = Field(500, ge=1, le=10_000, description="fewer where the server says so")
+    queue_size: int = Field(10, ge=1, le=10_000, description="changes the server holds for a point between two sends")
 
     @model_validator(mode="after")
     def _password_has_user(self) -> Settings:
@@ -178,8 +192,8 @@ class Address(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    node: Annotated[str, AfterValidator(_node_text)]
-    index: int | None = Field(None, ge=0, le=1_000_000)
+    node: Annotated[str, AfterValidator(_node_text)] = Field(description="ns=2;s=Name, or nsu=urn:maker;s=Name")
+    index: int | None = Field(None, ge=0, le=1_000_000, description="element of an array, from 0")
 
     @property
     def ref(self) -> NodeRef:
