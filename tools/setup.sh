@@ -67,7 +67,13 @@ setup_console() {
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
   node_path
   say "building the console"
-  (cd console && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build)
+  local log=.cache/console-build.log
+  mkdir -p .cache
+  if ! (cd console && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build) >"$log" 2>&1; then
+    tail -40 "$log" >&2
+    echo "The console could not be built; see $log. The API works without it: .venv/bin/headrace serve" >&2
+    exit 1
+  fi
   echo "$want" >"$stamp"
 }
 

@@ -79,6 +79,15 @@ def test_architecture_fits_on_one_page_and_names_what_exists() -> None:
     assert missing == []
 
 
+def test_architecture_begins_reading_at_files_that_exist() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    for room, files in re.findall(r"^\| `(\w+)/` \|.*\| (`[^|]*`) \|$", text, re.M):
+        for file in re.findall(r"`([^`]+)`", files):
+            assert (ROOT / "src/headrace" / room / file).exists(), f"{room}/{file}"
+    for path in re.findall(r"`((?:connect|exchange|compute|control|platform|api|console|plants|docs)/[\w/.]+)`", text):
+        assert (ROOT / path).exists() or (ROOT / "src/headrace" / path).exists(), path
+
+
 def test_decisions_are_numbered_once_and_have_their_parts() -> None:
     pages = sorted((ROOT / "docs/decisions").glob("*.md"))
     numbers = [page.name[:4] for page in pages]
