@@ -1,4 +1,4 @@
-"""The same platform on PostgreSQL, by URL alone: declarations, accounts and commands are there, and again after a kill."""
+"""The same platform on PostgreSQL, by URL alone: declarations, accounts, commands; and again after a kill."""
 
 from __future__ import annotations
 
