@@ -141,6 +141,7 @@ export const en = {
   "overview.connections": "Connections",
   "overview.connected": "{n} of {of} connected",
   "overview.noSick": "All connections work.",
+  "overview.noConnections": "No connections are declared yet.",
   "overview.machines": "{n} {n|machine|machines}",
   "overview.empty": "No machines are declared yet. Begin in",
   "explore.tree": "Assets",

@@ -143,6 +143,7 @@ export const zh: Readonly<Record<keyof typeof en, string>> = {
   "overview.connections": "连接",
   "overview.connected": "已连接 {n} / {of}",
   "overview.noSick": "所有连接正常。",
+  "overview.noConnections": "还没有声明任何连接。",
   "overview.machines": "{n} 台设备",
   "overview.empty": "尚未声明任何设备。请从这里开始：",
   "explore.tree": "资产",

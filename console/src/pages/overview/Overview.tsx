@@ -85,7 +85,7 @@ function ConnectionsNow() {
       }
     >
       {sick.length === 0 ? (
-        <Empty>{data ? t("overview.noSick") : t("state.loading")}</Empty>
+        <Empty>{t(!data ? "state.loading" : data.length === 0 ? "overview.noConnections" : "overview.noSick")}</Empty>
       ) : (
         <ul className={styles.list}>
           {sick.map((one) => (
