@@ -10,7 +10,7 @@ import pytest
 from headrace.compute.live import LiveTable
 from headrace.exchange.local import LocalBus
 from headrace.model.batch import Batch, ValueKind
-from headrace.model.errors import DataError, HeadraceError, Unavailable
+from headrace.model.errors import DataError, HeadraceError, LimitReached, Unavailable
 from headrace.platform import pipeline as module
 from headrace.platform.pipeline import Pipeline
 from headrace.sdk.clock import SystemClock
@@ -88,6 +88,23 @@ async def test_a_batch_that_cannot_be_stored_is_counted_and_the_rest_goes_on() -
     disk = Disk([DataError("no such point")])
     pipeline, _, _ = await run(disk)
     assert pipeline.quarantined == 5 - len(disk.kept) > 0
+
+
+async def test_what_is_too_large_at_once_is_stored_in_parts() -> None:
+    class Small(Disk):
+        async def append(self, batches: Sequence[Batch]) -> None:
+            if sum(len(one) for one in batches) > 2 or any(3 in one.values for one in batches):
+                raise LimitReached("too much at once")
+            self.kept += [int(value) for one in batches for value in one.values]
+
+    bus, judge, live, disk = LocalBus(), Judge(), LiveTable(), Small()
+    pipeline = flow(disk, judge, bus, live)
+    numbers = list(range(7))
+    await bus.publish([Batch.of(ValueKind.INT64, numbers, numbers, numbers), batch(8)])
+    await bus.close()
+    await pipeline.run()
+    assert disk.kept == [0, 1, 2, 4, 5, 6, 8]
+    assert pipeline.quarantined == 1
 
 
 async def test_a_fault_in_a_room_is_not_swallowed() -> None:

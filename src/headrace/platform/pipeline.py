@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from headrace.model.batch import Batch
-from headrace.model.errors import DataError, Unavailable
+from headrace.model.errors import DataError, LimitReached, Unavailable
 from headrace.sdk.bus import Bus, Overflow, Subscription
 from headrace.sdk.clock import Clock
 from headrace.sdk.services import LiveValues
@@ -87,6 +87,15 @@ class Pipeline:
                 if said:
                     log.warning("history takes samples again")
                 return
+            except LimitReached as error:
+                first, second = halves(batches)
+                if not second:
+                    self.quarantined += 1
+                    log.error("one sample cannot be stored: %s", error)
+                    return
+                await self._store_durably(first)
+                await self._store_durably(second)
+                return
             except DataError as error:
                 lost = sum(len(batch) for batch in batches)
                 self.quarantined += lost
@@ -112,3 +121,13 @@ class Pipeline:
         while True:
             await self._clock.sleep(self._tick_s)
             await self._judge.tick(self._clock.now_ns())
+
+
+def halves(batches: Sequence[Batch]) -> tuple[Sequence[Batch], Sequence[Batch]]:
+    """Two parts in order, for a call that was too large at once; the second is empty where one sample is left."""
+    if len(batches) > 1:
+        middle = len(batches) // 2
+        return batches[:middle], batches[middle:]
+    only = batches[0]
+    middle = len(only) // 2
+    return ([only.take(slice(0, middle))], [only.take(slice(middle, None))]) if middle else (batches, [])
