@@ -84,10 +84,22 @@ async def test_a_full_disk_is_waited_out_and_told_once(
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
 
-async def test_a_batch_that_cannot_be_stored_is_counted_and_the_rest_goes_on() -> None:
-    disk = Disk([DataError("no such point")])
-    pipeline, _, _ = await run(disk)
-    assert pipeline.quarantined == 5 - len(disk.kept) > 0
+async def test_one_wrong_sample_costs_itself_alone() -> None:
+    class Picky(Disk):
+        async def append(self, batches: Sequence[Batch]) -> None:
+            if any(3 in one.values for one in batches):
+                raise DataError("no such point")
+            self.kept += [int(value) for one in batches for value in one.values]
+
+    bus, judge, live, disk = LocalBus(), Judge(), LiveTable(), Picky()
+    pipeline = flow(disk, judge, bus, live)
+    numbers = list(range(6))
+    await bus.publish([batch(7), Batch.of(ValueKind.INT64, numbers, numbers, numbers), batch(8)])
+    await bus.close()
+    await pipeline.run()
+    assert disk.kept == [7, 0, 1, 2, 4, 5, 8]
+    assert pipeline.stored == 7
+    assert pipeline.quarantined == 1
 
 
 async def test_what_is_too_large_at_once_is_stored_in_parts() -> None:

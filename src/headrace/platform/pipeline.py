@@ -75,31 +75,30 @@ class Pipeline:
     async def _keep(self, queue: Subscription) -> None:
         async for batches in queue:
             await self._store_durably(batches)
-            self.stored += sum(len(batch) for batch in batches)
             await asyncio.sleep(self._commit_interval_s)
 
     async def _store_durably(self, batches: Sequence[Batch]) -> None:
-        """Try until it is on disk; while the disk is full the queue fills, and the field slows down."""
+        """Try until it is on disk; while the disk is full the queue fills, and the field slows down.
+
+        A call that the store refuses is halved until the wrong sample stands alone: it is counted, the rest is kept.
+        """
         said = False
         while True:
             try:
                 await self._store.append(batches)
+                self.stored += sum(len(batch) for batch in batches)
                 if said:
                     log.warning("history takes samples again")
                 return
-            except LimitReached as error:
+            except (LimitReached, DataError) as error:  # too large at once, or one sample spoils the call
                 first, second = halves(batches)
-                if not second:
+                if second:
+                    await self._store_durably(first)
+                    await self._store_durably(second)
+                else:
                     self.quarantined += 1
-                    log.error("one sample cannot be stored: %s", error)
-                    return
-                await self._store_durably(first)
-                await self._store_durably(second)
-                return
-            except DataError as error:
-                lost = sum(len(batch) for batch in batches)
-                self.quarantined += lost
-                log.error("%d samples cannot be stored: %s", lost, error)
+                    if self.quarantined == 1 or self.quarantined % 1000 == 0:
+                        log.error("%d samples could not be stored so far; the last: %s", self.quarantined, error)
                 return
             except Unavailable as error:
                 if not said:
@@ -124,7 +123,7 @@ class Pipeline:
 
 
 def halves(batches: Sequence[Batch]) -> tuple[Sequence[Batch], Sequence[Batch]]:
-    """Two parts in order, for a call that was too large at once; the second is empty where one sample is left."""
+    """Two parts in order; the second is empty where one sample is left."""
     if len(batches) > 1:
         middle = len(batches) // 2
         return batches[:middle], batches[middle:]
