@@ -180,6 +180,10 @@ def fold(points: dict[str, pa.Table]) -> dict[int, tuple[Any, ...]]:
     """
     numbers_table = next(iter(points.values()))
     numbers, stamps = numbers_table["value"].to_pylist(), times(numbers_table["source_time"])
+    of_registers = [table for table in points.values() if KINDS[str(table["value"].type)] is not ValueKind.BOOL]
+    until = min(times(table["source_time"])[-1] for table in of_registers)  # polls went on while this was read
+    seen = sum(stamp <= until for stamp in stamps)
+    numbers, stamps = numbers[:seen], stamps[:seen]
     assert numbers == sorted(numbers)
     assert len(set(stamps)) == len(stamps)
     columns: list[list[Any]] = []
