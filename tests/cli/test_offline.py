@@ -92,7 +92,7 @@ def test_a_byte_order_mark_is_no_harm(home: Path, plant: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("tail",), ("history", "a/b"), ("write", "a/b", "1", "-r", "test"), ("points", "list")],
+    [("tail",), ("history", "show", "a/b"), ("write", "a/b", "1", "-r", "test"), ("points", "list")],
     ids=lambda arguments: arguments[0],
 )
 def test_clients_say_how_to_start_a_platform(home: Path, arguments: tuple[str, ...]) -> None:

@@ -158,13 +158,13 @@ def test_a_write_is_refused_with_the_reason(home: Path, path: str, value: str, e
 
 
 def test_history_as_table_json_and_files(home: Path, tmp_path: Path) -> None:
-    text = headrace("history", COUNT, "--home", home)
+    text = headrace("history", "show", COUNT, "--home", home)
     assert text.status == 0 and "Good" in text.out and COUNT in text.out
-    page = headrace("history", COUNT, "--home", home, "--json").json
+    page = headrace("history", "show", COUNT, "--home", home, "--json").json
     assert page["values"] == sorted(page["values"]) and page["path"] == COUNT
     end = page["time"][-1]
     for name in ("x.csv", "x.parquet"):
-        said = headrace("history", COUNT, SETPOINT, "--end", end, "--home", home, "-o", tmp_path / name)
+        said = headrace("history", "show", COUNT, SETPOINT, "--end", end, "--home", home, "-o", tmp_path / name)
         assert said.status == 0 and said.out == "" and f"written to {tmp_path / name}" in said.err
     rows = list(csv.DictReader((tmp_path / "x.csv").read_text("utf-8").splitlines()))
     table = pq.read_table(tmp_path / "x.parquet")
@@ -176,22 +176,22 @@ def test_history_as_table_json_and_files(home: Path, tmp_path: Path) -> None:
 
 
 def test_history_of_many_points_as_json_is_one_document_a_line(home: Path) -> None:
-    said = headrace("history", COUNT, SETPOINT, "--home", home, "--limit", "2", "--json")
+    said = headrace("history", "show", COUNT, SETPOINT, "--home", home, "--limit", "2", "--json")
     assert [orjson.loads(line)["path"] for line in said.out.splitlines()] == [COUNT, SETPOINT]
 
 
 def test_history_in_buckets(home: Path) -> None:
-    said = headrace("history", COUNT, "--width", "1s", "--home", home)
+    said = headrace("history", "show", COUNT, "--width", "1s", "--home", home)
     assert said.status == 0 and "mean" in said.out
-    columns = headrace("history", COUNT, "--width", "1s", "--home", home, "--json").json["series"][0]["columns"]
+    columns = headrace("history", "show", COUNT, "--width", "1s", "--home", home, "--json").json["series"][0]["columns"]
     assert set(columns) == {"min", "mean", "max"} and any(value is not None for value in columns["mean"])
 
 
 def test_history_says_when_there_is_more_and_when_there_is_nothing(home: Path) -> None:
-    said = headrace("history", COUNT, "--limit", "1", "--home", home)
+    said = headrace("history", "show", COUNT, "--limit", "1", "--home", home)
     assert "--limit" in said.err
     said = headrace(
-        "history", COUNT, "--start", "2001-01-01T00:00:00Z", "--end", "2001-01-02T00:00:00Z", "--home", home
+        "history", "show", COUNT, "--start", "2001-01-01T00:00:00Z", "--end", "2001-01-02T00:00:00Z", "--home", home
     )
     assert said.status == 0 and "no samples" in said.out
 
@@ -211,7 +211,7 @@ def test_history_refuses_in_one_line(
     home: Path, arguments: tuple[str, ...], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert expected in refused("history", *arguments, "--home", home)
+    assert expected in refused("history", "show", *arguments, "--home", home)
     assert not list(tmp_path.iterdir())
 
 

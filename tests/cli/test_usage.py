@@ -44,7 +44,7 @@ def test_help_tells_what_each_command_and_option_does(path: tuple[str, ...]) -> 
 def test_all_commands_are_known() -> None:
     assert {" ".join(path) for path in ALL if not hasattr(ALL[path], "commands")} == {
         "demo", "serve", "plan", "apply", "export", "points list", "points import", "points export", "tail", "write",
-        "history", "doctor", "plant run", "plant replay", "plant fault", "plant clear", "plant declare", "user reset",
+        "history show", "doctor", "plant run", "plant replay", "plant fault", "plant clear", "plant declare", "user reset",
     }  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def test_version() -> None:
         ("nonsense",),
         ("plan",),
         ("plan", "-f"),
-        ("history",),
+        ("history", "show"),
         ("serve", "--port", "many"),
         ("write", "a/b", "1"),
         ("points", "import", "nowhere.csv", "-f", "x"),

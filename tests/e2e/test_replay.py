@@ -96,7 +96,7 @@ def exported(home: Path, paths: list[str]) -> pa.Table:
     """The same through the command and a Parquet file."""
     target = home.with_name("export.parquet")
     times = ("--start", SPAN["start"], "--end", SPAN["end"])
-    run = headrace("history", *paths, "--home", str(home), *times, "-o", str(target))
+    run = headrace("history", "show", *paths, "--home", str(home), *times, "-o", str(target))
     assert run.returncode == 0, run.stderr
     return pq.read_table(target)
 

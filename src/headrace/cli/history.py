@@ -1,4 +1,7 @@
-"""`headrace history`: the past of points, as a table, CSV, JSON or Parquet."""
+"""`headrace history`: the past of points, and the care of the store that holds it.
+
+show     cli/history.py
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,11 @@ from headrace.cli.output import note, print_json, print_table
 from headrace.model import quality
 from headrace.model.errors import DataError
 
+app = typer.Typer(help="Show and look after the past of points.", no_args_is_help=True)
 
-def history(
+
+@app.command()
+def show(
     paths: Annotated[list[str], typer.Argument(help="Paths of points.")],
     home: HomeOption = DEFAULT_HOME,
     server: ServerOption = None,
