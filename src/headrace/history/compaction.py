@@ -87,7 +87,8 @@ class Compactor:
         applied = max((stone.id for stone in view.tombstones), default=0)
 
         def fill(writer: SegmentWriter) -> None:
-            writer.begin(hour, max(section.generation for section in held), applied)
+            moments = np.unique(np.concatenate([self._segments.moments(view, section) for section in held]))
+            writer.begin(hour, max(section.generation for section in held), applied, moments)
             for handles in self._slices(view, held):
                 for batch in self._reader.hour(view, hour, handles, sections=held, memory=False):
                     writer.add(batch)
