@@ -1,4 +1,11 @@
-"""One chunk's bytes back to its samples; whatever does not add up is an error, never a wrong sample."""
+"""Chunks of one kind back to samples, all of them at once; what does not add up is an error, never a wrong sample.
+
+    frame of each chunk ─► decompress ─► bytes of its residuals, into columns for all chunks
+                                                    │
+    index rows: first, step, unit, scale ───────────┴─► sums over whole columns ─► one batch by (point, time)
+
+A chunk costs one decompression and a copy or two; everything else is done on the columns.
+"""
 
 from __future__ import annotations
 
@@ -9,112 +16,214 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from headrace.history.chunks import CHUNK_SAMPLES_MAX, RANKED
-from headrace.history.moments import NONE, ranks
+from headrace.history.chunks import CHUNK_SAMPLES_MAX, RANKED, ChunkTable
+from headrace.history.moments import NONE
 from headrace.history.numbers import PLAIN, SCALES, STEPS, UNITS_NS
-from headrace.history.pack import from_planes
+from headrace.history.pack import WIDTHS, Residuals
 from headrace.history.records import decode_text
 from headrace.model.batch import TEXT_DTYPE, Batch, TimesNs, ValueKind
 from headrace.model.errors import DataError
 
 _FRAME_BYTES_MAX: Final = 512 * 1024 * 1024
+_UNITS: Final = np.array([*UNITS_NS, 1], np.uint64)
+_SCALES: Final = np.array([*SCALES, 1.0])
 
 
-def decode(row: dict[str, Any], frame: bytes, zstd: zstandard.ZstdDecompressor, moments: TimesNs = NONE) -> Batch:
-    """One chunk; `row` is its index row as plain numbers, `moments` its section's table.
+def decode(kind: ValueKind, rows: ChunkTable, frames: list[bytes], moments: TimesNs = NONE) -> Batch:
+    """Chunks of `kind`; `rows` are their index rows in columns, `moments` their section's table.
 
     Raises: DataError, zstandard.ZstdError, ValueError.
     """
-    count = row["count"]
-    if not 1 <= count <= CHUNK_SAMPLES_MAX:
+    counts = rows["count"].astype(np.int64)
+    if counts.min() < 1 or counts.max() > CHUNK_SAMPLES_MAX:
         raise DataError("a chunk claims more samples than a chunk may hold")
-    if frame and not 0 <= zstandard.frame_content_size(frame) <= _FRAME_BYTES_MAX:
-        raise DataError("a chunk is longer than a chunk may be")
-    rest = memoryview(zstd.decompress(frame)) if frame else memoryview(b"")
-    at = 0
+    chunks = _Chunks(kind, rows, counts)
+    for at, frame in enumerate(frames):
+        chunks.fill(at, frame)
+    times, places = chunks.times(moments)
+    received = chunks.received(times, places, moments)
+    handles = np.repeat(rows["handle"].astype(np.uint32), counts)
+    return Batch(kind, handles, times, received, chunks.values(), chunks.quality)
 
-    def take(size: int) -> memoryview:
-        nonlocal at
-        at += size
-        if at > len(rest):
-            raise DataError("a chunk is cut short")
-        return rest[at - size : at]
 
-    residuals = from_planes(take(row["time_width"] * count), row["time_width"], count)
-    times, places = _times(row, residuals, moments)
-    delays = from_planes(take(row["delay_width"] * count), row["delay_width"], count)
-    if row["delay_unit"] == RANKED:
-        if places is None:
-            places, _ = ranks(times, moments)
-        received = _at(moments, places + delays.view(np.int64) + np.int64(row["delay_base"]))
-    else:
-        late = (delays * np.uint64(UNITS_NS[row["delay_unit"]])).view(np.int64)
-        received = times + late + np.int64(row["delay_base"])
-    kind, form, width = ValueKind(row["kind"]), row["value_form"], row["value_width"]
-    if kind is ValueKind.TEXT:
-        words, size = struct.unpack("<II", take(8))
-        dictionary, _ = decode_text(take(size), words)
-        codes = from_planes(take(width * count), width, count)
+class _Chunks:
+    """Residuals of all chunks in columns, little-endian; a column that no chunk has stays None."""
+
+    def __init__(self, kind: ValueKind, rows: ChunkTable, counts: NDArray[np.int64]) -> None:
+        self._kind, self._rows, self._counts = kind, rows, counts
+        self._starts = np.cumsum(counts) - counts
+        self._total = int(counts.sum())
+        widths = [rows[name].tolist() for name in ("time_width", "delay_width", "value_width")]
+        self._plain: list[tuple[int, ...]] = list(zip(self._starts.tolist(), counts.tolist(), *widths, strict=True))
+        self._runs: list[int] = rows["quality_runs"].tolist()
+        self._zstd = zstandard.ZstdDecompressor()
+        wide = kind not in (ValueKind.BOOL, ValueKind.TEXT)
+        self._time, self._delay, self._value = (
+            np.zeros(self._total, np.uint64) if any(column) and (wide or at < 2) else None
+            for at, column in enumerate(widths)
+        )
+        self._texts: list[NDArray[Any]] = []
+        self._bits = np.repeat(rows["value_first"] != 0, counts) if kind is ValueKind.BOOL else None
+        self.quality = np.repeat(rows["quality"].astype(np.uint32), counts)
+
+    def fill(self, at: int, frame: bytes) -> None:
+        """Take chunk `at` apart."""
+        start, count, time_width, delay_width, value_width = self._plain[at]
+        if not frame:
+            if time_width or delay_width or value_width or self._kind is ValueKind.TEXT:
+                raise DataError("a chunk has no frame and is not constant")
+            return
+        if not 0 <= zstandard.frame_content_size(frame) <= _FRAME_BYTES_MAX:
+            raise DataError("a chunk is longer than a chunk may be")
+        rest = self._zstd.decompress(frame)
+        used = _planes(self._time, rest, 0, time_width, start, count)
+        used = _planes(self._delay, rest, used, delay_width, start, count)
+        if self._kind is ValueKind.TEXT:
+            used = self._text(rest, used, value_width, count)
+        elif self._bits is None:
+            used = _planes(self._value, rest, used, value_width, start, count)
+        elif value_width:
+            length = -(-count // 8)
+            packed = np.frombuffer(_part(rest, used, length), np.uint8)
+            self._bits[start : start + count] = np.unpackbits(packed, count=count)
+            used += length
+        if runs := self._runs[at]:
+            used = self._quality_runs(rest, used, runs, start, count)
+        if used != len(rest):
+            raise DataError("a chunk is longer than its index says")
+
+    def _text(self, rest: bytes, used: int, width: int, count: int) -> int:
+        words, size = struct.unpack("<II", _part(rest, used, 8))
+        dictionary, _ = decode_text(_part(rest, used + 8, size), words)
+        codes = np.zeros(count, np.uint64)
+        used = _planes(codes, rest, used + 8 + size, width, 0, count)
         if int(codes.max()) >= words:
             raise DataError("a chunk names a text that its dictionary lacks")
-        values: NDArray[Any] = np.array(dictionary, TEXT_DTYPE)[codes.astype(np.int64)]
-    elif kind is ValueKind.BOOL:
-        if width:
-            packed = np.frombuffer(take(-(-count // 8)), np.uint8)
-            values = np.unpackbits(packed, count=count).astype(np.bool_)
+        self._texts.append(np.array(dictionary, TEXT_DTYPE)[codes.astype(np.int64)])
+        return used
+
+    def _quality_runs(self, rest: bytes, used: int, runs: int, start: int, count: int) -> int:
+        if runs > count:
+            raise DataError("a chunk has more runs of quality than samples")
+        lengths = np.frombuffer(_part(rest, used, 4 * runs), "<u4")
+        codes = np.frombuffer(_part(rest, used + 4 * runs, 4 * runs), "<u4")
+        if int(lengths.sum(dtype=np.int64)) != count:
+            raise DataError("the runs of quality of a chunk do not add up")
+        self.quality[start : start + count] = np.repeat(codes, lengths)
+        return used + 8 * runs
+
+    def times(self, moments: TimesNs) -> tuple[TimesNs, TimesNs | None]:
+        """Source times; and their places in `moments` where a chunk has its times there (elsewhere meaningless)."""
+        rows = self._rows
+        ranked = rows["time_unit"] == RANKED
+        first = rows["first_ns"].astype(np.int64)
+        if not ranked.any():
+            return self._sums(self._time, first, rows["time_step"], rows["time_unit"]), None
+        begin = np.where(ranked, np.searchsorted(moments, first), first)
+        sums = self._sums(self._time, begin, rows["time_step"], rows["time_unit"])
+        if ranked.all():
+            return _at(moments, sums), sums
+        chosen = np.repeat(ranked, self._counts)
+        times = sums.copy()
+        times[chosen] = _at(moments, sums[chosen])
+        return times, sums
+
+    def received(self, times: TimesNs, places: TimesNs | None, moments: TimesNs) -> TimesNs:
+        rows = self._rows
+        base = np.repeat(rows["delay_base"].astype(np.int64), self._counts)
+        units = rows["delay_unit"]
+        ranked = units == RANKED
+        if self._delay is not None:
+            unit = _units(units)
+            lag = self._delay if (unit == 1).all() else self._delay * np.repeat(unit, self._counts)
+            base += lag.view(np.int64)
+        if not ranked.any():
+            return times + base
+        chosen: Any = slice(None) if ranked.all() else np.repeat(ranked, self._counts)
+        if places is None or not (rows["time_unit"] == RANKED)[ranked].all():
+            begin = np.searchsorted(moments, times[chosen])
         else:
-            values = np.full(count, bool(row["value_first"]))
+            begin = places[chosen]
+        received = times + base
+        received[chosen] = _at(moments, begin + base[chosen])
+        return received
+
+    def values(self) -> NDArray[Any]:
+        if self._kind is ValueKind.TEXT:
+            return np.concatenate(self._texts)
+        if self._bits is not None:
+            return self._bits
+        rows = self._rows
+        stepped = rows["value_form"] == STEPS
+        first = rows["value_first"].astype(np.int64)
+        if stepped.all():
+            numbers = self._sums(self._value, first, rows["value_step"], None)
+        else:
+            numbers = np.repeat(first, self._counts)
+            if self._value is not None:
+                numbers += self._value.view(np.int64)
+            if stepped.any():
+                chosen = np.repeat(stepped, self._counts)
+                numbers[chosen] = self._sums(self._value, first, rows["value_step"], None)[chosen]
+        if self._kind is not ValueKind.FLOAT64:
+            return numbers
+        scale = rows["value_scale"]
+        plain = scale == PLAIN
+        if plain.all():
+            return numbers.view(np.float64)
+        values: NDArray[np.float64] = numbers / np.repeat(_SCALES[np.minimum(scale, len(SCALES))], self._counts)
+        if plain.any():
+            chosen = np.repeat(plain, self._counts)
+            values[chosen] = numbers[chosen].view(np.float64)
+        return values
+
+    def _sums(
+        self, residuals: Residuals | None, first: NDArray[np.int64], step: NDArray[Any], unit: NDArray[Any] | None
+    ) -> NDArray[np.int64]:
+        """`first` + the sum of (step + residual × unit) within each chunk; modulo 2^64 like the encoder."""
+        place = np.arange(self._total, dtype=np.int64)
+        # first − place of the chunk's start × step, so that one product tells every step of the way
+        base = first - self._starts * step
+        sums = place * np.repeat(step.astype(np.int64), self._counts)
+        if residuals is not None:
+            if unit is not None and not ((factor := _units(unit)) == 1).all():
+                residuals = residuals * np.repeat(factor, self._counts)
+            else:
+                residuals = residuals.copy()
+            residuals[self._starts] = 0
+            total = np.cumsum(residuals, out=residuals).view(np.int64)
+            base = base - total[self._starts]
+            sums += total
+        sums += np.repeat(base, self._counts)
+        return sums
+
+
+def _units(codes: NDArray[Any]) -> NDArray[np.uint64]:
+    factors: NDArray[np.uint64] = _UNITS[np.where(codes == RANKED, len(UNITS_NS), codes)]
+    return factors
+
+
+def _part(data: bytes, start: int, length: int) -> memoryview:
+    if start + length > len(data):
+        raise DataError("a chunk is cut short")
+    return memoryview(data)[start : start + length]
+
+
+def _planes(column: Residuals | None, data: bytes, used: int, width: int, start: int, count: int) -> int:
+    """Put `width` byte planes into the low bytes of a column; returns where the next part begins."""
+    if width == 0:
+        return used
+    if width not in WIDTHS or column is None:
+        raise DataError("a column does not have the length that its index says")
+    planes = np.frombuffer(_part(data, used, width * count), np.uint8)
+    if width == 1:
+        column[start : start + count] = planes
     else:
-        residuals = from_planes(take(width * count), width, count)
-        if form == STEPS:
-            numbers = _accumulate(residuals, row["value_first"], row["value_step"], 1)
-        else:
-            numbers = residuals.view(np.int64) + np.int64(row["value_first"])
-        values = numbers
-        if kind is ValueKind.FLOAT64:
-            scale = row["value_scale"]
-            values = numbers.view(np.float64) if scale == PLAIN else numbers / SCALES[scale]
-    quality = _decode_quality(row, count, take)
-    if at != len(rest):
-        raise DataError("a chunk is longer than its index says")
-    return Batch(kind, np.full(count, row["handle"], np.uint32), times, received, values, quality)
-
-
-def _times(row: dict[str, Any], residuals: NDArray[np.uint64], moments: TimesNs) -> tuple[TimesNs, TimesNs | None]:
-    """Source times, and their places where those are what was stored."""
-    if row["time_unit"] != RANKED:
-        return _accumulate(residuals, row["first_ns"], row["time_step"], UNITS_NS[row["time_unit"]]), None
-    first = int(np.searchsorted(moments, row["first_ns"]))
-    places = _accumulate(residuals, first, row["time_step"], 1)
-    return _at(moments, places), places
+        column[start : start + count].view(np.uint8).reshape(count, 8)[:, :width] = planes.reshape(width, count).T
+    return used + width * count
 
 
 def _at(moments: TimesNs, places: NDArray[np.int64]) -> TimesNs:
     if int(places.min()) < 0 or int(places.max()) >= len(moments):
         raise DataError("a chunk names a moment that its section lacks")
     return moments[places]
-
-
-def _accumulate(residuals: NDArray[np.uint64], first: int, step: int, unit: int) -> NDArray[np.int64]:
-    """The inverse of steps: `first` + the sum of (step + residual × unit); modulo 2^64 like the encoder."""
-    if unit != 1:
-        residuals = residuals * np.uint64(unit)
-    residuals[0] = 0
-    total = np.cumsum(residuals).view(np.int64)
-    if step:
-        total += np.arange(len(total), dtype=np.int64) * np.int64(step)
-    total += np.int64(first)
-    return total
-
-
-def _decode_quality(row: dict[str, Any], count: int, take: Any) -> NDArray[np.uint32]:
-    runs = row["quality_runs"]
-    if not runs:
-        return np.full(count, row["quality"], np.uint32)
-    if runs > count:
-        raise DataError("a chunk has more runs of quality than samples")
-    lengths = np.frombuffer(take(4 * runs), "<u4")
-    codes = np.frombuffer(take(4 * runs), "<u4")
-    if int(lengths.sum(dtype=np.int64)) != count:
-        raise DataError("the runs of quality of a chunk do not add up")
-    return np.repeat(codes, lengths)

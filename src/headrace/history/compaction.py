@@ -58,7 +58,9 @@ class Compactor:
 
     def _wants_merge(self, view: View, hour: int, now_ns: int, force: bool) -> bool:
         held = [section for section in view.sections[hour] if section.raw]
-        closed = force or self._closed((hour + 1) * HOUR_NS, now_ns)
+        # An hour that samples are still coming in for, live or as a back-fill, would be merged over and over.
+        written = any(hour in memtable.hours for memtable in view.memtables)
+        closed = force or (not written and self._closed((hour + 1) * HOUR_NS, now_ns))
         if closed and self._has_deleted(view, held):
             return True
         if len(held) < 2:

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from headrace.model.batch import Batch, TimesNs
 
 Ranks = NDArray[np.int64]
+Places = NDArray[np.int32]
 _SHARED_BY: Final = 3  # a moment of fewer samples in a row is not worth a place
+_PIECE: Final = 1 << 17
 _ROUND_NS: Final = 1_000_000  # source times on whole milliseconds are told well by their steps
 
 NONE: Final = np.empty(0, np.int64)
@@ -60,7 +62,7 @@ class Stamps:
     nothing and the times have to be told as they are.
     """
 
-    def __init__(self, rank: Ranks, sourced: NDArray[np.bool_], lag: Ranks, told: NDArray[np.bool_]) -> None:
+    def __init__(self, rank: Places, sourced: NDArray[np.bool_], lag: Places, told: NDArray[np.bool_]) -> None:
         self.rank, self.sourced, self.lag, self.told = rank, sourced, lag, told
 
     @classmethod
@@ -68,9 +70,18 @@ class Stamps:
         """None where the table is empty."""
         if not len(table):
             return None
-        rank, sourced = ranks(batch.source_ns, table)
-        place, told = ranks(batch.received_ns, table)
-        return cls(rank, sourced, place - rank, told)
+        count = len(batch)
+        stamps = cls(
+            np.empty(count, np.int32), np.empty(count, np.bool_), np.empty(count, np.int32), np.empty(count, np.bool_)
+        )
+        for start in range(
+            0, count, _PIECE
+        ):  # in pieces, for NumPy repeats a whole column without letting go of the GIL
+            piece = slice(start, start + _PIECE)
+            stamps.rank[piece], stamps.sourced[piece] = ranks(batch.source_ns[piece], table)
+            places, stamps.told[piece] = ranks(batch.received_ns[piece], table)
+            stamps.lag[piece] = places - stamps.rank[piece]
+        return stamps
 
     def take(self, selection: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Stamps:
         return Stamps(self.rank[selection], self.sourced[selection], self.lag[selection], self.told[selection])

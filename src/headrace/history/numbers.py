@@ -25,7 +25,7 @@ Starts = NDArray[np.int64]
 Sizes = NDArray[np.int64]
 
 
-def steps_of(column: NDArray[np.int64], starts: Starts, sizes: Sizes) -> NDArray[np.int64]:
+def steps_of(column: NDArray[Any], starts: Starts, sizes: Sizes) -> NDArray[Any]:
     """Differences to the element before; a chunk's first repeats its second, so that it does not count."""
     steps = np.empty_like(column)
     np.subtract(column[1:], column[:-1], out=steps[1:])
@@ -35,12 +35,10 @@ def steps_of(column: NDArray[np.int64], starts: Starts, sizes: Sizes) -> NDArray
     return steps
 
 
-def residuals_of(
-    numbers: NDArray[np.int64], starts: Starts, sizes: Sizes
-) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def residuals_of(numbers: NDArray[Any], starts: Starts, sizes: Sizes) -> tuple[NDArray[np.uint64], NDArray[Any]]:
     """Distance of each number from the smallest of its chunk, and those smallest."""
     smallest = np.minimum.reduceat(numbers, starts)
-    return (numbers - np.repeat(smallest, sizes)).view(np.uint64), smallest
+    return (numbers - np.repeat(smallest, sizes)).astype(np.int64, copy=False).view(np.uint64), smallest
 
 
 def shrink(residuals: NDArray[np.uint64], starts: Starts, sizes: Sizes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -202,21 +202,21 @@ class SegmentStore:
                 picked = _of_points(index, handles, picked)
             if not len(picked):
                 return []
-            rows = {name: index[name][picked].tolist() for name in INDEX_COLUMNS}
-            frames = file.frames(section, rows["offset"], rows["length"])
-            zstd = zstandard.ZstdDecompressor()
-            ranked = RANKED in rows["time_unit"] or RANKED in rows["delay_unit"]
+            rows = {name: column[picked] for name, column in index.items()}
+            ranked = bool((rows["time_unit"] == RANKED).any() or (rows["delay_unit"] == RANKED).any())
             moments = self._moments(file, section) if ranked else NONE
-            parts: dict[ValueKind, list[Batch]] = {}
-            for at, frame in enumerate(frames):
-                row = {name: column[at] for name, column in rows.items()}
-                batch = decode(row, frame, zstd, moments)
-                if row["first_ns"] < start_ns or row["last_ns"] >= end_ns:
-                    low, high = np.searchsorted(batch.source_ns, [start_ns, end_ns])
-                    batch = batch.take(slice(int(low), int(high)))
+            frames = file.frames(section, rows["offset"].tolist(), rows["length"].tolist())
+            batches = []
+            for number in np.unique(rows["kind"]).tolist():
+                of_kind = np.flatnonzero(rows["kind"] == number)
+                chosen = {name: column[of_kind] for name, column in rows.items()}
+                batch = decode(ValueKind(number), chosen, [frames[at] for at in of_kind.tolist()], moments)
+                if int(chosen["first_ns"].min()) < start_ns or int(chosen["last_ns"].max()) >= end_ns:
+                    inside = (batch.source_ns >= start_ns) & (batch.source_ns < end_ns)
+                    batch = batch.take(inside)
                 if len(batch):
-                    parts.setdefault(batch.kind, []).append(batch)
-            return [Batch.concat(parts[kind]) for kind in sorted(parts)]
+                    batches.append(batch)
+            return batches
 
     def handles(self, view: View, section: Section) -> tuple[Handles, NDArray[np.int64]]:
         """Points of a section and how many samples each has."""
