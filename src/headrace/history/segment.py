@@ -148,6 +148,12 @@ def _footer_entry(section: Section) -> bytes:
     )  # fmt: skip
 
 
+def footer_entry(section: Section) -> tuple[int, ...]:
+    """What the footer of its file says of a section."""
+    entry: tuple[int, ...] = _FOOTER.unpack(_footer_entry(section))
+    return entry
+
+
 def check_footer(data: bytes, name: str) -> list[tuple[int, ...]]:
     """The footer's entries from a whole file's bytes or its end. Raises: DataError that names the file."""
     if len(data) < _TRAILER.size:
@@ -214,6 +220,11 @@ class SegmentStore:
             points, where = np.unique(index["handle"], return_inverse=True)
             return points.astype(np.uint32), np.bincount(where, index["count"]).astype(np.int64)
 
+    def chunk_table(self, view: View, section: Section) -> ChunkTable:
+        """The index of a section, by (point, kind, time); for those who look after the store."""
+        with _Named(self, view, section) as file:
+            return self._index(file, section)
+
     def rollup_columns(
         self, view: View, section: Section, names: set[str]
     ) -> dict[ValueKind, dict[str, NDArray[np.int64]]]:
@@ -279,12 +290,14 @@ class _File:
             raise DataError("the file is cut short")
         return data
 
-    def check(self) -> None:
+    def check(self) -> list[tuple[int, ...]]:
+        """The footer. Raises: DataError."""
         if self.pread(0, len(HEADER)) != HEADER:
             raise DataError("the header is not that of a segment of this format")
         trailer = self.pread(self._size - _TRAILER.size, _TRAILER.size)
         length = min(_TRAILER.unpack(trailer)[0], self._size - _TRAILER.size)
-        check_footer(self.pread(self._size - _TRAILER.size - length, length + _TRAILER.size), self.path.name)
+        end = self.pread(self._size - _TRAILER.size - length, length + _TRAILER.size)
+        return check_footer(end, self.path.name)
 
     def index(self, section: Section) -> ChunkTable:
         data = memoryview(self.pread(section.position + section.index_offset, section.index_length))
@@ -346,7 +359,8 @@ class _Named:
         file = _File(self._path, self._descriptor, self._size)
         if not self._store.checked(self._section.file):
             try:
-                file.check()
+                if footer_entry(self._section) not in file.check():
+                    raise DataError("it does not hold what the catalog says of it")
             except BaseException as error:
                 self.__exit__(type(error), error, None)
                 raise
