@@ -30,7 +30,8 @@ from headrace.history.chunk_reader import decode
 from headrace.history.chunks import INDEX_COLUMNS, RANKED, ChunkTable, chunk_starts, encode
 from headrace.history.disk import Disk
 from headrace.history.moments import NONE, Stamps
-from headrace.history.pack import pack_column, unpack_column
+from headrace.history.pack import unpack_column
+from headrace.history.section_index import decode_index, decode_moments, encode_index
 from headrace.history.settings import HistorySettings
 from headrace.history.view import View
 from headrace.model.batch import Batch, Handles, TimesNs, ValueKind
@@ -157,6 +158,12 @@ def _footer_entry(section: Section) -> bytes:
     )  # fmt: skip
 
 
+def footer_entry(section: Section) -> tuple[int, ...]:
+    """What the footer of its file says of a section."""
+    entry: tuple[int, ...] = _FOOTER.unpack(_footer_entry(section))
+    return entry
+
+
 def check_footer(data: bytes, name: str) -> list[tuple[int, ...]]:
     """The footer's entries from a whole file's bytes or its end. Raises: DataError that names the file."""
     if len(data) < _TRAILER.size:
@@ -224,6 +231,11 @@ class SegmentStore:
             index = self._index(file, section)
             points, where = np.unique(index["handle"], return_inverse=True)
             return points.astype(np.uint32), np.bincount(where, index["count"]).astype(np.int64)
+
+    def chunk_table(self, view: View, section: Section) -> ChunkTable:
+        """The index of a section, by (point, kind, time); for those who look after the store."""
+        with _Named(self, view, section) as file:
+            return self._index(file, section)
 
     def rollup_columns(
         self, view: View, section: Section, names: set[str]
@@ -299,12 +311,14 @@ class _File:
             raise DataError("the file is cut short")
         return data
 
-    def check(self) -> None:
+    def check(self) -> list[tuple[int, ...]]:
+        """The footer. Raises: DataError."""
         if self.pread(0, len(HEADER)) != HEADER:
             raise DataError("the header is not that of a segment of this format")
         trailer = self.pread(self._size - _TRAILER.size, _TRAILER.size)
         length = min(_TRAILER.unpack(trailer)[0], self._size - _TRAILER.size)
-        check_footer(self.pread(self._size - _TRAILER.size - length, length + _TRAILER.size), self.path.name)
+        end = self.pread(self._size - _TRAILER.size - length, length + _TRAILER.size)
+        return check_footer(end, self.path.name)
 
     def index(self, section: Section) -> ChunkTable:
         data = memoryview(self.pread(section.position + section.index_offset, section.index_length))
@@ -338,35 +352,6 @@ class _File:
         return unpack_column(data, place.count, zstandard.ZstdDecompressor(), deltas=name in rollups.DELTAS)
 
 
-_INDEX: Final = struct.Struct("<III")  # chunks, length of their columns, moments
-
-
-def encode_index(count: int, columns: bytes, moments: TimesNs, zstd: zstandard.ZstdCompressor) -> bytes:
-    packed = zstd.compress(columns)
-    return _INDEX.pack(count, len(packed), len(moments)) + packed + pack_column(moments, zstd, deltas=True)
-
-
-def decode_index(data: bytes | memoryview) -> ChunkTable:
-    """Raises: DataError, zstandard.ZstdError, struct.error."""
-    count, length, _ = _INDEX.unpack_from(data)
-    packed = data[_INDEX.size : _INDEX.size + length]
-    size = count * sum(dtype.itemsize for dtype in INDEX_COLUMNS.values())
-    if zstandard.frame_content_size(packed) != size:
-        raise DataError("the index does not have the length that it says")
-    plain, at = zstandard.ZstdDecompressor().decompress(packed), 0
-    table: ChunkTable = {}
-    for name, dtype in INDEX_COLUMNS.items():
-        table[name] = np.frombuffer(plain, dtype, count, at)
-        at += count * dtype.itemsize
-    return table
-
-
-def decode_moments(data: bytes | memoryview) -> TimesNs:
-    """Raises: as `decode_index`."""
-    _, length, count = _INDEX.unpack_from(data)
-    return unpack_column(data[_INDEX.size + length :], count, zstandard.ZstdDecompressor(), deltas=True)
-
-
 class _Named:
     """Opens a section's file; whatever goes wrong inside becomes a DataError that names it."""
 
@@ -384,7 +369,8 @@ class _Named:
         file = _File(self._path, self._descriptor, self._size)
         if not self._store.checked(self._section.file):
             try:
-                file.check()
+                if footer_entry(self._section) not in file.check():
+                    raise DataError("it does not hold what the catalog says of it")
             except BaseException as error:
                 self.__exit__(type(error), error, None)
                 raise
