@@ -1,0 +1,19 @@
+"""The historians that ours is measured against; one module each, imported only when it is its turn."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Final
+
+from bench.history.peers.base import Peer
+
+PEERS: Final = {
+    "ours": ("bench.history.ours", "Ours"),
+    "duckdb": ("bench.history.peers.duckdb", "DuckDB"),
+}
+
+
+def make(name: str) -> Peer:
+    module, cls = PEERS[name]
+    peer: Peer = getattr(importlib.import_module(module), cls)()
+    return peer
