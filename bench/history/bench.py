@@ -89,9 +89,9 @@ class Bench:
     def directory(self, peer: str, points: int = POINTS, seconds: int | None = None) -> Path:
         return self.folder / f"{peer}-{points}-{self.seconds if seconds is None else seconds}"
 
-    def drop(self, peer: str, points: int, seconds: int) -> None:
+    def discard(self, folder: Path) -> None:
         """The files go, what was measured stays."""
-        shutil.rmtree(self.directory(peer, points, seconds), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def dataset(self) -> Dataset:

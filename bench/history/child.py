@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,22 @@ import numpy as np
 from bench.history.dataset import Dataset
 from bench.history.peers import make
 from bench.history.peers.base import Absent, Peer
-from bench.history.questions import questions
+from bench.history.questions import Question, questions
 
 ASKED_MIN, ASKED_MAX, ASK_S = 5, 101, 1.5
 """How often a question is asked after a warm-up: odd times until so much CPU is spent."""
 
 
+ROOT = Path(__file__).parents[2]
+_PATH = os.pathsep.join([str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`ask` is a list of question names, None for none; `kill` ends the process as a power cut would, after loading."""
+    """`ask` is a list of question names, None for none; `kill` ends the process as a power cut would, after loading.
+
+    With `sizes` the store grows and is asked at each.
+    """
 
     peer: str
     directory: str
@@ -43,14 +51,15 @@ class Job:
     ask: tuple[str, ...] = ()
     once: bool = False
     kill: bool = False
+    sizes: tuple[int, ...] = ()
 
 
 def run(job: Job, timeout_s: float = 900) -> dict[str, Any] | None:
     """The result, or None, having said on stderr why."""
     Path(job.directory).mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.history", json.dumps(asdict(job))],
-        stdout=subprocess.PIPE, text=True, start_new_session=True,
+        [_python(job.peer), "-m", "bench.history", json.dumps(asdict(job))],
+        stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": _PATH},
     )  # fmt: skip
     try:
         output, _ = process.communicate(timeout=timeout_s)
@@ -68,9 +77,15 @@ def run(job: Job, timeout_s: float = 900) -> dict[str, Any] | None:
     return dict(result)
 
 
+def _python(peer: str) -> str:
+    """chdb has an environment of its own; see its module."""
+    own = ROOT / ".venv-bench/bin/python"
+    return str(own) if peer == "chdb" and own.exists() else sys.executable
+
+
 def main() -> None:
     given = json.loads(sys.argv[1])
-    job = Job(**{**given, "ask": tuple(given["ask"])})
+    job = Job(**{**given, "ask": tuple(given["ask"]), "sizes": tuple(given["sizes"])})
     try:
         result = work(job)
     except Absent as error:
@@ -88,7 +103,9 @@ def work(job: Job) -> dict[str, Any]:
     peer.start(Path(job.directory), dataset, fresh=job.load)
     try:
         result: dict[str, Any] = {}
-        if job.load:
+        if job.sizes:
+            result["steps"] = list(grow(peer, dataset, job.sizes, job.ask))
+        elif job.load:
             result |= load(peer, dataset, kill=job.kill)
         if job.compact:
             cpu_s = peer.cpu_s()
@@ -151,6 +168,30 @@ def load(peer: Peer, dataset: Dataset, *, kill: bool = False) -> dict[str, Any]:
     }
 
 
+def grow(peer: Peer, dataset: Dataset, sizes: Sequence[int], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """One store at several sizes: at each all is brought into its final form, then it is asked about all it holds.
+
+    `cpu_s` and `samples` are of the step alone.
+    """
+    commits, total = dataset.commits(), 0
+    for size in sizes:
+        step, made_s, cpu_s = 0, 0.0, peer.cpu_s()
+        while total + step < size:
+            began_s = time.thread_time()
+            batches = next(commits, None)
+            if batches is None:
+                break
+            commit = peer.prepare(batches)
+            made_s += time.thread_time() - began_s
+            peer.write(commit)
+            step += sum(map(len, batches))
+        peer.finish()
+        spent_s, total = peer.cpu_s() - cpu_s - made_s, total + step
+        held = Dataset(dataset.points, total // dataset.points, dataset.seed)
+        answers = {each.name: ask(peer, each, once=False) for each in questions(held) if each.name in names}
+        yield {"size": size, "samples": step, "cpu_s": spent_s, "disk": dict(peer.disk()), "answers": answers}
+
+
 def _percentiles(took_s: list[float]) -> dict[str, float]:
     if not took_s:
         return {}
@@ -159,23 +200,36 @@ def _percentiles(took_s: list[float]) -> dict[str, float]:
     return {"count": len(ms), **shares, "max": float(ms.max())}
 
 
-def ask(peer: Peer, question: Any, *, once: bool) -> dict[str, Any] | None:
+def ask(peer: Peer, question: Question, *, once: bool) -> dict[str, Any] | None:
     """Median CPU and wall of one question, and what the answer came to."""
     answer = peer.ask(question)
     if answer is None:
         return None
-    cpus, walls = [], []
-    found = None if once else peer.digest(question, answer())
-    while len(cpus) < (1 if once else ASKED_MIN) or (not once and sum(cpus) < ASK_S and len(cpus) < ASKED_MAX):
+    if once:
         cpu_s, began_s = peer.cpu_s(), time.perf_counter()
-        given = answer()
-        walls.append(time.perf_counter() - began_s)
-        cpus.append(peer.cpu_s() - cpu_s)
-        if once:
-            found = peer.digest(question, given)
-        del given
+        found = answer()
+        cpus, walls = [peer.cpu_s() - cpu_s], [time.perf_counter() - began_s]
+    else:
+        found = answer()
+        cpus, walls = [], []
+        # The CPU of another process is told in steps of 10 ms, so that one is asked many times between two looks.
+        at_least_s = 0.0 if peer.in_process else 0.25
+        while len(cpus) < ASKED_MIN or (sum(cpus) < ASK_S and len(cpus) < ASKED_MAX and peer.in_process):
+            cpu_s, wall_s = _timed(peer, answer, at_least_s)
+            cpus.append(cpu_s)
+            walls.append(wall_s)
+    came_to = peer.digest(question, found)
     return {
         "cpu_ms": 1000 * statistics.median(cpus),
         "wall_ms": 1000 * statistics.median(walls),
-        "digest": None if found is None else asdict(found),
+        "digest": None if came_to is None else asdict(came_to),
     }
+
+
+def _timed(peer: Peer, answer: Callable[[], Any], at_least_s: float) -> tuple[float, float]:
+    """CPU and wall of one asking, over as many as take so long."""
+    cpu_s, began_s, asked = peer.cpu_s(), time.perf_counter(), 0
+    while not asked or time.perf_counter() - began_s < at_least_s:
+        answer()
+        asked += 1
+    return (peer.cpu_s() - cpu_s) / asked, (time.perf_counter() - began_s) / asked

@@ -30,7 +30,7 @@ from headrace.model import quality as q
 from headrace.model.batch import TEXT_DTYPE, Batch, ValueKind
 from headrace.model.time import SECOND_NS
 
-START_NS: Final = 1_798_761_600 * SECOND_NS  # 2027-01-01T00:00:00Z
+START_NS: Final = 1_735_689_600 * SECOND_NS  # 2025-01-01T00:00:00Z; some peers refuse the future
 COMMIT_SAMPLES: Final = 10_000
 _BLOCK_SAMPLES: Final = 600_000
 _LATE_SHARE, _LATE_S = 0.01, (30, 1_800)
@@ -79,6 +79,11 @@ class Dataset:
 
     def numeric(self) -> NDArray[np.uint32]:
         return self.handles(ValueKind.FLOAT64, ValueKind.INT64, ValueKind.BOOL)
+
+    def steady(self) -> NDArray[np.uint32]:
+        """The numeric points that are never bad."""
+        numeric = self.numeric()
+        return numeric[~_Plant(self).fails[numeric]]
 
     def commits(self) -> Iterator[list[Batch]]:
         """At most four batches each, one a kind; the last commits hold what would still be late at the end."""
@@ -167,7 +172,7 @@ class _Plant:
         self._toggle_s = rng.integers(20, 1_800, n)
         self._rate = rng.uniform(0.01, 30, n)  # of counters, each second
         self._count = rng.integers(0, 1 << 31, n) + np.where(rng.random(n) < 1 / 3, 1 << 54, 0)
-        self._fails = rng.random(n) < 0.01
+        self.fails = rng.random(n) < 0.01
         self._fail_s = np.stack([rng.integers(0, 3_300, n), rng.integers(60, 300, n)])
 
     def block(self, first: int, last: int) -> Iterator[tuple[ValueKind, tuple[Columns, Any, Any]]]:
@@ -216,7 +221,7 @@ class _Plant:
         return digits.astype(np.float32).astype(np.float64) if role == _WIDENED else digits
 
     def _bad(self, chosen: Any, seconds: Any) -> tuple[Any, Any]:
-        columns = np.flatnonzero(self._fails[chosen])
+        columns = np.flatnonzero(self.fails[chosen])
         since, length = self._fail_s[:, chosen[columns]]
         into = seconds[:, None] % 3_600 - since
         row, column = np.nonzero((into >= 0) & (into < length))

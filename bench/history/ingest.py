@@ -92,7 +92,7 @@ def _openings(bench: Bench, ours: Result) -> Iterator[Measure]:
     folder = bench.directory("killed", POINTS, seconds)
     killed = run(Job("ours", str(folder), POINTS, seconds, kill=True))
     opened = killed and run(Job("ours", str(folder), POINTS, seconds, load=False))
-    bench.drop("killed", POINTS, seconds)
+    bench.discard(folder)
     if killed and opened:
         yield Measure(f"open after kill -9 with {millions(POINTS, seconds)}", opened["opened_s"], "s",
                       target="<= 2")  # fmt: skip

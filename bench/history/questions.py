@@ -1,8 +1,8 @@
 """The questions that are asked of every historian, and what an answer comes to.
 
 An answer is reduced to a `Digest` outside the time that is measured, and digests must agree before any time is told:
-a fast wrong answer is worth nothing. Only good samples count, but the latest is the latest whatever its quality; NaN
-and empty buckets are no numbers.
+a fast wrong answer is worth nothing. Only good samples count; NaN and empty buckets are no numbers. The latest are
+asked of points that are never bad.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def questions(dataset: Dataset) -> list[Question]:
     """Over the whole set; the minutes over its last hour."""
     start, end, numeric = dataset.start_ns, dataset.end_ns, dataset.numeric()
     floats = dataset.handles(ValueKind.FLOAT64)
-    one, fifty, thousand = floats[len(floats) // 2 :][:1], _spread(numeric, 50), _spread(numeric, 1_000)
+    one, fifty, thousand = floats[len(floats) // 2 :][:1], _spread(numeric, 50), _spread(dataset.steady(), 1_000)
     width = -(-(end - start) // 500)
     hour = max(start, end - 3_600 * SECOND_NS) // MINUTE_NS * MINUTE_NS
     return [

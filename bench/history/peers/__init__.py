@@ -10,6 +10,11 @@ from bench.history.peers.base import Peer
 PEERS: Final = {
     "ours": ("bench.history.ours", "Ours"),
     "duckdb": ("bench.history.peers.duckdb", "DuckDB"),
+    "parquet": ("bench.history.peers.parquet", "Parquet"),
+    "sqlite": ("bench.history.peers.sqlite", "SQLite"),
+    "chdb": ("bench.history.peers.chdb", "Chdb"),
+    "influxdb": ("bench.history.peers.influxdb", "InfluxDB"),
+    "victoriametrics": ("bench.history.peers.victoriametrics", "VictoriaMetrics"),
 }
 
 

@@ -46,7 +46,8 @@ class Sql:
         parts = []
         good = "" if question.ask == "latest" else f" AND {_GOOD}"
         for table, handles in tables:
-            where = "" if question.everyone else f" AND handle IN ({', '.join(map(str, handles.tolist()))})"
+            everyone = "" if d.kinds_apart else " AND typeof(value) <> 'text'"
+            where = everyone if question.everyone else f" AND handle IN ({', '.join(map(str, handles.tolist()))})"
             value = "value" if table == "floats" else f"CAST(value AS {d.number})"
             parts.append(
                 f"SELECT handle, source, {value} AS value FROM {self._source(table)} WHERE {span}{good}{where}"
