@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.history import rows as r
+from headrace.history.columns import starts_of
 from headrace.model.batch import Handles
 from headrace.model.errors import DataError, LimitReached
 from headrace.model.time import MINUTE_NS, SECOND_NS
@@ -132,8 +133,11 @@ def _nothing(need: frozenset[str]) -> r.Rows:
 
 def cells_of(rows: r.Rows, handles: Handles, grid: Grid) -> NDArray[np.int64]:
     """Point × bucket of each row, flat."""
-    cells: NDArray[np.int64] = np.searchsorted(handles, rows["handle"]) * grid.count + grid.bucket(rows["first_ns"])
-    return cells
+    # Rows of a point are neighbours: its place is looked up once.
+    starts = starts_of(rows["handle"])
+    lengths = np.diff(np.append(starts, len(rows["handle"])))
+    places = np.searchsorted(handles, rows["handle"][starts]) * grid.count
+    return np.repeat(places, lengths) + grid.bucket(rows["first_ns"])
 
 
 def _spread(column: NDArray[Any], where: NDArray[np.int64], size: int) -> NDArray[np.float64]:

@@ -83,7 +83,7 @@ class Downsampler:
             parts = [rows]
         if len(unfit):
             parts = [_without(rows, unfit) for rows in parts]
-            found_samples = self._reader.hour(view, hour, unfit, begin, end)
+            found_samples = self._reader.hour(view, hour, unfit, begin, end, received=False)
             _refuse_text(found_samples)
             parts += [r.from_samples(batch, need, good_only) for batch in found_samples]
         for section in left:

@@ -200,27 +200,40 @@ class SegmentStore:
                 self.cache_bytes -= self._cache.pop(key)[1]
             self._checked -= gone
 
-    def read(self, view: View, section: Section, handles: Handles | None, start_ns: int, end_ns: int) -> list[Batch]:
-        """Samples of `[start_ns, end_ns)`, one batch a kind, by (point, time). Raises: DataError naming the file."""
+    def read(
+        self,
+        view: View,
+        section: Section,
+        handles: Handles | None,
+        start_ns: int,
+        end_ns: int,
+        *,
+        received: bool = True,
+    ) -> list[Batch]:
+        """Samples of `[start_ns, end_ns)`, one batch a kind, by (point, time). Raises: DataError naming the file.
+
+        Without `received` their receive times are not decoded: source times stand in their place.
+        """
         with _Named(self, view, section) as file:
-            index = self._index(file, section)
-            picked = np.flatnonzero((index["last_ns"] >= start_ns) & (index["first_ns"] < end_ns))
-            if handles is not None:
-                picked = _of_points(index, handles, picked)
-            if not len(picked):
+            rows = _of_points(self._index(file, section), handles)
+            inside = (rows["last_ns"] >= start_ns) & (rows["first_ns"] < end_ns)
+            if not inside.all():
+                rows = {name: column[inside] for name, column in rows.items()}
+            if not len(rows["handle"]):
                 return []
-            rows = {name: column[picked] for name, column in index.items()}
             ranked = bool((rows["time_unit"] == RANKED).any() or (rows["delay_unit"] == RANKED).any())
             moments = self._moments(file, section) if ranked else NONE
             frames = file.frames(section, rows["offset"].tolist(), rows["length"].tolist())
             batches = []
-            for number in np.unique(rows["kind"]).tolist():
-                of_kind = np.flatnonzero(rows["kind"] == number)
-                chosen = {name: column[of_kind] for name, column in rows.items()}
-                batch = decode(ValueKind(number), chosen, [frames[at] for at in of_kind.tolist()], moments)
+            for number in sorted(set(rows["kind"].tolist())):
+                chosen, of_kind = rows, frames
+                if not (mine := rows["kind"] == number).all():
+                    chosen = {name: column[mine] for name, column in rows.items()}
+                    of_kind = [frames[at] for at in np.flatnonzero(mine).tolist()]
+                batch = decode(ValueKind(number), chosen, of_kind, moments, received=received)
                 if int(chosen["first_ns"].min()) < start_ns or int(chosen["last_ns"].max()) >= end_ns:
-                    inside = (batch.source_ns >= start_ns) & (batch.source_ns < end_ns)
-                    batch = batch.take(inside)
+                    within = (batch.source_ns >= start_ns) & (batch.source_ns < end_ns)
+                    batch = batch.take(within)
                 if len(batch):
                     batches.append(batch)
             return batches
@@ -388,14 +401,17 @@ class _Named:
             raise DataError(f"history file {self._path} is damaged: {error}; restore it from a back-up") from error
 
 
-def _of_points(index: ChunkTable, handles: Handles, picked: NDArray[np.int64]) -> NDArray[np.int64]:
+def _of_points(index: ChunkTable, handles: Handles | None) -> ChunkTable:
+    """Rows of some points, None for all; a single point is a slice of the index."""
+    if handles is None:
+        return index
     held = index["handle"]
+    chosen: Any
     if len(handles) == 1:
-        low, high = np.searchsorted(held, handles[0]), np.searchsorted(held, handles[0], "right")
-        chosen: NDArray[np.int64] = picked[(picked >= low) & (picked < high)]
+        chosen = slice(*np.searchsorted(held, [handles[0], int(handles[0]) + 1]).tolist())
     else:
-        chosen = picked[np.isin(held[picked], handles)]
-    return chosen
+        chosen = np.isin(held, handles)
+    return {name: column[chosen] for name, column in index.items()}
 
 
 def _size_of(made: Any) -> int:
