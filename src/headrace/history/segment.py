@@ -65,9 +65,10 @@ class SegmentWriter:
         self._moments = NONE
         self._write(HEADER)
 
-    def begin(self, hour: int, generation: int, applied: int, moments: TimesNs = NONE) -> None:
-        """`moments` are those that the section's samples may share."""
-        self._begun = Section(self.number, hour, generation, applied, True, 0, 0, 0, self._position, 0, 0, 0, 0)
+    def begin(self, hour: int, generation: int, applied: int, moments: TimesNs = NONE, retention: int = 0) -> None:
+        """`moments` are those that the section's samples may share; `retention` is the number of its class."""
+        at = self._position
+        self._begun = Section(self.number, hour, generation, applied, True, 0, 0, 0, at, 0, 0, 0, 0, retention)
         self._tables, self._rollups, self._moments = [], {}, moments
 
     def add(self, batch: Batch, stamps: Stamps | None = None) -> None:
@@ -129,6 +130,17 @@ class SegmentWriter:
         )  # fmt: skip
         self._write(data)
 
+    def put(self, data: bytes) -> None:
+        """A part of a section that others encode; `put_section` names it."""
+        self._write(data)
+
+    def put_section(self, section: Section) -> None:
+        self.sections.append(replace(section, file=self.number))
+
+    @property
+    def position(self) -> int:
+        return self._position
+
     def finish(self) -> SegmentFile:
         """Durable under its final name on return. Raises: OSError."""
         footer = b"".join(_footer_entry(section) for section in self.sections)
@@ -153,7 +165,7 @@ class SegmentWriter:
 
 def _footer_entry(section: Section) -> bytes:
     return _FOOTER.pack(
-        section.hour, section.generation, int(section.raw), section.position,
+        section.hour, section.generation, section.flags, section.position,
         section.index_offset, section.index_length, section.rollup_offset, section.rollup_length,
     )  # fmt: skip
 
@@ -191,6 +203,10 @@ class SegmentStore:
 
     def writer(self, number: int, first_hour: int) -> SegmentWriter:
         return SegmentWriter(self._disk, self.directory, number, first_hour, self._settings.chunk_samples)
+
+    def discard(self, file: SegmentFile) -> None:
+        """A finished file that came to nothing. Raises: OSError."""
+        self._disk.unlink(self.directory / file.name)
 
     def forget(self, files: Sequence[int]) -> None:
         """Files that are gone need no memory."""
@@ -255,10 +271,10 @@ class SegmentStore:
     ) -> dict[ValueKind, dict[str, NDArray[np.int64]]]:
         """Roll-up columns by kind. Raises: DataError naming the file."""
         with _Named(self, view, section) as file:
-            directory = self._cached((section.file, section.hour, "directory"), lambda: file.directory(section))
+            directory = self.cached((section.file, section.hour, "directory"), lambda: file.directory(section))
             return {
                 kind: {
-                    name: self._cached(
+                    name: self.cached(
                         (section.file, section.hour, kind, name),
                         lambda place=places[name], name=name: file.rollup_column(section, place, name),
                     )
@@ -276,8 +292,12 @@ class SegmentStore:
         with _Named(self, view, section) as file:
             return file.pread(section.position + section.rollup_offset, section.rollup_length)
 
-    def _index(self, file: _File, section: Section) -> ChunkTable:
-        table: ChunkTable = self._cached((section.file, section.hour, "index"), lambda: file.index(section))
+    def opened(self, view: View, section: Section) -> _Named:
+        """A section's file, to read other parts of it: `with segments.opened(view, section) as file`."""
+        return _Named(self, view, section)
+
+    def _index(self, file: SegmentFileReader, section: Section) -> ChunkTable:
+        table: ChunkTable = self.cached((section.file, section.hour, "index"), lambda: file.index(section))
         return table
 
     def moments(self, view: View, section: Section) -> TimesNs:
@@ -285,11 +305,11 @@ class SegmentStore:
         with _Named(self, view, section) as file:
             return self._moments(file, section)
 
-    def _moments(self, file: _File, section: Section) -> TimesNs:
-        moments: TimesNs = self._cached((section.file, section.hour, "moments"), lambda: file.moments(section))
+    def _moments(self, file: SegmentFileReader, section: Section) -> TimesNs:
+        moments: TimesNs = self.cached((section.file, section.hour, "moments"), lambda: file.moments(section))
         return moments
 
-    def _cached(self, key: tuple[Any, ...], make: Any) -> Any:
+    def cached(self, key: tuple[Any, ...], make: Any) -> Any:
         with self._lock:
             held = self._cache.get(key)
             if held is not None:
@@ -312,7 +332,7 @@ class SegmentStore:
         self._checked.add(file)
 
 
-class _File:
+class SegmentFileReader:
     def __init__(self, path: Path, descriptor: int, size: int) -> None:
         self.path, self._descriptor, self._size = path, descriptor, size
 
@@ -374,12 +394,12 @@ class _Named:
         self._path, self._size = store.directory / entry.name, entry.bytes
         self._descriptor = -1
 
-    def __enter__(self) -> _File:
+    def __enter__(self) -> SegmentFileReader:
         try:
             self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise Unavailable(f"history file {self._path} cannot be read: {error.strerror}") from error
-        file = _File(self._path, self._descriptor, self._size)
+        file = SegmentFileReader(self._path, self._descriptor, self._size)
         if not self._store.checked(self._section.file):
             try:
                 if footer_entry(self._section) not in file.check():
