@@ -106,11 +106,6 @@ class Section:
         return bool(self.sole >> (day - self.day) & 1)
 
     @property
-    def flags(self) -> int:
-        """As the footer of a file has it: raw 1, summary 2, class from bit 16 on."""
-        return int(self.raw) | int(self.summary) << 1 | self.retention << 16
-
-    @property
     def length(self) -> int:
         """Bytes from `position` to the end of its roll-ups."""
         return self.rollup_offset + self.rollup_length

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,7 +83,9 @@ class Changes:
         except BaseException as error:
             self._latest.mark_dirty(list(shards))
             if is_full(error):
-                self._discard(files)
+                # What the catalog had no room for gives its own back at once, for the next try needs it. Only then:
+                # after any other error the transaction may yet turn out to be on disk, and the files are in it.
+                self._views.change(lambda view: view, [self._segments.directory / file.name for file in files])
             raise
         trash = [self._segments.directory / view.files[number].name for number in drop_files]
         if flushed is not None:
@@ -97,15 +98,6 @@ class Changes:
 
         self._views.change(change, trash)
         self._segments.forget(drop_files)
-
-    def _discard(self, files: Sequence[SegmentFile]) -> None:
-        """What the catalog had no room for gives its own back at once, for the next try needs it.
-
-        Only then: after any other error the transaction may yet turn out to be on disk, and the files are in it.
-        """
-        for file in files:
-            with suppress(OSError):
-                self._segments.discard(file)
 
     def drop_tombstones(self) -> None:
         """Forget deletions that everything they could hide was cleaned of."""

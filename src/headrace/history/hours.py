@@ -48,7 +48,7 @@ class HourRows:
         unless given.
         """
         begin, end = max(start_ns, hour * HOUR_NS), min(end_ns, (hour + 1) * HOUR_NS)
-        held = asked = view.sections.get(hour, ()) if sections is None else sections
+        held = view.sections.get(hour, ()) if sections is None else sections
         if not (by_minutes and begin % MINUTE_NS == 0 and end % MINUTE_NS == 0):
             # Roll-ups cannot cut a minute; where only they are left, a minute belongs to where it begins.
             sections, left = [], [section for section in held if not section.raw]

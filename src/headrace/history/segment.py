@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,6 +28,7 @@ from headrace.history.catalog import Section, SegmentFile
 from headrace.history.chunk_reader import decode
 from headrace.history.chunks import INDEX_COLUMNS, RANKED, ChunkTable, chunk_starts, encode
 from headrace.history.disk import Disk
+from headrace.history.footer import FORMAT, TRAILER, check_footer, encode_footer, footer_entry
 from headrace.history.moments import NONE, Stamps
 from headrace.history.pack import unpack_column
 from headrace.history.section_index import decode_index, decode_moments, encode_index
@@ -37,11 +37,7 @@ from headrace.history.view import View
 from headrace.model.batch import Batch, Handles, TimesNs, ValueKind
 from headrace.model.errors import DataError, HeadraceError, Unavailable
 
-FORMAT: Final = 1
 HEADER: Final = b"HRSEG" + bytes([FORMAT, 0, 0])
-_FOOTER: Final = struct.Struct("<qQIQQQQI")  # hour, generation, samples/…: see `_footer_entry`
-_TRAILER: Final = struct.Struct("<III4s")  # footer length, CRC32 of the footer, format, magic
-_END: Final = b"HRSG"
 _LEVEL: Final = 3
 _TEXT_SAMPLES_MAX: Final = 1024  # a chunk is decoded as a whole, and a text may have 64 KiB
 _GAP_MAX: Final = 64 * 1024  # chunks this close are read in one go
@@ -143,8 +139,7 @@ class SegmentWriter:
 
     def finish(self) -> SegmentFile:
         """Durable under its final name on return. Raises: OSError."""
-        footer = b"".join(_footer_entry(section) for section in self.sections)
-        self._write(footer + _TRAILER.pack(len(footer), zlib.crc32(footer), FORMAT, _END))
+        self._write(encode_footer(self.sections))
         self._disk.datasync(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = -1
@@ -163,34 +158,6 @@ class SegmentWriter:
         self._position += len(data)
 
 
-def _footer_entry(section: Section) -> bytes:
-    return _FOOTER.pack(
-        section.hour, section.generation, section.flags, section.position,
-        section.index_offset, section.index_length, section.rollup_offset, section.rollup_length,
-    )  # fmt: skip
-
-
-def footer_entry(section: Section) -> tuple[int, ...]:
-    """What the footer of its file says of a section."""
-    entry: tuple[int, ...] = _FOOTER.unpack(_footer_entry(section))
-    return entry
-
-
-def check_footer(data: bytes, name: str) -> list[tuple[int, ...]]:
-    """The footer's entries from a whole file's bytes or its end. Raises: DataError that names the file."""
-    if len(data) < _TRAILER.size:
-        raise DataError(f"history file {name} is cut short")
-    length, crc, version, magic = _TRAILER.unpack_from(data, len(data) - _TRAILER.size)
-    if magic != _END:
-        raise DataError(f"history file {name} does not end like a segment: it is damaged or cut short")
-    if version != FORMAT:
-        raise DataError(f"history file {name} has segment format {version}; this version reads {FORMAT}")
-    begin = len(data) - _TRAILER.size - length
-    if begin < 0 or length % _FOOTER.size or zlib.crc32(data[begin : begin + length]) != crc:
-        raise DataError(f"history file {name} has a damaged footer")
-    return list(_FOOTER.iter_unpack(data[begin : begin + length]))
-
-
 class SegmentStore:
     """Reads segments, and keeps decoded indexes and roll-up columns up to `cache_bytes`."""
 
@@ -203,10 +170,6 @@ class SegmentStore:
 
     def writer(self, number: int, first_hour: int) -> SegmentWriter:
         return SegmentWriter(self._disk, self.directory, number, first_hour, self._settings.chunk_samples)
-
-    def discard(self, file: SegmentFile) -> None:
-        """A finished file that came to nothing. Raises: OSError."""
-        self._disk.unlink(self.directory / file.name)
 
     def forget(self, files: Sequence[int]) -> None:
         """Files that are gone need no memory."""
@@ -348,9 +311,9 @@ class SegmentFileReader:
         """The footer. Raises: DataError."""
         if self.pread(0, len(HEADER)) != HEADER:
             raise DataError("the header is not that of a segment of this format")
-        trailer = self.pread(self._size - _TRAILER.size, _TRAILER.size)
-        length = min(_TRAILER.unpack(trailer)[0], self._size - _TRAILER.size)
-        end = self.pread(self._size - _TRAILER.size - length, length + _TRAILER.size)
+        trailer = self.pread(self._size - TRAILER.size, TRAILER.size)
+        length = min(TRAILER.unpack(trailer)[0], self._size - TRAILER.size)
+        end = self.pread(self._size - TRAILER.size - length, length + TRAILER.size)
         return check_footer(end, self.path.name)
 
     def index(self, section: Section) -> ChunkTable:
