@@ -162,7 +162,7 @@ const routes = {
   "GET /system": () => ({
     version: "0.1.0", started_at: iso(started), uptime_s: (Date.now() - started) / 1000, revision, process: { rss_mb: 142.3, cpu_percent: 6.4, threads: 14 },
     queues: Object.fromEntries([["history", 262_144, 118, 2_140], ["live", 262_144, 0, 1_204], ["alarms", 65_536, 0, 611], ["feed", 65_536, 12, 800]].map(([name, capacity, depth, depth_max]) => [name, { capacity, depth, depth_max, published: 1_204_331, delivered: 1_204_213, dropped: 0 }])),
-    history: { points: points.size, samples: 182_204_331, appended: 1_204_331, disk_bytes: 364_120_000, memory_bytes: 18_200_000, segments: 214, oldest_at: iso(started - 31e9), newest_at: iso(Date.now()), extra: {} },
+    history: { points: points.size, samples: 182_204_331, appended: 1_204_331, disk_bytes: 364_120_000, memory_bytes: 18_200_000, segments: 214, oldest_at: iso(started - 31e9), newest_at: iso(Date.now()), disk: { state: "enough", free_bytes: 412_000_000_000, needed_bytes: 300_000_000, full_in_s: null }, extra: {} },
     samples_per_s: 604 + Math.round(Math.random() * 8), feed: { clients: live.clients.size, frames: 20_411, coalesced: 3, slow_closed: 0 },
   }),
   "GET /audit": () => ({ entries: audit, next_cursor: null }),

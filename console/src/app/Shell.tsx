@@ -14,6 +14,7 @@ import { PRIORITIES, PriorityMark } from "../ui/Priority";
 import { QualitySymbol } from "../ui/Value";
 import { unacknowledged, useAlarmFeed, useAlarms } from "./alarms";
 import { AlarmBanner } from "./AlarmBanner";
+import { DiskBanner } from "./DiskBanner";
 import { LanguageItems, SchemeItems } from "./Preferences";
 import styles from "./shell.module.css";
 import { signOut, useSession } from "./session";
@@ -65,6 +66,7 @@ export function Shell() {
       <Rail />
       <div className={styles.body}>
         <FeedBanner />
+        <DiskBanner />
         <AlarmBanner />
         <main id="main" className={styles.main} tabIndex={-1}>
           <Outlet />

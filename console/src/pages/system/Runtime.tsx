@@ -76,6 +76,12 @@ export function Runtime() {
             <dd>{formatNumber(data.history.points, 0)}</dd>
             <dt>{t("system.segments")}</dt>
             <dd>{formatNumber(data.history.segments, 0)}</dd>
+            {data.history.disk && (
+              <>
+                <dt>{t("system.diskFree")}</dt>
+                <dd>{formatBytes(data.history.disk.free_bytes)}</dd>
+              </>
+            )}
             <dt>{t("system.inMemory")}</dt>
             <dd>{formatBytes(data.history.memory_bytes)}</dd>
             <dt>{t("system.perSample")}</dt>
