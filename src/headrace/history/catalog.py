@@ -136,7 +136,7 @@ class Catalog:
                 self._create()
             self._check()
             self._next_file = self._meta("file")
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:  # what SQLite says may be no text
             self._db.close()
             raise DataError(f"history catalog {path} cannot be read: {error}; {_ADVICE}") from None
         except HeadraceError:
@@ -281,6 +281,17 @@ class CatalogReader(Catalog):
         """The catalog as it is seen from here, as a file of its own. Raises: sqlite3.Error."""
         with closing(sqlite3.connect(path)) as target:
             self._db.backup(target)
+
+    def readable_points(self) -> list[tuple[int, str]]:
+        """Names as far as they can be read, from both ends of a damaged table."""
+        found: dict[int, str] = {}
+        for order in ("asc", "desc"):
+            try:
+                for row in self._db.execute(f"select handle, path from points order by handle {order}"):
+                    found.update([row])
+            except sqlite3.Error:
+                continue
+        return sorted(row for row in found.items() if isinstance(row[0], int) and isinstance(row[1], str))
 
     def damage(self) -> list[str]:
         """What is wrong with the file or its rows, a few lines at most. Raises: sqlite3.DatabaseError."""
