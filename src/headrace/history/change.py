@@ -23,10 +23,16 @@ class Changes:
     """Used by the keeper's thread only."""
 
     def __init__(
-        self, directory: Path, catalog: Catalog, views: Views, segments: SegmentStore, latest: LastValues
+        self,
+        directory: Path,
+        catalog: Catalog,
+        views: Views,
+        segments: SegmentStore,
+        latest: LastValues,
+        committed_ns: Callable[[], int],
     ) -> None:
         self._logs, self._catalog, self._views = directory / "wal", catalog, views
-        self._segments, self._latest = segments, latest
+        self._segments, self._latest, self._committed_ns = segments, latest, committed_ns
 
     def write(self, first_hour: int, fill: Callable[[SegmentWriter], None]) -> tuple[SegmentFile | None, list[Section]]:
         """A new file, durable; None where nothing was put into it. Raises: Unavailable where the disk refuses."""
@@ -65,6 +71,7 @@ class Changes:
                     drop_sections=drop,
                     drop_files=drop_files,
                     position=None if flushed is None else flushed + 1,
+                    committed_ns=self._committed_ns(),
                     latest=shards,
                 )
             )

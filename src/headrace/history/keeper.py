@@ -52,7 +52,7 @@ class Keeper:
     ) -> None:
         self._directory, self._disk, self._settings, self._clock = directory, disk, settings, clock
         self._views, self._committer = views, committer
-        self._changes = Changes(directory, catalog, views, segments, latest)
+        self._changes = Changes(directory, catalog, views, segments, latest, lambda: committer.committed_ns)
         self._compactor = Compactor(settings, views, self._changes, segments, reader, self._pause)
         self._thread = ThreadPoolExecutor(1, "history-keeper")
         self._woken, self._room = asyncio.Event(), asyncio.Condition()
