@@ -28,6 +28,7 @@ from headrace.api.routes import (
     history,
     plant,
     session,
+    sql,
     system,
     users,
     writes,
@@ -41,7 +42,7 @@ def bare_app() -> FastAPI:
     app = FastAPI(
         title="Headrace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
-    for module in (session, plant, history, exports, alarms, writes, connections, declarations, users, system):
+    for module in (session, plant, history, sql, exports, alarms, writes, connections, declarations, users, system):
         app.include_router(module.router)
     app.include_router(system.root_router)
     return app

@@ -65,6 +65,10 @@ class Client:
     def post(self, route: str, body: Any) -> Any:
         return self._send("POST", route, json=body)
 
+    def post_for(self, accept: str, route: str, body: Any) -> httpx.Response:
+        """An answer that is no JSON, or whose headers matter."""
+        return self._request("POST", route, json=body, headers={"Accept": accept})
+
     def download(self, path: str, target: Path, params: Any) -> int:
         """Stream a response into a file, with a progress bar; returns the bytes."""
         from rich.console import Console
@@ -90,11 +94,15 @@ class Client:
         return done
 
     def _send(self, method: str, path: str, **options: Any) -> Any:
+        response = self._request(method, path, **options)
+        return response.json() if response.content else None
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         with self._connected():
             response = self.http.request(method, path, **options)
         if response.status_code >= 400:
             raise _error_of(response)
-        return response.json() if response.content else None
+        return response
 
     def _connected(self) -> _Translating:
         return _Translating(self.url)
