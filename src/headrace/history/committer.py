@@ -24,7 +24,7 @@ from headrace.history.latest import LastValues
 from headrace.history.memtable import Memtable
 from headrace.history.settings import HistorySettings
 from headrace.history.view import Views
-from headrace.history.wal import FrameEncoder, LogWriter
+from headrace.history.wal import LogWriter, encode_frame
 from headrace.model.batch import Batch
 from headrace.model.errors import HeadraceError, Unavailable
 from headrace.sdk.clock import Clock
@@ -51,7 +51,6 @@ class Committer:
         self._views, self._latest, self._on_frozen = views, latest, on_frozen
         self._log, self._next_log = log, None  # type: LogWriter, LogWriter | None
         self._making = threading.Lock()
-        self._encoder = FrameEncoder()
         self._thread = ThreadPoolExecutor(1, "history-commit")
         self._pending: list[Waiting] = []
         self._running: asyncio.Task[None] | None = None
@@ -117,7 +116,7 @@ class Committer:
 
     def _commit(self, group: Sequence[Sequence[Batch]]) -> None:
         self._check_space()
-        self._log.commit([self._encoder.frame(batches) for batches in group])
+        self._log.commit([encode_frame(batches) for batches in group])
         self.commits += 1
         memtable = self._views.current.memtables[-1]
         for batches in group:

@@ -23,10 +23,11 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from headrace.history.buckets import grid_of
 from headrace.history.catalog import Catalog, Edit, Tombstone
 from headrace.history.committer import Committer
 from headrace.history.disk import Disk
-from headrace.history.downsample import Downsampler, grid_of
+from headrace.history.downsample import Downsampler
 from headrace.history.keeper import Keeper
 from headrace.history.latest import LastValues
 from headrace.history.lock import DirectoryLock

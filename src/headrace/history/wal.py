@@ -1,7 +1,7 @@
 """The write-ahead log: what was acknowledged is here until a segment holds it.
 
     wal/<n>.log   "HRWAL" · version u8 · 0 0 · n u64 · frame …
-    frame         payload length u32 · samples u32 · CRC32 u32 (of both and the payload) · zstd payload (`records`)
+    frame         payload length u32 · samples u32 · CRC32 u32 (of both and the payload) · payload (`records`)
 
 Log n holds exactly the memtable of generation n. A frame that is cut or does not add up ends the last log, for a
 crash tears only the end; in an earlier log it is damage, and an error says so. The next log is made ahead of time,
@@ -17,8 +17,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import zstandard
-
 from headrace.history.disk import Disk
 from headrace.history.records import decode_batches, encode_batches
 from headrace.model.batch import Batch
@@ -26,8 +24,7 @@ from headrace.model.errors import DataError, Unavailable
 
 _HEADER: Final = struct.Struct("<5sB2xQ")
 _FRAME: Final = struct.Struct("<III")
-_MAGIC, _VERSION = b"HRWAL", 1
-_LEVEL: Final = 1
+_MAGIC, _VERSION = b"HRWAL", 2
 PAYLOAD_BYTES_MAX: Final = 1 << 30
 
 
@@ -39,17 +36,10 @@ def log_numbers(directory: Path) -> list[int]:
     return sorted(int(path.stem) for path in directory.glob("*.log") if path.stem.isdigit())
 
 
-class FrameEncoder:
-    """One an appending thread, for a zstd compressor cannot be shared."""
-
-    def __init__(self) -> None:
-        self._zstd = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
-
-    def frame(self, batches: Sequence[Batch]) -> bytes:
-        payload = self._zstd.compress(encode_batches(batches))
-        count = sum(map(len, batches))
-        head = struct.pack("<II", len(payload), count)
-        return head + struct.pack("<I", zlib.crc32(payload, zlib.crc32(head))) + payload
+def encode_frame(batches: Sequence[Batch]) -> bytes:
+    payload = encode_batches(batches)
+    head = struct.pack("<II", len(payload), sum(map(len, batches)))
+    return head + struct.pack("<I", zlib.crc32(payload, zlib.crc32(head))) + payload
 
 
 class LogWriter:
@@ -113,7 +103,6 @@ class LogReader:
 
     def batches(self) -> Iterator[list[Batch]]:
         """Raises: DataError where an earlier log is damaged, or this is no log at all."""
-        zstd = zstandard.ZstdDecompressor()
         with self.path.open("rb") as file:
             header = file.read(_HEADER.size)
             if len(header) < _HEADER.size and self._last:
@@ -122,7 +111,7 @@ class LogReader:
                 raise DataError(f"{self.path} is not history log {self.number} of format {_VERSION}")
             self.size = _HEADER.size
             while head := file.read(_FRAME.size):
-                batches = self._frame(head, file.read(_length(head)), zstd)
+                batches = self._frame(head, file.read(_length(head)))
                 if batches is None:
                     if self._last:
                         return
@@ -133,17 +122,15 @@ class LogReader:
                 yield batches
                 self.size = file.tell()
 
-    def _frame(self, head: bytes, payload: bytes, zstd: zstandard.ZstdDecompressor) -> list[Batch] | None:
+    def _frame(self, head: bytes, payload: bytes) -> list[Batch] | None:
         if len(head) < _FRAME.size:
             return None
         length, count, crc = _FRAME.unpack(head)
         if len(payload) != length or zlib.crc32(payload, zlib.crc32(head[:8])) != crc:
             return None
         try:
-            if not 0 <= zstandard.frame_content_size(payload) <= PAYLOAD_BYTES_MAX:
-                raise DataError("its length is beyond what a frame may hold")
-            batches = decode_batches(zstd.decompress(payload, max_output_size=PAYLOAD_BYTES_MAX))
-        except (zstandard.ZstdError, DataError) as error:
+            batches = decode_batches(payload)
+        except DataError as error:
             raise DataError(f"{self.path} holds a frame at byte {self.size} that cannot be read: {error}") from None
         if sum(map(len, batches)) != count:
             raise DataError(f"{self.path} holds a frame at byte {self.size} with a wrong sample count")
