@@ -37,8 +37,6 @@ _FUNCTIONS: Final = {
     "regexp_full_match": "regexp_full_match({}, ?)",
     "~~": "({} LIKE ?)",
     "~~*": "({} ILIKE ?)",
-    "!~~": "({} NOT LIKE ?)",
-    "!~~*": "({} NOT ILIKE ?)",
 }
 
 
@@ -168,8 +166,8 @@ def _comparison(column: str, operator: str | None, constant: Mapping[str, Any]) 
             return Condition()
         unit, (lowest, highest) = TIME_COLUMNS[column], FOREVER
         first, after = value * unit, (value + 1) * unit  # a microsecond holds a thousand source times
-        start = {"=": first, ">=": first, ">": first}.get(operator, lowest)
-        end = {"=": after, "<=": after, "<": after}.get(operator, highest)
+        start = {"=": first, ">=": first, ">": after}.get(operator, lowest)
+        end = {"=": after, "<=": after, "<": first}.get(operator, highest)
         return Condition(start_ns=min(max(start, lowest), highest), end_ns=max(min(end, highest), lowest))
     return Condition()
 

@@ -131,15 +131,15 @@ def run(link: Link, query: dict[str, Any], tables: dict[str, list[list[Any]]]) -
     """Raises: DataError for a statement that is wrong or not taken; LimitReached for one that needs too much."""
     import duckdb
 
-    connection = _connect(query)
+    connection = connect(query)
     rows = Rows(tables["points"])
     confine(query["memory_bytes"])
     try:
-        _check_only_select(connection, query["sql"])
-        needs = _prepare(connection, query["sql"], tables)
+        check_only_select(connection, query["sql"])
+        needs = prepare(connection, query["sql"], tables)
         for table in SCANNED:
             need = needs.get(table, EVERYTHING)
-            connection.register(table, Scan(link, table, rows, need, _handles(connection, need)))
+            connection.register(table, Scan(link, table, rows, need, handles_of(connection, need)))
         return collect(connection.sql(query["sql"]), query["rows_max"], query["bytes_max"])
     except duckdb.OutOfMemoryException:
         raise LimitReached(_too_much_memory(query["memory_bytes"])) from None
@@ -151,7 +151,7 @@ def run(link: Link, query: dict[str, Any], tables: dict[str, list[list[Any]]]) -
         raise LimitReached(_too_much_memory(query["memory_bytes"])) from None
 
 
-def _connect(query: dict[str, Any]) -> Any:
+def connect(query: dict[str, Any]) -> Any:
     import duckdb
     import pyarrow as pa
 
@@ -177,7 +177,7 @@ def _connect(query: dict[str, Any]) -> Any:
     return connection
 
 
-def _check_only_select(connection: Any, sql: str) -> None:
+def check_only_select(connection: Any, sql: str) -> None:
     import duckdb
 
     statements = connection.extract_statements(sql)
@@ -186,7 +186,7 @@ def _check_only_select(connection: Any, sql: str) -> None:
         raise DataError(f"{ONLY_SELECT}. Found: {found}")
 
 
-def _prepare(connection: Any, sql: str, tables: dict[str, list[list[Any]]]) -> dict[str, Need]:
+def prepare(connection: Any, sql: str, tables: dict[str, list[list[Any]]]) -> dict[str, Need]:
     """Fill the small tables and say what is read of the large ones; `now()` stays the same until the answer."""
     import orjson
     import pyarrow as pa
@@ -207,13 +207,13 @@ def _prepare(connection: Any, sql: str, tables: dict[str, list[list[Any]]]) -> d
     connection.execute("BEGIN")
     for name, columns in SCANNED.items():
         connection.execute(create_table(name, columns))
-    needs = _plan(connection, sql)
+    needs = plan_of(connection, sql)
     for name in SCANNED:
         connection.execute(f"DROP TABLE IF EXISTS {name}")
     return needs
 
 
-def _plan(connection: Any, sql: str) -> dict[str, Need]:
+def plan_of(connection: Any, sql: str) -> dict[str, Need]:
     """Nothing for a plan that DuckDB cannot tell: then everything is read, and DuckDB filters."""
     import duckdb
     import orjson
@@ -240,7 +240,7 @@ def _plan(connection: Any, sql: str) -> dict[str, Need]:
     return needs
 
 
-def _handles(connection: Any, need: Need) -> list[int] | None:
+def handles_of(connection: Any, need: Need) -> list[int] | None:
     """The points that a need names, None for all."""
     if need.condition.points == "TRUE":
         return None
