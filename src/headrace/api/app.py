@@ -26,6 +26,7 @@ from headrace.api.routes import (
     declarations,
     exports,
     history,
+    imports,
     plant,
     session,
     sql,
@@ -42,7 +43,20 @@ def bare_app() -> FastAPI:
     app = FastAPI(
         title="Headrace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
-    for module in (session, plant, history, sql, exports, alarms, writes, connections, declarations, users, system):
+    for module in (
+        session,
+        plant,
+        history,
+        sql,
+        exports,
+        imports,
+        alarms,
+        writes,
+        connections,
+        declarations,
+        users,
+        system,
+    ):
         app.include_router(module.router)
     app.include_router(system.root_router)
     return app

@@ -25,6 +25,7 @@ class Context:
     door: Doorkeeper
     plants: PlantIndexes
     exports: asyncio.Semaphore
+    imports: asyncio.Semaphore
     sql: SqlDesk
 
     @classmethod
@@ -35,6 +36,7 @@ class Context:
             Doorkeeper(services.access, settings),
             PlantIndexes(services.registry, services.store),
             asyncio.Semaphore(settings.exports_max),
+            asyncio.Semaphore(1),
             SqlDesk(
                 services.store,
                 SqlLimits(

@@ -52,6 +52,7 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "getHistoryRaw": _VIEW,
     "getHistoryDownsample": _VIEW,
     "exportHistory": _VIEW,
+    "importHistory": Right(Action.CONFIGURE, timed=False),  # as long as the file is; paced, and bounded in bytes
     "queryHistory": Right(Action.VIEW, timed=False),  # reads what every viewer reads; it has time limits of its own
     "listAlarms": _VIEW,
     "acknowledgeAlarms": Right(Action.ACKNOWLEDGE),

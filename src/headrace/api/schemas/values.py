@@ -69,3 +69,17 @@ class SqlRows(Answer):
     columns: list[SqlColumn]
     rows: list[list[object]]
     truncated: bool = Field(description="There were more rows than `limit`, or than fit in 32 MiB.")
+
+
+class RefusedRows(Answer):
+    path: str
+    reason: str = Field(examples=["is not declared"])
+    rows: int
+
+
+class ImportAnswer(Answer):
+    """What an import came to."""
+
+    rows: int = Field(description="Stored; with `dry_run`, that could be.")
+    points: int
+    refused: list[RefusedRows]
