@@ -54,6 +54,17 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "exportHistory": _VIEW,
     "importHistory": Right(Action.CONFIGURE, timed=False),  # as long as the file is; paced, and bounded in bytes
     "queryHistory": Right(Action.VIEW, timed=False),  # reads what every viewer reads; it has time limits of its own
+    "prometheusQuery": _VIEW,
+    "prometheusQueryForm": _VIEW,
+    "prometheusQueryRange": _VIEW,
+    "prometheusQueryRangeForm": _VIEW,
+    "prometheusSeries": _VIEW,
+    "prometheusSeriesForm": _VIEW,
+    "prometheusLabels": _VIEW,
+    "prometheusLabelsForm": _VIEW,
+    "prometheusValues": _VIEW,
+    "prometheusMetadata": _VIEW,
+    "prometheusBuildinfo": _VIEW,
     "listAlarms": _VIEW,
     "acknowledgeAlarms": Right(Action.ACKNOWLEDGE),
     "getAlarmHistory": _VIEW,
