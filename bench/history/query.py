@@ -39,6 +39,7 @@ def rows(bench: Bench) -> Iterator[Measure]:
     if LATEST in ours["answers"]:
         yield Measure(LATEST, ours["answers"][LATEST]["cpu_ms"], "CPU-ms", target="<= 1",
                       tags={"chart": "query", "who": "Headrace", "question": LATEST, "set": size})  # fmt: skip
+    yield from _unmerged(ours, bench.full("duckdb"), size)
     yield from _cold(bench, size)
     yield from _shares(bench)
 
@@ -49,6 +50,15 @@ def _beside(ours: Result, theirs: Result, name: str, size: str, target: str = ""
         theirs["answers"][name]["cpu_ms"], theirs["title"], target, "ratio",
         {"chart": "query", "who": theirs["title"], "question": name, "set": size},
     )  # fmt: skip
+
+
+def _unmerged(ours: Result, theirs: Result | None, size: str) -> Iterator[Measure]:
+    """As it is all day: the hour in progress lies in several segments, with late samples beside punctual ones."""
+    for name, answer in ours.get("unmerged", {}).items():
+        if agreed({**ours, "answers": {name: answer}}, ours, name):
+            other = theirs["answers"][name]["cpu_ms"] if theirs else None
+            yield Measure(f"{name}, before the open hour is merged, {size}", answer["cpu_ms"], "CPU-ms", other,
+                          theirs["title"] if theirs else "")  # fmt: skip
 
 
 def _cold(bench: Bench, size: str) -> Iterator[Measure]:
