@@ -30,7 +30,37 @@ class SetClock(SystemClock):
         return self.at_ns
 
 
-class Ours(Peer):
+class Asked(Peer):
+    """A `HistoryStore` on an event loop of its own: how it is asked, and what its answers come to."""
+
+    _loop: asyncio.AbstractEventLoop
+    _store: Any
+
+    def ask(self, question: Question) -> Callable[[], Any]:
+        handles, start, end = question.handles, question.start_ns, question.end_ns
+        run, store = self._loop.run_until_complete, self._store
+        match question.ask:
+            case "raw":
+                return lambda: run(store.raw(handles, start, end, limit=1_000_000)).batches
+            case "latest":
+                return lambda: run(store.latest(handles))
+        wanted = [Aggregate.MEAN] if question.ask == "mean" else [Aggregate.MIN, Aggregate.MAX, Aggregate.MEAN]
+        if start % question.width_ns == 0:
+            return lambda: run(store.downsample(handles, start, end, width_ns=question.width_ns, aggregates=wanted))
+        return lambda: run(store.downsample(handles, start, end, count=question.buckets, aggregates=wanted))
+
+    def digest(self, question: Question, answer: Any) -> Digest:
+        if question.ask == "latest":
+            return digest(np.concatenate([batch.values.astype(np.float64) for batch in answer]))
+        if question.ask == "raw":
+            return digest(np.concatenate([b.values[is_good(b.quality)].astype(np.float64) for b in answer]))
+        columns = answer.columns
+        if question.ask == "mean":
+            return digest(columns[Aggregate.MEAN])
+        return digest(*(columns[name] for name in (Aggregate.MEAN, Aggregate.MIN, Aggregate.MAX)))
+
+
+class Ours(Asked):
     title = "Headrace"
 
     def start(self, directory: Path, dataset: Dataset, *, fresh: bool) -> None:
@@ -56,7 +86,7 @@ class Ours(Peer):
             finally:
                 self._upkeep -= 1
 
-        self._store._keeper._run = counted  # type: ignore[method-assign]
+        self._store._keeper._run = counted
 
     def write(self, commit: Sequence[Batch]) -> None:
         self._clock.at_ns = max(self._clock.at_ns, int(commit[0].received_ns[0]))
@@ -82,29 +112,6 @@ class Ours(Peer):
     def extra(self) -> Mapping[str, Any]:
         stats = self._loop.run_until_complete(self._store.stats())
         return {"opened_s": self._opened_s, "held": stats.samples, "counters": dict(stats.extra)}
-
-    def ask(self, question: Question) -> Callable[[], Any]:
-        handles, start, end = question.handles, question.start_ns, question.end_ns
-        run, store = self._loop.run_until_complete, self._store
-        match question.ask:
-            case "raw":
-                return lambda: run(store.raw(handles, start, end, limit=1_000_000)).batches
-            case "latest":
-                return lambda: run(store.latest(handles))
-        wanted = [Aggregate.MEAN] if question.ask == "mean" else [Aggregate.MIN, Aggregate.MAX, Aggregate.MEAN]
-        if start % question.width_ns == 0:
-            return lambda: run(store.downsample(handles, start, end, width_ns=question.width_ns, aggregates=wanted))
-        return lambda: run(store.downsample(handles, start, end, count=question.buckets, aggregates=wanted))
-
-    def digest(self, question: Question, answer: Any) -> Digest:
-        if question.ask == "latest":
-            return digest(np.concatenate([batch.values.astype(np.float64) for batch in answer]))
-        if question.ask == "raw":
-            return digest(np.concatenate([b.values[is_good(b.quality)].astype(np.float64) for b in answer]))
-        columns = answer.columns
-        if question.ask == "mean":
-            return digest(columns[Aggregate.MEAN])
-        return digest(*(columns[name] for name in (Aggregate.MEAN, Aggregate.MIN, Aggregate.MAX)))
 
     def stop(self) -> None:
         self._loop.run_until_complete(self._store.close())

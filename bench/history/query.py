@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bench.harness import Measure
 from bench.history.bench import POINTS, QUESTIONS, Bench, Result, agreed, millions, say
 from bench.history.child import Job, run
-from bench.history.peers import PEERS, make
+from bench.history.peers import FULL, SHARE, make
 from bench.history.questions import FIFTY_BUCKETS, FLEET, FLEET_MINUTES, LATEST, ONE_BUCKETS, ONE_RAW
 
 _OF_DUCKDB = {
@@ -24,7 +24,7 @@ def rows(bench: Bench) -> Iterator[Measure]:
     if ours is None:
         return
     agree, differ = 0, 0
-    for peer in ("duckdb", "parquet"):
+    for peer in FULL:
         theirs = bench.full(peer)
         for name in QUESTIONS if theirs is not None else ():
             assert theirs is not None
@@ -80,9 +80,9 @@ def _cold(bench: Bench, size: str) -> Iterator[Measure]:
 
 def _shares(bench: Bench) -> Iterator[Measure]:
     """The peers that took the smaller set, beside ours on that set."""
-    small, size = bench.share("ours"), millions(POINTS, bench.share_seconds)
-    for peer in PEERS if small is not None and bench.share_seconds < bench.seconds else ():
-        theirs = bench.share(peer) if peer != "ours" else None
+    small, size = bench.share("ours"), f"{millions(POINTS, bench.share_seconds)} of it"
+    for peer in SHARE if small is not None else ():
+        theirs = bench.share(peer)
         if small is None or theirs is None:
             continue
         for name in QUESTIONS:

@@ -21,8 +21,8 @@ from headrace.model.time import MINUTE_NS, SECOND_NS
 ONE_RAW: Final = "one point, raw"
 ONE_BUCKETS: Final = "1 point in 500 buckets"
 FIFTY_BUCKETS: Final = "50 points in 500 buckets"
-FLEET: Final = "fleet average, one bucket a point"
-FLEET_MINUTES: Final = "fleet average, one-minute buckets of an hour"
+FLEET: Final = "fleet average, one bucket"
+FLEET_MINUTES: Final = "fleet average by minutes of an hour"
 LATEST: Final = "latest of 1,000 points"
 
 
