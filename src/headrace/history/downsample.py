@@ -32,6 +32,9 @@ CELLS_MAX: Final = 1_000_000
 LOOK_BACK_NS: Final = 7 * DAY_NS
 """How far before the span a value is looked for that still holds at its start."""
 
+Before = dict[int, tuple[int, float]]
+"""Time and value of what holds at the start of the span, by point."""
+
 _TEXT: Final = "point number {} is text, which has no mean; ask for its raw samples"
 _FILLED: Final = (Aggregate.MIN, Aggregate.MAX, Aggregate.MEAN, Aggregate.FIRST, Aggregate.LAST)
 
@@ -105,34 +108,18 @@ class Downsampler:
         good_only: bool,
     ) -> Buckets:
         handles = np.unique(asked)
-        need = r.columns_for(aggregates)
-        if interpolation is Interpolation.PREVIOUS:
-            need |= {"last"}
+        need = needs(aggregates, interpolation)
         parts = []
         for hour in view.hours(grid.start_ns, grid.end_ns):
             for rows in self._hour(view, hour, handles, grid, need, good_only):
-                rows = r.in_time_order(rows)
-                parts.append(r.combine(rows, _cells(rows, handles, grid)))
-        before = self._before(view, handles, grid, good_only) if "holds" in need or "last" in need else {}
-        rows = r.in_time_order(r.concat(parts, need)) if parts else _nothing(need)
-        cells = _cells(rows, handles, grid)
-        timed = _timed(rows, handles, grid, before) if "holds" in need else None
-        buckets = r.combine(rows, cells)
-        where = _cells(buckets, handles, grid)
-        table = {name: _aggregate(name, buckets, where, timed, len(handles) * grid.count) for name in aggregates}
-        last = _spread(buckets["last"], where, len(handles) * grid.count) if "last" in need else None
-        held = _spread(buckets["n"].astype(np.float64), where, len(handles) * grid.count)
-        shape, back = (len(handles), grid.count), np.searchsorted(handles, asked)
-        columns: dict[Aggregate, NDArray[Any]] = {}
-        for name, flat in table.items():
-            column = flat.reshape(shape)
-            if name in _FILLED and interpolation is Interpolation.PREVIOUS and last is not None:
-                _fill_previous(column, last.reshape(shape), held.reshape(shape) > 0, handles, before)
-            elif name in _FILLED and interpolation is Interpolation.LINEAR:
-                _fill_linear(column)
-            columns[name] = column[back]
-        starts = grid.origin_ns + grid.width_ns * np.arange(grid.count, dtype=np.int64)
-        return Buckets(asked, starts, grid.width_ns, columns)
+                parts.append(bucketed(rows, handles, grid))
+        before: Before = {}
+        if "holds" in need or "last" in need:
+            start_ns = grid.start_ns
+            before = held_before(
+                self._reader.latest_at(view, handles, start_ns - 1, start_ns - LOOK_BACK_NS), good_only
+            )
+        return fold(asked, grid, need, parts, before, aggregates, interpolation)
 
     def _hour(
         self, view: View, hour: int, handles: Handles, grid: Grid, need: frozenset[str], good_only: bool
@@ -154,7 +141,7 @@ class Downsampler:
             unfit = np.union1d(unfit, wanting)
         if sections and any(hour in memtable.hours for memtable in view.memtables):
             fresh = self._reader.hour(view, hour, handles, begin, end, sections=())
-            _refuse_text(fresh)
+            refuse_text(fresh)
             parts += [r.from_samples(batch, need, good_only) for batch in fresh]
         elif not sections:
             unfit = handles
@@ -166,7 +153,7 @@ class Downsampler:
         if len(unfit):
             parts = [_without(rows, unfit) for rows in parts]
             found_samples = self._reader.hour(view, hour, unfit, begin, end)
-            _refuse_text(found_samples)
+            refuse_text(found_samples)
             parts += [r.from_samples(batch, need, good_only) for batch in found_samples]
         for section in left:
             parts += self._from_rollups(view, section, handles, begin, end, need, good_only)[0]
@@ -194,21 +181,66 @@ class Downsampler:
                 parts[-1] = _not_hidden(view, section, parts[-1])
         return [rows for rows in parts if len(rows["n"])], np.unique(np.concatenate(unfit))
 
-    def _before(self, view: View, handles: Handles, grid: Grid, good_only: bool) -> dict[int, tuple[int, float]]:
-        """Time and value of what holds at the start of the span, by point."""
-        before: dict[int, tuple[int, float]] = {}
-        for batch in self._reader.latest_at(view, handles, grid.start_ns - 1, grid.start_ns - LOOK_BACK_NS):
-            _refuse_text([batch])
-            values = batch.values.astype(np.float64)
-            counts = ~np.isnan(values) & (is_good(batch.quality) if good_only else True)
-            for handle, time_ns, value in zip(
-                batch.handles[counts].tolist(), batch.source_ns[counts].tolist(), values[counts].tolist(), strict=True
-            ):
-                before[handle] = (time_ns, value)
-        return before
+
+def needs(aggregates: Sequence[Aggregate], interpolation: Interpolation) -> frozenset[str]:
+    """Columns of rows behind the answer."""
+    need = r.columns_for(aggregates)
+    return need | {"last"} if interpolation is Interpolation.PREVIOUS else need
 
 
-def _refuse_text(batches: Sequence[Batch]) -> None:
+def bucketed(rows: r.Rows, handles: Handles, grid: Grid) -> r.Rows:
+    """Rows of one part of the answer, one a bucket. `handles` sorted."""
+    rows = r.in_time_order(rows)
+    return r.combine(rows, _cells(rows, handles, grid))
+
+
+def held_before(batches: Sequence[Batch], good_only: bool) -> Before:
+    """Of the newest samples before the span, what holds at its start. Raises: DataError for text."""
+    refuse_text(batches)
+    before: Before = {}
+    for batch in batches:
+        values = batch.values.astype(np.float64)
+        counts = ~np.isnan(values) & (is_good(batch.quality) if good_only else True)
+        for handle, time_ns, value in zip(
+            batch.handles[counts].tolist(), batch.source_ns[counts].tolist(), values[counts].tolist(), strict=True
+        ):
+            before[handle] = (time_ns, value)
+    return before
+
+
+def fold(
+    asked: Handles,
+    grid: Grid,
+    need: frozenset[str],
+    parts: Sequence[r.Rows],
+    before: Before,
+    aggregates: Sequence[Aggregate],
+    interpolation: Interpolation,
+) -> Buckets:
+    """The answer from rows of any source: every store downsamples by this arithmetic."""
+    handles = np.unique(asked)
+    rows = r.in_time_order(r.concat(parts, need)) if parts else _nothing(need)
+    cells = _cells(rows, handles, grid)
+    timed = _timed(rows, handles, grid, before) if "holds" in need else None
+    buckets = r.combine(rows, cells)
+    where = _cells(buckets, handles, grid)
+    table = {name: _aggregate(name, buckets, where, timed, len(handles) * grid.count) for name in aggregates}
+    last = _spread(buckets["last"], where, len(handles) * grid.count) if "last" in need else None
+    held = _spread(buckets["n"].astype(np.float64), where, len(handles) * grid.count)
+    shape, back = (len(handles), grid.count), np.searchsorted(handles, asked)
+    columns: dict[Aggregate, NDArray[Any]] = {}
+    for name, flat in table.items():
+        column = flat.reshape(shape)
+        if name in _FILLED and interpolation is Interpolation.PREVIOUS and last is not None:
+            _fill_previous(column, last.reshape(shape), held.reshape(shape) > 0, handles, before)
+        elif name in _FILLED and interpolation is Interpolation.LINEAR:
+            _fill_linear(column)
+        columns[name] = column[back]
+    starts = grid.origin_ns + grid.width_ns * np.arange(grid.count, dtype=np.int64)
+    return Buckets(asked, starts, grid.width_ns, columns)
+
+
+def refuse_text(batches: Sequence[Batch]) -> None:
     for batch in batches:
         if batch.kind is ValueKind.TEXT:
             raise DataError(_TEXT.format(int(batch.handles[0])))
@@ -303,7 +335,7 @@ def _aggregate(
 
 
 def _timed(
-    rows: r.Rows, handles: Handles, grid: Grid, before: dict[int, tuple[int, float]]
+    rows: r.Rows, handles: Handles, grid: Grid, before: Before
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Weight, integral and time non-zero of every cell. Units: ns, value × ns, ns. Shape: (cells,)."""
     size = len(handles) * grid.count
@@ -347,7 +379,7 @@ def _fill_previous(
     last: NDArray[np.float64],
     filled: NDArray[np.bool_],
     handles: Handles,
-    before: dict[int, tuple[int, float]],
+    before: Before,
 ) -> None:
     """An empty bucket shows the last value before it."""
     position = np.where(filled, np.arange(column.shape[1]), -1)
