@@ -109,10 +109,11 @@ class Downsampler:
     ) -> Buckets:
         handles = np.unique(asked)
         need = needs(aggregates, interpolation)
-        parts = []
-        for hour in view.hours(grid.start_ns, grid.end_ns):
-            for rows in self._hour(view, hour, handles, grid, need, good_only):
-                parts.append(bucketed(rows, handles, grid))
+        parts = [
+            bucketed(rows, handles, grid)
+            for hour in view.hours(grid.start_ns, grid.end_ns)
+            for rows in self._hour(view, hour, handles, grid, need, good_only)
+        ]
         before: Before = {}
         if "holds" in need or "last" in need:
             start_ns = grid.start_ns
