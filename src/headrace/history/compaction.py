@@ -58,7 +58,9 @@ class Compactor:
 
     def _wants_merge(self, view: View, hour: int, now_ns: int, force: bool) -> bool:
         held = [section for section in view.sections[hour] if section.raw]
-        closed = force or self._closed((hour + 1) * HOUR_NS, now_ns)
+        # An hour that samples are still coming in for, live or as a back-fill, would be merged over and over.
+        written = any(hour in memtable.hours for memtable in view.memtables)
+        closed = force or (not written and self._closed((hour + 1) * HOUR_NS, now_ns))
         if closed and self._has_deleted(view, held):
             return True
         if len(held) < 2:
@@ -87,7 +89,8 @@ class Compactor:
         applied = max((stone.id for stone in view.tombstones), default=0)
 
         def fill(writer: SegmentWriter) -> None:
-            writer.begin(hour, max(section.generation for section in held), applied)
+            moments = np.unique(np.concatenate([self._segments.moments(view, section) for section in held]))
+            writer.begin(hour, max(section.generation for section in held), applied, moments)
             for handles in self._slices(view, held):
                 for batch in self._reader.hour(view, hour, handles, sections=held, memory=False):
                     writer.add(batch)

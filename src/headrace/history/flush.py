@@ -12,9 +12,10 @@ from headrace.history.catalog import Section, SegmentFile
 from headrace.history.change import Changes
 from headrace.history.columns import newest_of_equal, write_order
 from headrace.history.memtable import Memtable
+from headrace.history.moments import Stamps, moments_of
 from headrace.history.reader import EARLIEST_NS, LATEST_NS
 from headrace.history.segment import SegmentWriter
-from headrace.model.batch import Batch, Handles
+from headrace.model.batch import Batch, Handles, TimesNs
 from headrace.model.time import HOUR_NS
 
 _FILES_MAX = 4  # a back-fill of a year must not become 8,760 files
@@ -30,9 +31,10 @@ def flush(memtable: Memtable, changes: Changes, slice_samples: int, pause: Calla
 
         def fill(writer: SegmentWriter, number: int = number) -> None:
             for hour, batches in itertools.islice(by_hour, number):
-                writer.begin(hour, memtable.generation, 0)
-                for batch in _sorted_slices(batches, slice_samples):
-                    writer.add(batch)
+                moments = moments_of(batches)
+                writer.begin(hour, memtable.generation, 0, moments)
+                for batch, stamps in _sorted_slices(batches, moments, slice_samples):
+                    writer.add(batch, stamps)
                     pause()
                 writer.end()
 
@@ -43,14 +45,20 @@ def flush(memtable: Memtable, changes: Changes, slice_samples: int, pause: Calla
     changes.apply(files, sections, flushed=memtable.generation)
 
 
-def _sorted_slices(batches: list[Batch], slice_samples: int) -> Iterator[Batch]:
+def _sorted_slices(batches: list[Batch], moments: TimesNs, slice_samples: int) -> Iterator[tuple[Batch, Stamps | None]]:
+    """By (point, time), one sample each. Places are looked up in write order, where equal times are neighbours."""
     for batch in batches:
+        stamps = Stamps.of(batch, moments)
         order = write_order(batch.handles, batch.source_ns)
         handles = batch.handles if order is None else batch.handles[order]
         for start, end in slices(handles, slice_samples):
-            part = batch.take(slice(start, end) if order is None else order[start:end])
+            chosen = slice(start, end) if order is None else order[start:end]
+            part = batch.take(chosen)
             keep = newest_of_equal(part.handles, part.source_ns)
-            yield part if keep is None else part.take(keep)
+            places = None if stamps is None else stamps.take(chosen)
+            if keep is not None:
+                part, places = part.take(keep), None if places is None else places.take(keep)
+            yield part, places
 
 
 def _by_hour(memtable: Memtable, hours: list[int]) -> Iterator[tuple[int, list[Batch]]]:

@@ -19,7 +19,8 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from headrace.history.chunks import PLAIN, SCALES, Encoded
+from headrace.history.chunks import Encoded
+from headrace.history.numbers import PLAIN, SCALES
 from headrace.history.pack import pack_column
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import DataError

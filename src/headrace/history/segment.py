@@ -26,12 +26,14 @@ from numpy.typing import NDArray
 
 from headrace.history import rollups
 from headrace.history.catalog import Section, SegmentFile
-from headrace.history.chunks import INDEX_COLUMNS, ChunkTable, chunk_starts, decode, encode
+from headrace.history.chunk_reader import decode
+from headrace.history.chunks import INDEX_COLUMNS, RANKED, ChunkTable, chunk_starts, encode
 from headrace.history.disk import Disk
-from headrace.history.pack import unpack_column
+from headrace.history.moments import NONE, Stamps
+from headrace.history.pack import pack_column, unpack_column
 from headrace.history.settings import HistorySettings
 from headrace.history.view import View
-from headrace.model.batch import Batch, Handles, ValueKind
+from headrace.model.batch import Batch, Handles, TimesNs, ValueKind
 from headrace.model.errors import DataError, HeadraceError, Unavailable
 
 FORMAT: Final = 1
@@ -59,16 +61,22 @@ class SegmentWriter:
         self._begun: Section | None = None
         self._tables: list[ChunkTable] = []
         self._rollups: dict[ValueKind, rollups.KindTable] = {}
+        self._moments = NONE
         self._write(HEADER)
 
-    def begin(self, hour: int, generation: int, applied: int) -> None:
+    def begin(self, hour: int, generation: int, applied: int, moments: TimesNs = NONE) -> None:
+        """`moments` are those that the section's samples may share."""
         self._begun = Section(self.number, hour, generation, applied, True, 0, 0, 0, self._position, 0, 0, 0, 0)
-        self._tables, self._rollups = [], {}
+        self._tables, self._rollups, self._moments = [], {}, moments
 
-    def add(self, batch: Batch) -> None:
-        """Samples of the section's hour, by (point, time), one each; of one kind, points ascend from call to call."""
+    def add(self, batch: Batch, stamps: Stamps | None = None) -> None:
+        """Samples of the section's hour, by (point, time), one each; of one kind, points ascend from call to call.
+
+        `stamps`, where the caller knows them, are the places of the samples in the section's moments.
+        """
         assert self._begun is not None
-        encoded = encode(batch, chunk_starts(batch, self._chunk_samples_of(batch.kind)), self._zstd)
+        stamps = stamps or Stamps.of(batch, self._moments)
+        encoded = encode(batch, chunk_starts(batch, self._chunk_samples_of(batch.kind)), self._zstd, stamps)
         lengths = encoded.table["length"].astype(np.uint64)
         offset = self._position - self._begun.position
         encoded.table["offset"][:] = offset + np.cumsum(lengths) - lengths
@@ -87,7 +95,8 @@ class SegmentWriter:
         table = {name: np.concatenate([part[name] for part in self._tables]) for name in INDEX_COLUMNS}
         order = np.lexsort((table["first_ns"], table["kind"], table["handle"]))
         columns = b"".join(table[name][order].tobytes() for name in INDEX_COLUMNS)
-        index = struct.pack("<I", len(order)) + self._zstd.compress(columns)
+        ranked = bool((table["time_unit"] == RANKED).any() or (table["delay_unit"] == RANKED).any())
+        index = encode_index(len(order), columns, self._moments if ranked else NONE, self._zstd)
         index_at, rollup_at = self._position - begun.position, self._position - begun.position + len(index)
         block = rollups.encode_block(self._rollups, self._zstd)
         self._write(index + block)
@@ -193,19 +202,21 @@ class SegmentStore:
                 picked = _of_points(index, handles, picked)
             if not len(picked):
                 return []
-            rows = {name: index[name][picked].tolist() for name in INDEX_COLUMNS}
-            frames = file.frames(section, rows["offset"], rows["length"])
-            zstd = zstandard.ZstdDecompressor()
-            parts: dict[ValueKind, list[Batch]] = {}
-            for at, frame in enumerate(frames):
-                row = {name: column[at] for name, column in rows.items()}
-                batch = decode(row, frame, zstd)
-                if row["first_ns"] < start_ns or row["last_ns"] >= end_ns:
-                    low, high = np.searchsorted(batch.source_ns, [start_ns, end_ns])
-                    batch = batch.take(slice(int(low), int(high)))
+            rows = {name: column[picked] for name, column in index.items()}
+            ranked = bool((rows["time_unit"] == RANKED).any() or (rows["delay_unit"] == RANKED).any())
+            moments = self._moments(file, section) if ranked else NONE
+            frames = file.frames(section, rows["offset"].tolist(), rows["length"].tolist())
+            batches = []
+            for number in np.unique(rows["kind"]).tolist():
+                of_kind = np.flatnonzero(rows["kind"] == number)
+                chosen = {name: column[of_kind] for name, column in rows.items()}
+                batch = decode(ValueKind(number), chosen, [frames[at] for at in of_kind.tolist()], moments)
+                if int(chosen["first_ns"].min()) < start_ns or int(chosen["last_ns"].max()) >= end_ns:
+                    inside = (batch.source_ns >= start_ns) & (batch.source_ns < end_ns)
+                    batch = batch.take(inside)
                 if len(batch):
-                    parts.setdefault(batch.kind, []).append(batch)
-            return [Batch.concat(parts[kind]) for kind in sorted(parts)]
+                    batches.append(batch)
+            return batches
 
     def handles(self, view: View, section: Section) -> tuple[Handles, NDArray[np.int64]]:
         """Points of a section and how many samples each has."""
@@ -243,6 +254,15 @@ class SegmentStore:
     def _index(self, file: _File, section: Section) -> ChunkTable:
         table: ChunkTable = self._cached((section.file, section.hour, "index"), lambda: file.index(section))
         return table
+
+    def moments(self, view: View, section: Section) -> TimesNs:
+        """The table of moments that the section's samples share. Shape: (moments,)."""
+        with _Named(self, view, section) as file:
+            return self._moments(file, section)
+
+    def _moments(self, file: _File, section: Section) -> TimesNs:
+        moments: TimesNs = self._cached((section.file, section.hour, "moments"), lambda: file.moments(section))
+        return moments
 
     def _cached(self, key: tuple[Any, ...], make: Any) -> Any:
         with self._lock:
@@ -290,6 +310,9 @@ class _File:
         data = memoryview(self.pread(section.position + section.index_offset, section.index_length))
         return decode_index(data)
 
+    def moments(self, section: Section) -> TimesNs:
+        return decode_moments(self.pread(section.position + section.index_offset, section.index_length))
+
     def frames(self, section: Section, offsets: list[int], lengths: list[int]) -> list[bytes]:
         """Frames in the order asked; neighbours are read together."""
         frames: list[bytes] = []
@@ -315,18 +338,33 @@ class _File:
         return unpack_column(data, place.count, zstandard.ZstdDecompressor(), deltas=name in rollups.DELTAS)
 
 
-def decode_index(data: memoryview) -> ChunkTable:
+_INDEX: Final = struct.Struct("<III")  # chunks, length of their columns, moments
+
+
+def encode_index(count: int, columns: bytes, moments: TimesNs, zstd: zstandard.ZstdCompressor) -> bytes:
+    packed = zstd.compress(columns)
+    return _INDEX.pack(count, len(packed), len(moments)) + packed + pack_column(moments, zstd, deltas=True)
+
+
+def decode_index(data: bytes | memoryview) -> ChunkTable:
     """Raises: DataError, zstandard.ZstdError, struct.error."""
-    (count,) = struct.unpack_from("<I", data)
+    count, length, _ = _INDEX.unpack_from(data)
+    packed = data[_INDEX.size : _INDEX.size + length]
     size = count * sum(dtype.itemsize for dtype in INDEX_COLUMNS.values())
-    if zstandard.frame_content_size(data[4:]) != size:
+    if zstandard.frame_content_size(packed) != size:
         raise DataError("the index does not have the length that it says")
-    plain, at = zstandard.ZstdDecompressor().decompress(data[4:]), 0
+    plain, at = zstandard.ZstdDecompressor().decompress(packed), 0
     table: ChunkTable = {}
     for name, dtype in INDEX_COLUMNS.items():
         table[name] = np.frombuffer(plain, dtype, count, at)
         at += count * dtype.itemsize
     return table
+
+
+def decode_moments(data: bytes | memoryview) -> TimesNs:
+    """Raises: as `decode_index`."""
+    _, length, count = _INDEX.unpack_from(data)
+    return unpack_column(data[_INDEX.size + length :], count, zstandard.ZstdDecompressor(), deltas=True)
 
 
 class _Named:

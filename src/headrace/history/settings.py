@@ -19,7 +19,7 @@ class HistorySettings:
     memtable_age_s: float = 600.0
     memtable_frames: int = 20_000  # bounds the replay after a crash where commits are tiny
     chunk_samples: int = 65_536
-    slice_samples: int = 1_000_000  # encoded at a time, which bounds the memory of flush and compaction
+    slice_samples: int = 250_000  # encoded at a time: what fits the processor's cache encodes twice as fast
     decode_threads: int = 2
     cache_bytes: int = 48 * 1024 * 1024
     raw_retention_ns: int | None = None
