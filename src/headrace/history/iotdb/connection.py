@@ -32,6 +32,8 @@ _ACCESS: Final = frozenset({800, 801, 803, 811})
 _BUSY: Final = frozenset(
     {203, 204, 305, 306, 602, 606, 709, 712, 713, 717, 719, 802, 901, 904, 905, 906, 907, 1002, 1003, 1007, 1009, 2207}
 )
+# The same said in words only, under a status that can mean anything.
+_BUSY_WORDS: Final = ("There are no available", "show cluster", "has no leader", "RatisRequestFailed")
 FETCH_ROWS: Final = 50_000
 
 
@@ -195,7 +197,7 @@ def _check(status: TSStatus, doing: str) -> None:
     doing = doing if len(doing) <= 80 else f"{doing[:77]}…"
     if all(one in EXISTS for one, _ in codes):
         raise Existing(text)
-    if code in _BUSY or status.needRetry:
+    if code in _BUSY or status.needRetry or (code == 301 and any(words in message for words in _BUSY_WORDS)):
         raise Busy(f"{doing}: {text}")
     if code in _ACCESS:
         raise AccessError(f"IoTDB refused {doing}: {text}; check the user, its rights and its password")
