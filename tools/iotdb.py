@@ -151,15 +151,15 @@ class Cluster:
                     self._await_sign_in(one)
             self._save()
         except BaseException:
-            self.stop()
+            self.stop(hard=True)
             raise
 
-    def stop(self) -> None:
-        """Ask every server to end, data first, and make it."""
+    def stop(self, *, hard: bool = False) -> None:
+        """Ask every server to end, data first, and make it; `hard` does not ask."""
         for role in ("data", "config"):
             for one in self.members:
                 if one.role == role and one.pid is not None:
-                    self._signal(one, signal.SIGTERM, wait=False)
+                    self._signal(one, signal.SIGKILL if hard else signal.SIGTERM, wait=False)
             for one in self.members:
                 if one.role == role and one.pid is not None:
                     self._reap(one, patience_s=10.0)
@@ -172,7 +172,7 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self.stop(hard=True)  # a block's data is its own
 
     # --- one server -----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ used by one thread at a time. Errors are told apart by what helps: `Lost` (anoth
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -236,6 +237,8 @@ def _stubs() -> _Stubs:
         from thrift.transport.TTransport import TFramedTransport
     except ImportError:
         raise ConfigError("the IoTDB client is not installed; install it with: pip install 'headrace[iotdb]'") from None
+
+    logging.getLogger("thrift").setLevel(logging.CRITICAL)  # what it logs is raised as well
 
     def sockets(node: Node, context: ssl.SSLContext | None) -> Any:
         if context is None:
