@@ -6,6 +6,8 @@ segment sections, removes others and advances the log position. A file that is n
     points      number of every path             files       segment files
     sections    one hour of samples in a file    tombstones  deleted spans
     latest      newest samples, in shards        meta        format, log position, next file number
+
+Every table is sealed (`seal.py`): a row that changed by itself is found when the catalog is opened.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import numpy as np
 
+from headrace.history import seal
 from headrace.history.records import decode_batches, encode_batches
 from headrace.model.batch import Batch, Handles
 from headrace.model.errors import DataError, HeadraceError, Unavailable
@@ -102,6 +106,9 @@ class Tombstone:
         return batch.take(~hidden) if hidden.any() else batch
 
 
+_ADVICE: Final = "run `headrace history check`, then `headrace history repair`"
+
+
 @dataclass(slots=True)
 class Edit:
     """What one transaction changes."""
@@ -124,18 +131,33 @@ class Catalog:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
         try:
             self._db.executescript("pragma journal_mode=wal; pragma synchronous=full; pragma cache_size=-1024;")
-            known = self._db.execute("select 1 from sqlite_master where name = 'meta'").fetchone()
-            if not known:
-                self._db.executescript(f"begin;{_SCHEMA}commit;")
-            if self._meta("format") != FORMAT:
-                raise DataError(f"{path} has history format {self._meta('format')}; this version reads {FORMAT}")
+            seal.attach(self._db)
+            if self._db.execute("select 1 from sqlite_master").fetchone() is None:
+                self._create()
+            self._check()
             self._next_file = self._meta("file")
         except sqlite3.DatabaseError as error:
             self._db.close()
-            raise DataError(f"history catalog {path} cannot be read: {error}") from None
+            raise DataError(f"history catalog {path} cannot be read: {error}; {_ADVICE}") from None
         except HeadraceError:
             self._db.close()
             raise
+
+    def _create(self) -> None:
+        self._db.execute("begin immediate")
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            self._db.execute(statement)
+        seal.install(self._db)
+        self._db.execute("commit")
+
+    def _check(self) -> None:
+        """Raises: DataError, sqlite3.DatabaseError."""
+        found = self._db.execute("pragma quick_check(1)").fetchone()[0]
+        wrong = found if found != "ok" else ", ".join(seal.broken(self._db))
+        if wrong:
+            raise DataError(f"history catalog {self._path} is damaged ({wrong}); {_ADVICE}")
+        if self._meta("format") != FORMAT:
+            raise DataError(f"{self._path} has history format {self._meta('format')}; this version reads {FORMAT}")
 
     def close(self) -> None:
         with self._lock:
@@ -236,7 +258,37 @@ class Catalog:
                 raise
 
     def _meta(self, key: str) -> int:
-        return int(self._db.execute("select value from meta where key = ?", (key,)).fetchone()[0])
+        row = self._db.execute("select value from meta where key = ?", (key,)).fetchone()
+        if row is None:
+            raise DataError(f"history catalog {self._path} lacks '{key}'; {_ADVICE}")
+        return int(row[0])
+
+
+class CatalogReader(Catalog):
+    """For reading only. From `hold` on it sees the catalog as it was then, whatever is committed meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises: sqlite3.DatabaseError."""
+        self._path, self._lock = path, threading.Lock()
+        address = f"file:{quote(str(path.absolute()))}?mode=ro"
+        self._db = sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
+
+    def hold(self) -> None:
+        self._db.execute("begin")
+        self._db.execute("select 1 from meta").fetchone()
+
+    def copy_to(self, path: Path) -> None:
+        """The catalog as it is seen from here, as a file of its own. Raises: sqlite3.Error."""
+        with closing(sqlite3.connect(path)) as target:
+            self._db.backup(target)
+
+    def damage(self) -> list[str]:
+        """What is wrong with the file or its rows, a few lines at most. Raises: sqlite3.DatabaseError."""
+        found = [str(row[0]) for row in self._db.execute("pragma integrity_check(5)") if row[0] != "ok"]
+        found = found or [f"the rows of '{table}' do not add up" for table in seal.broken(self._db)]
+        if not found and self._meta("format") != FORMAT:
+            found = [f"it has format {self._meta('format')}; this version reads {FORMAT}"]
+        return found
 
 
 def _plain(value: int | bool) -> int:

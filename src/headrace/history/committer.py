@@ -18,13 +18,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from headrace.history.disk import Disk
 from headrace.history.latest import LastValues
 from headrace.history.memtable import Memtable
 from headrace.history.settings import HistorySettings
 from headrace.history.view import Views
-from headrace.history.wal import FrameEncoder, LogWriter
+from headrace.history.wal import LogWriter, encode_frame
 from headrace.model.batch import Batch
 from headrace.model.errors import HeadraceError, Unavailable
 from headrace.sdk.clock import Clock
@@ -32,6 +33,7 @@ from headrace.sdk.clock import Clock
 _log = logging.getLogger(__name__)
 _GROUP_SAMPLES_MAX = 1_000_000
 
+Answer = TypeVar("Answer")
 Waiting = tuple[Sequence[Batch], "asyncio.Future[None]", float]
 
 
@@ -51,11 +53,11 @@ class Committer:
         self._views, self._latest, self._on_frozen = views, latest, on_frozen
         self._log, self._next_log = log, None  # type: LogWriter, LogWriter | None
         self._making = threading.Lock()
-        self._encoder = FrameEncoder()
         self._thread = ThreadPoolExecutor(1, "history-commit")
         self._pending: list[Waiting] = []
         self._running: asyncio.Task[None] | None = None
         self.appended = self.commits = 0
+        self.committed_ns = 0  # of the newest frame; never goes back, so that a moment cuts the log in two
         self.disk_low = False
 
     async def append(self, batches: Sequence[Batch]) -> None:
@@ -69,6 +71,10 @@ class Committer:
     async def run(self, job: Callable[[], None]) -> None:
         """Do something else on the commit thread, between commits."""
         await asyncio.get_running_loop().run_in_executor(self._thread, job)
+
+    async def call(self, question: Callable[[], Answer]) -> Answer:
+        """Ask something on the commit thread, between commits."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, question)
 
     def lag_ms(self) -> float:
         """Age of the oldest sample that is not yet durable."""
@@ -117,7 +123,8 @@ class Committer:
 
     def _commit(self, group: Sequence[Sequence[Batch]]) -> None:
         self._check_space()
-        self._log.commit([self._encoder.frame(batches) for batches in group])
+        now_ns = self.stamp()
+        self._log.commit([encode_frame(batches, now_ns, place) for place, batches in enumerate(group)])
         self.commits += 1
         memtable = self._views.current.memtables[-1]
         for batches in group:
@@ -128,6 +135,16 @@ class Committer:
                 self.appended += len(batch)
         if memtable.samples >= self._settings.memtable_samples or memtable.frames >= self._settings.memtable_frames:
             self.try_freeze()
+
+    def stamp(self) -> int:
+        """The commit time, on the commit thread. A clock that was set back stands still instead."""
+        self.committed_ns = max(self.committed_ns, self._clock.now_ns())
+        return self.committed_ns
+
+    @property
+    def log_end(self) -> tuple[int, int]:
+        """Number and size of the log in use, on the commit thread."""
+        return self._log.number, self._log.size
 
     def _check_space(self) -> None:
         low = self._disk.free_bytes(self._directory) < self._settings.disk_reserve_bytes

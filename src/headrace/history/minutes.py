@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.history.rollups import columns_behind, real_values
+from headrace.history.rollups import RealValues, columns_behind
 from headrace.history.rows import Rows
 from headrace.model.batch import Handles, ValueKind
 from headrace.model.time import HOUR_NS, MINUTE_NS
@@ -23,6 +23,7 @@ _BEHIND: Final = {
     "integral": ("sum", "last"),
     "nonzero": ("sum", "last", "min", "max"),
 }
+_VALUES_BEHIND: Final = {"m2": ("sum", "min"), "weight": ("sum", "last", "min", "max")}
 
 
 def minute_columns(need: frozenset[str]) -> set[str]:
@@ -54,15 +55,16 @@ def from_minutes(
         rows["count"] = count
     if "good" in need:
         rows["good"] = count - bad
-    values: Rows = {
-        name: real_values(name, columns) for name in ("min", "max", "sum", "first", "last") if name in columns
-    }
-    for name in need.intersection(values):
+    real = RealValues(columns)
+    wanted = need.intersection(("min", "max", "sum", "first", "last"))
+    behind = wanted.union(*(_VALUES_BEHIND[name] for name in need.intersection(_VALUES_BEHIND)))
+    values: Rows = {name: real[name] for name in behind}
+    for name in wanted:
         rows[name] = values[name]
     if "m2" in need:
         # The square is stored as distance from the smallest value; the mean's own distance comes off.
         lift = values["sum"] / np.maximum(n, 1) - values["min"]
-        rows["m2"] = np.maximum(real_values("square", columns) - n * lift * lift, 0.0)
+        rows["m2"] = np.maximum(real["square"] - n * lift * lift, 0.0)
     unfit = np.zeros(len(owner), np.bool_) if good_only else bad > 0
     if "weight" in need:
         unfit |= _time(kind, columns, values, n, rows)

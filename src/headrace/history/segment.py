@@ -30,7 +30,8 @@ from headrace.history.chunk_reader import decode
 from headrace.history.chunks import INDEX_COLUMNS, RANKED, ChunkTable, chunk_starts, encode
 from headrace.history.disk import Disk
 from headrace.history.moments import NONE, Stamps
-from headrace.history.pack import pack_column, unpack_column
+from headrace.history.pack import unpack_column
+from headrace.history.section_index import decode_index, decode_moments, encode_index
 from headrace.history.settings import HistorySettings
 from headrace.history.view import View
 from headrace.model.batch import Batch, Handles, TimesNs, ValueKind
@@ -157,6 +158,12 @@ def _footer_entry(section: Section) -> bytes:
     )  # fmt: skip
 
 
+def footer_entry(section: Section) -> tuple[int, ...]:
+    """What the footer of its file says of a section."""
+    entry: tuple[int, ...] = _FOOTER.unpack(_footer_entry(section))
+    return entry
+
+
 def check_footer(data: bytes, name: str) -> list[tuple[int, ...]]:
     """The footer's entries from a whole file's bytes or its end. Raises: DataError that names the file."""
     if len(data) < _TRAILER.size:
@@ -193,27 +200,40 @@ class SegmentStore:
                 self.cache_bytes -= self._cache.pop(key)[1]
             self._checked -= gone
 
-    def read(self, view: View, section: Section, handles: Handles | None, start_ns: int, end_ns: int) -> list[Batch]:
-        """Samples of `[start_ns, end_ns)`, one batch a kind, by (point, time). Raises: DataError naming the file."""
+    def read(
+        self,
+        view: View,
+        section: Section,
+        handles: Handles | None,
+        start_ns: int,
+        end_ns: int,
+        *,
+        received: bool = True,
+    ) -> list[Batch]:
+        """Samples of `[start_ns, end_ns)`, one batch a kind, by (point, time). Raises: DataError naming the file.
+
+        Without `received` their receive times are not decoded: source times stand in their place.
+        """
         with _Named(self, view, section) as file:
-            index = self._index(file, section)
-            picked = np.flatnonzero((index["last_ns"] >= start_ns) & (index["first_ns"] < end_ns))
-            if handles is not None:
-                picked = _of_points(index, handles, picked)
-            if not len(picked):
+            rows = _of_points(self._index(file, section), handles)
+            inside = (rows["last_ns"] >= start_ns) & (rows["first_ns"] < end_ns)
+            if not inside.all():
+                rows = {name: column[inside] for name, column in rows.items()}
+            if not len(rows["handle"]):
                 return []
-            rows = {name: column[picked] for name, column in index.items()}
             ranked = bool((rows["time_unit"] == RANKED).any() or (rows["delay_unit"] == RANKED).any())
             moments = self._moments(file, section) if ranked else NONE
             frames = file.frames(section, rows["offset"].tolist(), rows["length"].tolist())
             batches = []
-            for number in np.unique(rows["kind"]).tolist():
-                of_kind = np.flatnonzero(rows["kind"] == number)
-                chosen = {name: column[of_kind] for name, column in rows.items()}
-                batch = decode(ValueKind(number), chosen, [frames[at] for at in of_kind.tolist()], moments)
+            for number in sorted(set(rows["kind"].tolist())):
+                chosen, of_kind = rows, frames
+                if not (mine := rows["kind"] == number).all():
+                    chosen = {name: column[mine] for name, column in rows.items()}
+                    of_kind = [frames[at] for at in np.flatnonzero(mine).tolist()]
+                batch = decode(ValueKind(number), chosen, of_kind, moments, received=received)
                 if int(chosen["first_ns"].min()) < start_ns or int(chosen["last_ns"].max()) >= end_ns:
-                    inside = (batch.source_ns >= start_ns) & (batch.source_ns < end_ns)
-                    batch = batch.take(inside)
+                    within = (batch.source_ns >= start_ns) & (batch.source_ns < end_ns)
+                    batch = batch.take(within)
                 if len(batch):
                     batches.append(batch)
             return batches
@@ -224,6 +244,11 @@ class SegmentStore:
             index = self._index(file, section)
             points, where = np.unique(index["handle"], return_inverse=True)
             return points.astype(np.uint32), np.bincount(where, index["count"]).astype(np.int64)
+
+    def chunk_table(self, view: View, section: Section) -> ChunkTable:
+        """The index of a section, by (point, kind, time); for those who look after the store."""
+        with _Named(self, view, section) as file:
+            return self._index(file, section)
 
     def rollup_columns(
         self, view: View, section: Section, names: set[str]
@@ -299,12 +324,14 @@ class _File:
             raise DataError("the file is cut short")
         return data
 
-    def check(self) -> None:
+    def check(self) -> list[tuple[int, ...]]:
+        """The footer. Raises: DataError."""
         if self.pread(0, len(HEADER)) != HEADER:
             raise DataError("the header is not that of a segment of this format")
         trailer = self.pread(self._size - _TRAILER.size, _TRAILER.size)
         length = min(_TRAILER.unpack(trailer)[0], self._size - _TRAILER.size)
-        check_footer(self.pread(self._size - _TRAILER.size - length, length + _TRAILER.size), self.path.name)
+        end = self.pread(self._size - _TRAILER.size - length, length + _TRAILER.size)
+        return check_footer(end, self.path.name)
 
     def index(self, section: Section) -> ChunkTable:
         data = memoryview(self.pread(section.position + section.index_offset, section.index_length))
@@ -338,35 +365,6 @@ class _File:
         return unpack_column(data, place.count, zstandard.ZstdDecompressor(), deltas=name in rollups.DELTAS)
 
 
-_INDEX: Final = struct.Struct("<III")  # chunks, length of their columns, moments
-
-
-def encode_index(count: int, columns: bytes, moments: TimesNs, zstd: zstandard.ZstdCompressor) -> bytes:
-    packed = zstd.compress(columns)
-    return _INDEX.pack(count, len(packed), len(moments)) + packed + pack_column(moments, zstd, deltas=True)
-
-
-def decode_index(data: bytes | memoryview) -> ChunkTable:
-    """Raises: DataError, zstandard.ZstdError, struct.error."""
-    count, length, _ = _INDEX.unpack_from(data)
-    packed = data[_INDEX.size : _INDEX.size + length]
-    size = count * sum(dtype.itemsize for dtype in INDEX_COLUMNS.values())
-    if zstandard.frame_content_size(packed) != size:
-        raise DataError("the index does not have the length that it says")
-    plain, at = zstandard.ZstdDecompressor().decompress(packed), 0
-    table: ChunkTable = {}
-    for name, dtype in INDEX_COLUMNS.items():
-        table[name] = np.frombuffer(plain, dtype, count, at)
-        at += count * dtype.itemsize
-    return table
-
-
-def decode_moments(data: bytes | memoryview) -> TimesNs:
-    """Raises: as `decode_index`."""
-    _, length, count = _INDEX.unpack_from(data)
-    return unpack_column(data[_INDEX.size + length :], count, zstandard.ZstdDecompressor(), deltas=True)
-
-
 class _Named:
     """Opens a section's file; whatever goes wrong inside becomes a DataError that names it."""
 
@@ -384,7 +382,8 @@ class _Named:
         file = _File(self._path, self._descriptor, self._size)
         if not self._store.checked(self._section.file):
             try:
-                file.check()
+                if footer_entry(self._section) not in file.check():
+                    raise DataError("it does not hold what the catalog says of it")
             except BaseException as error:
                 self.__exit__(type(error), error, None)
                 raise
@@ -402,14 +401,17 @@ class _Named:
             raise DataError(f"history file {self._path} is damaged: {error}; restore it from a back-up") from error
 
 
-def _of_points(index: ChunkTable, handles: Handles, picked: NDArray[np.int64]) -> NDArray[np.int64]:
+def _of_points(index: ChunkTable, handles: Handles | None) -> ChunkTable:
+    """Rows of some points, None for all; a single point is a slice of the index."""
+    if handles is None:
+        return index
     held = index["handle"]
+    chosen: Any
     if len(handles) == 1:
-        low, high = np.searchsorted(held, handles[0]), np.searchsorted(held, handles[0], "right")
-        chosen: NDArray[np.int64] = picked[(picked >= low) & (picked < high)]
+        chosen = slice(*np.searchsorted(held, [handles[0], int(handles[0]) + 1]).tolist())
     else:
-        chosen = picked[np.isin(held[picked], handles)]
-    return chosen
+        chosen = np.isin(held, handles)
+    return {name: column[chosen] for name, column in index.items()}
 
 
 def _size_of(made: Any) -> int:

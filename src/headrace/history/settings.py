@@ -29,6 +29,8 @@ class HistorySettings:
     housekeeping_s: float = 5.0
     close_after_s: float = 900.0  # an hour is merged this long after its end …
     fragments_max: int = 12  # … or earlier, once so many segments hold a part of it
+    archive_logs: bool = False  # keep the logs of what is in segments until a backup target has them
+    archive_bytes_max: int = 4 << 30  # … but never more than this; the oldest go first
     compaction_duty: float = 0.5  # share of time that compaction may work
 
     def __post_init__(self) -> None:

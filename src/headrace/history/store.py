@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -23,13 +24,16 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from headrace.history.catalog import Catalog, Edit, Tombstone
+from headrace.history.archive import LogArchive
+from headrace.history.buckets import grid_of
+from headrace.history.catalog import CatalogReader, Edit, Tombstone
 from headrace.history.committer import Committer
 from headrace.history.disk import Disk
-from headrace.history.downsample import Downsampler, grid_of
+from headrace.history.downsample import Downsampler
 from headrace.history.keeper import Keeper
 from headrace.history.latest import LastValues
 from headrace.history.lock import DirectoryLock
+from headrace.history.picture import Picture, spans
 from headrace.history.reader import EARLIEST_NS, LATEST_NS, Reader
 from headrace.history.recovery import Recovered, recover
 from headrace.history.segment import SegmentStore
@@ -56,9 +60,10 @@ class EmbeddedStore:
         disk: Disk,
         lock: DirectoryLock,
         recovered: Recovered,
+        archive: LogArchive,
     ) -> None:
-        self._directory, self._settings, self._lock = directory, settings, lock
-        self._catalog: Catalog = recovered.catalog
+        self._directory, self._settings, self._lock, self._clock = directory, settings, lock, clock
+        self._catalog, self._journal, self.archive = recovered.catalog, recovered.journal, archive
         self._latest: LastValues = recovered.latest
         self._paths = dict(recovered.catalog.points())
         self._handles = {path: handle for handle, path in self._paths.items()}
@@ -67,11 +72,12 @@ class EmbeddedStore:
         self._segments = SegmentStore(directory / "seg", disk, settings)
         self._reader = Reader(self._segments)
         self._downsampler = Downsampler(self._reader, self._segments)
-        self._views = Views(recovered.view, disk.unlink)
+        self._views = Views(recovered.view, archive.discard)
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "history-decode")
         self._committer = Committer(
             directory / "wal", disk, settings, clock, self._views, self._latest, recovered.log, self._frozen
         )
+        self._committer.committed_ns = recovered.committed_ns
         self._keeper = Keeper(
             directory, disk, settings, clock, self._catalog, self._views, self._latest, self._segments, self._reader,
             self._committer,
@@ -87,10 +93,14 @@ class EmbeddedStore:
             new = list(dict.fromkeys(path for path in paths if path not in self._handles))
             if new:
                 added = list(enumerate(new, len(self._paths)))
-                await asyncio.to_thread(self._catalog.add_points, added)
+                await asyncio.to_thread(self._record_points, added)
                 self._paths.update(added)
                 self._handles.update((path, handle) for handle, path in added)
         return np.array([self._handles[path] for path in paths], np.uint32)
+
+    def _record_points(self, added: Sequence[tuple[int, str]]) -> None:
+        with self._journal.registering(added, max(self._committer.committed_ns, self._clock.now_ns())):
+            self._catalog.add_points(added)
 
     def paths(self) -> Mapping[int, str]:
         return MappingProxyType(self._paths)
@@ -124,7 +134,11 @@ class EmbeddedStore:
             generation = active.generation - 1
         start_ns, end_ns = max(start_ns, EARLIEST_NS), min(end_ns, LATEST_NS)
         stone = Tombstone(self._catalog.next_tombstone(), generation, start_ns, end_ns, handles)
-        stale = self._latest.newest_within(handles, start_ns, end_ns)
+        with self._journal.deleting(stone, self._committer.stamp()):
+            self._apply(stone)
+
+    def _apply(self, stone: Tombstone) -> None:
+        stale = self._latest.newest_within(stone.handles, stone.start_ns, stone.end_ns)
         former = self._latest.get(stale)
         with self._views.reading() as view:
             after = replace(view, tombstones=(*view.tombstones, stone))
@@ -138,6 +152,10 @@ class EmbeddedStore:
             self._latest.mark_dirty(list(shards))
             raise
         self._views.change(lambda view: replace(view, tombstones=(*view.tombstones, stone)))
+
+    async def finish_deletion(self, stone: Tombstone) -> None:
+        """One that a crash let into the journal, and not yet into the catalog."""
+        await self._committer.run(lambda: self._apply(stone))
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -207,6 +225,30 @@ class EmbeddedStore:
         self._check_open()
         await self._keeper.settle(compact=True)
 
+    @asynccontextmanager
+    async def picture(self) -> AsyncIterator[Picture]:
+        """The store as a crash at this moment would leave it; its files stay as long as the block."""
+        self._check_open()
+        catalog = await asyncio.to_thread(CatalogReader, self._directory / "catalog.db")
+        try:
+            with self._views.reading():
+                yield await self._committer.call(lambda: self._take_picture(catalog))
+        finally:
+            catalog.close()
+
+    def _take_picture(self, catalog: CatalogReader) -> Picture:
+        """On the commit thread: the journal is never behind the catalog, and the log holds what was acknowledged."""
+        catalog.hold()
+        return Picture(
+            self._directory, catalog, spans(self._directory, catalog.position, self._committer.log_end),
+            self._journal.path, self._journal.written, self._committer.committed_ns,
+        )  # fmt: skip
+
+    @property
+    def timeline(self) -> int:
+        """Which life of which store this is; a restored or repaired store begins another."""
+        return self._journal.timeline
+
     async def stats(self) -> StoreStats:
         view = self._views.current
         sections = [section for held in view.sections.values() for section in held]
@@ -242,6 +284,7 @@ class EmbeddedStore:
         await self._committer.close()
         await asyncio.to_thread(self._decoders.shutdown)
         self._views.sweep()
+        self._journal.close()
         self._catalog.close()
         self._lock.release()
 
@@ -287,16 +330,20 @@ async def open_store(
     Raises: Unavailable where another process owns it; DataError where a file is damaged, by name.
     """
     path, disk = Path(directory), disk or Disk()
+    archive = LogArchive(path, disk, settings)
 
     def prepare() -> tuple[DirectoryLock, Recovered]:
         for folder in (path, path / "wal", path / "seg"):
             folder.mkdir(parents=True, exist_ok=True)
         lock = DirectoryLock(path)
         try:
-            return lock, recover(path, disk, clock)
+            return lock, recover(path, disk, clock, archive)
         except BaseException:
             lock.release()
             raise
 
     lock, recovered = await asyncio.to_thread(prepare)
-    return EmbeddedStore(path, settings, clock, disk, lock, recovered)
+    store = EmbeddedStore(path, settings, clock, disk, lock, recovered, archive)
+    for stone in recovered.deletions:
+        await store.finish_deletion(stone)
+    return store

@@ -5,11 +5,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from tests.services import require_service
+from tools import iotdb
 
 from headrace.history.iotdb import IotdbSettings
 from headrace.history.iotdb.connection import Connection
-from tests.services import require_service
-from tools import iotdb
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,7 @@
 """Downsampling in the cluster: what IoTDB answers exactly is asked of it, the rest is computed from samples.
 
-    span ─► which kinds has each point? ─┬─ float64 or int64 alone, plain aggregates ─► GROUP BY on the servers ─┐
-                                         └─ bool, two kinds, times in state, deviations ─► samples, page by page ─┤
-                                                                                   the same rows as everywhere: fold
+    which kinds has each point? ─┬─ float64 or int64 alone, plain aggregates ─► GROUP BY on the servers ─┐
+                                 └─ bool, two kinds, times in state, deviations ─► samples, by pages ────┴─► `buckets`
 
 Exact are count, minimum, maximum, sum, first and last, over good numbers (see `schema`). Mean is sum by count. A
 standard deviation of the servers would come from another formula, and what holds between samples they do not know.
@@ -17,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.history import rows as r
-from headrace.history.downsample import LOOK_BACK_NS, Before, Grid, bucketed, fold, held_before, needs, refuse_text
+from headrace.history.buckets import Before, Grid, buckets_of, cells_of, columns_needed
+from headrace.history.downsample import LOOK_BACK_NS, held_before, refuse_text
 from headrace.history.iotdb.connection import Answer, Connection
 from headrace.history.iotdb.pool import Pool
 from headrace.history.iotdb.schema import BY_KIND, FIELDS, GOOD_BELOW, NAN, Fields, Names, device_blocks, during
@@ -60,7 +60,7 @@ class Pushdown:
         interpolation: Interpolation,
         good_only: bool,
     ) -> Buckets:
-        handles, need = np.unique(asked), needs(aggregates, interpolation)
+        handles, need = np.unique(asked), columns_needed(aggregates, interpolation)
         parts: list[r.Rows] = []
         for group in groups(handles, self._devices):
             kinds = self._kinds(group, grid)
@@ -76,11 +76,13 @@ class Pushdown:
                     refuse_text(batches)
                     found = [r.from_samples(batch, need, good_only) for batch in batches]
                     if found:
-                        parts.append(bucketed(r.concat(found, need), handles, grid))
+                        rows = r.in_time_order(r.concat(found, need))
+                        parts.append(r.combine(rows, cells_of(rows, handles, grid)))
         before: Before = {}
         if "holds" in need or "last" in need:
             before = held_before(self._latest_at(handles, grid.start_ns - 1, grid.start_ns - LOOK_BACK_NS), good_only)
-        return fold(asked, grid, need, [part for part in parts if len(part["n"])], before, aggregates, interpolation)
+        filled = [part for part in parts if len(part["n"])]
+        return buckets_of(filled, asked, grid, aggregates, interpolation, before)
 
     def _kinds(self, handles: Handles, grid: Grid) -> dict[int, list[ValueKind]]:
         """What kinds of samples each point has in the span. Raises: DataError for text."""

@@ -2,7 +2,7 @@
 
     append ─► sort, newest of equals ─► tablets, one a point ─► requests ─► any node ─► log of a majority ─► returned
     raw, scan ─► SELECT … ALIGN BY DEVICE, page by page ─► batches
-    downsample ─► GROUP BY on the servers where that is exact, else samples ─► the arithmetic of `history.downsample`
+    downsample ─► GROUP BY on the servers where that is exact, else samples ─► the arithmetic of `history.buckets`
 
 All calls to the cluster run on a few threads, a session each. The schema and the reasons:
 docs/decisions/0017-history-on-iotdb.md.
@@ -18,8 +18,8 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from headrace.history.buckets import grid_of
 from headrace.history.columns import sort_unique
-from headrace.history.downsample import grid_of
 from headrace.history.iotdb.cluster import Cluster, prepare
 from headrace.history.iotdb.connection import Connection, Tablet
 from headrace.history.iotdb.points import Points
