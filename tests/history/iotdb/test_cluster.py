@@ -1,6 +1,7 @@
 """Three nodes of each kind: what was acknowledged outlives the death of a node, and work goes on meanwhile."""
 
 import asyncio
+import os
 import random
 from collections.abc import Iterator
 
@@ -16,6 +17,7 @@ from headrace.sdk.clock import SystemClock
 from headrace.sdk.testing.store import BASE_NS, everything
 
 POINTS = 30
+SEED = int(os.environ.get("SEED", random.randrange(2**32)))
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +101,9 @@ async def suffer(cluster: iotdb.Cluster, database: str, seed: int, deaths: int) 
 
 
 async def test_the_death_of_a_node_loses_nothing(three_nodes: iotdb.Cluster) -> None:
-    await suffer(three_nodes, "once", random.randrange(2**32), deaths=2)
+    await suffer(three_nodes, "once", SEED, deaths=2)
 
 
 @pytest.mark.soak
 async def test_many_deaths_lose_nothing(three_nodes: iotdb.Cluster) -> None:
-    await suffer(three_nodes, "often", int(os.environ.get("SEED", random.randrange(2**32))), deaths=20)
+    await suffer(three_nodes, "often", SEED, deaths=20)

@@ -28,13 +28,37 @@ MULTIPLE: Final = 302
 EXISTS: Final = frozenset({501, 503, 506, 511})  # database, series, path, template
 EXISTS_AS_ALIAS: Final = 505
 _ACCESS: Final = frozenset({800, 801, 803, 811})
-# What a cluster answers while a node goes or comes: dispatch, start, leader election, overload. 802: a session that
-# the server has forgotten.
+# What a cluster answers while a node goes or comes: dispatch, start, leader election, overload. 301 can mean anything,
+# also "no region is available now"; 802 is a session that the server has forgotten.
 _BUSY: Final = frozenset(
-    {203, 204, 305, 306, 602, 606, 709, 712, 713, 717, 719, 802, 901, 904, 905, 906, 907, 1002, 1003, 1007, 1009, 2207}
+    {
+        203,
+        204,
+        301,
+        305,
+        306,
+        602,
+        606,
+        709,
+        712,
+        713,
+        717,
+        719,
+        802,
+        901,
+        904,
+        905,
+        906,
+        907,
+        1002,
+        1003,
+        1007,
+        1009,
+        2207,
+    }
 )
-# The same said in words only, under a status that can mean anything.
-_BUSY_WORDS: Final = ("There are no available", "show cluster", "has no leader", "RatisRequestFailed")
+# Samples that no patience helps: older than a time to live, or of a schema that somebody changed.
+_UNFIT: Final = frozenset({303, 607, 614})
 FETCH_ROWS: Final = 50_000
 
 
@@ -142,7 +166,7 @@ class Connection:
                 self._call(self._client.closeOperation, request)
 
     def insert(self, tablets: Sequence[Tablet]) -> None:
-        """Aligned tablets, all or some of them: what is refused is said. Raises: Lost, Busy, HeadraceError."""
+        """Aligned tablets; where some are refused others may be stored. Raises: Lost, Busy, AccessError, DataError."""
         request = self._types.TSInsertTabletsReq(
             self._session,
             [tablet.device for tablet in tablets],
@@ -153,7 +177,12 @@ class Connection:
             [tablet.rows for tablet in tablets],
             True,
         )
-        _check(self._call(self._client.insertTablets, request), f"writing {len(tablets)} tablets")
+        status = self._call(self._client.insertTablets, request)
+        for code, message in _failures(status):
+            # Good samples must wait for whatever it is, rather than be taken for bad ones.
+            if code not in _UNFIT and code not in _ACCESS:
+                raise Busy(f"writing: {message} (IoTDB status {code})")
+        _check(status, f"{sum(tablet.rows for tablet in tablets)} samples")
 
     def create_series(self, paths: Sequence[str], kind: int, aliases: Sequence[str]) -> None:
         """Make series that are not there yet; those that are stay as they are. Raises: Lost, Busy, HeadraceError."""
@@ -198,7 +227,7 @@ def _check(status: TSStatus, doing: str) -> None:
     doing = doing if len(doing) <= 80 else f"{doing[:77]}…"
     if all(one in EXISTS for one, _ in codes):
         raise Existing(text)
-    if code in _BUSY or status.needRetry or (code == 301 and any(words in message for words in _BUSY_WORDS)):
+    if code in _BUSY or status.needRetry:
         raise Busy(f"{doing}: {text}")
     if code in _ACCESS:
         raise AccessError(f"IoTDB refused {doing}: {text}; check the user, its rights and its password")

@@ -30,7 +30,7 @@ from headrace.history.iotdb.schema import Names, during, tablets
 from headrace.history.iotdb.settings import IotdbSettings
 from headrace.history.reader import EARLIEST_NS, LATEST_NS
 from headrace.model.batch import Batch, Handles
-from headrace.model.errors import DataError, Unavailable
+from headrace.model.errors import AccessError, DataError, Unavailable
 from headrace.model.time import HOUR_NS
 from headrace.sdk.clock import Clock
 from headrace.sdk.store import Aggregate, Buckets, Interpolation, Page, StoreStats
@@ -104,7 +104,10 @@ class IotdbStore:
             yield part
 
     def _insert(self, part: list[Tablet]) -> None:
-        self._pool.call(lambda connection: connection.insert(part))
+        try:
+            self._pool.call(lambda connection: connection.insert(part))
+        except AccessError as error:  # a right or a password that was changed: samples wait until it is mended
+            raise Unavailable(error.message) from None
         self._sent_bytes += sum(len(tablet.columns) + len(tablet.times) for tablet in part)
 
     async def delete(self, handles: Handles, start_ns: int, end_ns: int) -> None:
