@@ -157,8 +157,8 @@ def _curve(axis: str) -> Callable[[Sequence[Line], Language], Made]:
                        number(line["peer"]) if line["peer"] else "") for line in here]  # fmt: skip
         label = language.say("samples in the store" if axis == "size" else "points")
         svg = panels(
-            language.say("CPU as the store grows" if axis == "size" else "CPU with more points"), held, label, language.say("CPU a sample, or a question"),
-            [("ours", "Headrace"), ("duckdb", "DuckDB")],
+            language.say("CPU as the store grows" if axis == "size" else "CPU with more points"), held, label,
+            language.say("CPU a sample, or a question"), [("ours", "Headrace"), ("duckdb", "DuckDB")],
         )  # fmt: skip
         return svg, _table(language, ("what", label, "Headrace", "DuckDB"), cells)
 
