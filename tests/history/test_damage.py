@@ -15,7 +15,7 @@ from headrace.history import HistorySettings, open_store
 from headrace.history.disk import Disk
 from headrace.history.records import decode_batches, encode_batches
 from headrace.history.store import EmbeddedStore
-from headrace.history.wal import LogReader, LogWriter, encode_frame, log_path
+from headrace.history.wal import LogReader, LogWriter, encode_frame, log_header, log_path
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import DataError, LimitReached, Unavailable
 from headrace.model.time import HOUR_NS, SECOND_NS
@@ -62,7 +62,7 @@ async def test_damage_in_an_earlier_log_is_an_error_that_names_it(tmp_path: Path
         path.unlink()
     for number in (1, 2):
         log = LogWriter(Disk(), wal, number)
-        log.commit([encode_frame([ramp(0, 50)]), encode_frame([ramp(0, 50)])])
+        log.commit([encode_frame([ramp(0, 50)], 1), encode_frame([ramp(0, 50)], 1)])
         log.close()
     first = log_path(wal, 1)
     data = bytearray(first.read_bytes())
@@ -194,7 +194,7 @@ def test_logs_from_random_bytes_raise_only_data_errors(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, last: bool, headed: bool
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.log"
-    path.write_bytes((b"HRWAL\x01\0\0" + (1).to_bytes(8, "little") if headed else b"") + data)
+    path.write_bytes((log_header(1) if headed else b"") + data)
     try:
         list(LogReader(path, 1, last=last).batches())
     except DataError:

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.history import rows as r
+from headrace.history.columns import starts_of
 from headrace.model.batch import Handles
 from headrace.model.errors import DataError, LimitReached
-from headrace.model.time import MINUTE_NS, SECOND_NS
+from headrace.model.time import HOUR_NS, MINUTE_NS, SECOND_NS
 from headrace.sdk.store import Aggregate, Buckets, Interpolation
 
 CELLS_MAX: Final = 1_000_000
@@ -41,6 +42,11 @@ class Grid:
 
     def bucket(self, time_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         return (time_ns - self.origin_ns) // self.width_ns
+
+    @property
+    def by_hours(self) -> bool:
+        """Whether every bucket is made of whole hours, as summaries are."""
+        return self.origin_ns % HOUR_NS == 0 and self.width_ns % HOUR_NS == 0
 
     @property
     def by_minutes(self) -> bool:
@@ -132,8 +138,11 @@ def _nothing(need: frozenset[str]) -> r.Rows:
 
 def cells_of(rows: r.Rows, handles: Handles, grid: Grid) -> NDArray[np.int64]:
     """Point × bucket of each row, flat."""
-    cells: NDArray[np.int64] = np.searchsorted(handles, rows["handle"]) * grid.count + grid.bucket(rows["first_ns"])
-    return cells
+    # Rows of a point are neighbours: its place is looked up once.
+    starts = starts_of(rows["handle"])
+    lengths = np.diff(np.append(starts, len(rows["handle"])))
+    places = np.searchsorted(handles, rows["handle"][starts]) * grid.count
+    return np.repeat(places, lengths) + grid.bucket(rows["first_ns"])
 
 
 def _spread(column: NDArray[Any], where: NDArray[np.int64], size: int) -> NDArray[np.float64]:

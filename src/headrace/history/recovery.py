@@ -1,18 +1,22 @@
 """From a directory, however it was left, to a store's state.
 
-lock ─► catalog ─► delete files that the catalog does not know ─► sections ─► replay logs from the log position
+lock ─► catalog ─► names and deletions that only the journal has ─► sections ─► replay logs from the log position
+     ─► delete files that the catalog does not know, once everything that it does know was found
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from headrace.history.catalog import Catalog, SegmentFile
+from headrace.history.archive import LogArchive
+from headrace.history.catalog import Catalog, SegmentFile, Tombstone
 from headrace.history.disk import Disk
+from headrace.history.journal import Journal, Registration
 from headrace.history.latest import LastValues
 from headrace.history.memtable import Memtable
 from headrace.history.view import View
@@ -25,28 +29,47 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
+    """`deletions` are those that a crash let into the journal only; `committed_ns` is of the newest frame."""
+
     catalog: Catalog
+    journal: Journal
     view: View
     latest: LastValues
     log: LogWriter
+    deletions: Sequence[Tombstone]
+    committed_ns: int
 
 
-def recover(directory: Path, disk: Disk, clock: Clock) -> Recovered:
+def recover(directory: Path, disk: Disk, clock: Clock, archive: LogArchive) -> Recovered:
     """Raises: DataError that names the damaged file; Unavailable where the disk refuses."""
-    catalog = Catalog(directory / "catalog.db")
-    try:
-        return _recover(directory, disk, clock, catalog)
-    except OSError as error:
-        catalog.close()
-        raise Unavailable(f"history directory {directory} cannot be used: {error}") from error
-    except BaseException:
-        catalog.close()
-        raise
+    with ExitStack() as stack:
+        try:
+            if not (directory / "catalog.db").exists() and (directory / "journal.log").exists():
+                raise DataError(
+                    f"history catalog {directory / 'catalog.db'} is missing; run `headrace history repair`, "
+                    "which makes it anew from the other files"
+                )
+            catalog = Catalog(directory / "catalog.db")
+            stack.callback(catalog.close)
+            if catalog.points() and not (directory / "journal.log").exists():
+                raise DataError(
+                    f"history journal {directory / 'journal.log'} is missing; run `headrace history repair`"
+                )
+            journal = Journal(disk, directory)
+            stack.callback(journal.close)
+            recovered = _recover(directory, disk, clock, catalog, journal, archive)
+        except OSError as error:
+            raise Unavailable(f"history directory {directory} cannot be used: {error}") from error
+        stack.pop_all()
+        return recovered
 
 
-def _recover(directory: Path, disk: Disk, clock: Clock, catalog: Catalog) -> Recovered:
+def _recover(
+    directory: Path, disk: Disk, clock: Clock, catalog: Catalog, journal: Journal, archive: LogArchive
+) -> Recovered:
+    deletions, journaled_ns = _catch_up(catalog, journal)
     files = catalog.files()
-    _delete_unknown(directory / "seg", disk, files)
+    _check_files(directory / "seg", files)
     view = View((), {}, {}, tuple(catalog.tombstones())).with_sections(catalog.sections(), (), files, ())
     latest = LastValues()
     for batch in catalog.latest():
@@ -54,14 +77,9 @@ def _recover(directory: Path, disk: Disk, clock: Clock, catalog: Catalog) -> Rec
     latest.take_dirty()
 
     folder, position = directory / "wal", catalog.position
-    numbers = []
-    for number in log_numbers(folder):
-        if number < position:
-            disk.unlink(log_path(folder, number))
-        else:
-            numbers.append(number)
+    numbers = [number for number in log_numbers(folder) if number >= position]
     _check_gaps(folder, numbers, position)
-    memtables, log = [], None
+    memtables, log, committed_ns = [], None, max(journaled_ns, catalog.committed_ns)
     for number in numbers:
         last = number == _last_with_data(folder, numbers)
         memtable = Memtable(number, clock.monotonic_s())
@@ -74,6 +92,7 @@ def _recover(directory: Path, disk: Disk, clock: Clock, catalog: Catalog) -> Rec
                     if tombstone.hides(number, 0):
                         batch = tombstone.keep(batch)
                 latest.update(batch)
+        committed_ns = max(committed_ns, reader.committed_ns)
         memtables.append(memtable)
         _cut_torn_end(reader, disk)
         if number == numbers[-1]:
@@ -87,7 +106,39 @@ def _recover(directory: Path, disk: Disk, clock: Clock, catalog: Catalog) -> Rec
         number = max([position, *(memtable.generation + 1 for memtable in memtables)])
         log = LogWriter(disk, folder, number)
         memtables.append(Memtable(number, clock.monotonic_s()))
-    return Recovered(catalog, replace(view, memtables=tuple(memtables)), latest, log)
+    for number in log_numbers(folder):
+        if number < position:
+            archive.discard(log_path(folder, number))
+    _delete_unknown(directory / "seg", disk, files)
+    view = replace(view, memtables=tuple(memtables))
+    return Recovered(catalog, journal, view, latest, log, deletions, committed_ns)
+
+
+def _catch_up(catalog: Catalog, journal: Journal) -> tuple[list[Tombstone], int]:
+    """Give the catalog the names that only the journal has; returns the deletions that it lacks, and the newest time.
+
+    Raises: DataError where the two contradict each other.
+    """
+    known, position, deletions = dict(catalog.points()), catalog.next_tombstone(), []
+    last, newest_ns, missing = 0, 0, []
+    named: dict[int, str] = {}
+    for record in journal.take_records():
+        newest_ns = max(newest_ns, record.time_ns)
+        if isinstance(record, Registration):
+            named.update(record.points)
+            missing += [(handle, path) for handle, path in record.points if handle not in known]
+        else:
+            last = record.tombstone.id
+            if last >= position:
+                deletions.append(record.tombstone)
+    if any(named.get(handle) != path for handle, path in known.items()) or last < position - 1:
+        raise DataError(
+            f"history journal {journal.path} and the catalog do not tell the same; run `headrace history check`, then "
+            "`headrace history repair`"
+        )
+    if missing:
+        catalog.add_points(missing)
+    return deletions, newest_ns
 
 
 def _last_with_data(folder: Path, numbers: list[int]) -> int:
@@ -115,15 +166,20 @@ def _check_gaps(folder: Path, numbers: list[int], position: int) -> None:
         raise DataError(f"history log {log_path(folder, missing)} is missing, and later logs follow it")
 
 
+def _check_files(folder: Path, files: Iterable[SegmentFile]) -> None:
+    for file in files:
+        path = folder / file.name
+        if not path.exists():
+            raise DataError(
+                f"history file {path} is missing; restore it from a backup, or run `headrace history repair`"
+            )
+        if path.stat().st_size != file.bytes:
+            raise DataError(f"history file {path} has {path.stat().st_size} bytes where {file.bytes} were written")
+
+
 def _delete_unknown(folder: Path, disk: Disk, files: Iterable[SegmentFile]) -> None:
-    known = {file.name: file for file in files}
+    known = {file.name for file in files}
     for path in sorted(folder.iterdir()):
         if path.name not in known:
             _logger.info("history file %s is not in the catalog: deleted", path.name)
             disk.unlink(path)
-    for name, file in known.items():
-        path = folder / name
-        if not path.exists():
-            raise DataError(f"history file {path} is missing; restore it from a back-up")
-        if path.stat().st_size != file.bytes:
-            raise DataError(f"history file {path} has {path.stat().st_size} bytes where {file.bytes} were written")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -23,21 +24,26 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from headrace.history.archive import LogArchive
 from headrace.history.buckets import grid_of
-from headrace.history.catalog import Catalog, Edit, Tombstone
+from headrace.history.catalog import CatalogReader, Edit, Tombstone
+from headrace.history.classes import Classes
 from headrace.history.committer import Committer
 from headrace.history.disk import Disk
 from headrace.history.downsample import Downsampler
 from headrace.history.keeper import Keeper
 from headrace.history.latest import LastValues
 from headrace.history.lock import DirectoryLock
+from headrace.history.picture import Picture, spans
 from headrace.history.reader import EARLIEST_NS, LATEST_NS, Reader
 from headrace.history.recovery import Recovered, recover
 from headrace.history.segment import SegmentStore
 from headrace.history.settings import HistorySettings
+from headrace.history.space import DiskSpace
 from headrace.history.view import View, Views
 from headrace.model.batch import Batch, Handles, ValueKind
 from headrace.model.errors import DataError, LimitReached, Unavailable
+from headrace.model.retention import Retention
 from headrace.sdk.clock import Clock
 from headrace.sdk.store import Aggregate, Buckets, Interpolation, Page, StoreStats
 
@@ -57,9 +63,10 @@ class EmbeddedStore:
         disk: Disk,
         lock: DirectoryLock,
         recovered: Recovered,
+        archive: LogArchive,
     ) -> None:
         self._directory, self._settings, self._lock = directory, settings, lock
-        self._catalog: Catalog = recovered.catalog
+        self._catalog, self._journal, self.archive = recovered.catalog, recovered.journal, archive
         self._latest: LastValues = recovered.latest
         self._paths = dict(recovered.catalog.points())
         self._handles = {path: handle for handle, path in self._paths.items()}
@@ -68,14 +75,19 @@ class EmbeddedStore:
         self._segments = SegmentStore(directory / "seg", disk, settings)
         self._reader = Reader(self._segments)
         self._downsampler = Downsampler(self._reader, self._segments)
-        self._views = Views(recovered.view, disk.unlink)
+        self._views = Views(recovered.view, archive.discard)
+        self._classes = Classes(self._catalog, settings)
+        self._space = DiskSpace(directory, disk, settings, clock, self._views)
+        self._space.set_points(len(self._paths))
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "history-decode")
         self._committer = Committer(
-            directory / "wal", disk, settings, clock, self._views, self._latest, recovered.log, self._frozen
-        )
+            directory / "wal", disk, settings, clock, self._views, self._latest, recovered.log, self._frozen,
+            self._space,
+        )  # fmt: skip
+        self._committer.committed_ns = recovered.committed_ns
         self._keeper = Keeper(
-            directory, disk, settings, clock, self._catalog, self._views, self._latest, self._segments, self._reader,
-            self._committer,
+            directory, settings, clock, self._catalog, self._views, self._latest, self._segments, self._reader,
+            self._committer, self._classes, self._space,
         )  # fmt: skip
         self._loop = asyncio.get_running_loop()
         self._keeper.start()
@@ -88,10 +100,23 @@ class EmbeddedStore:
             new = list(dict.fromkeys(path for path in paths if path not in self._handles))
             if new:
                 added = list(enumerate(new, len(self._paths)))
-                await asyncio.to_thread(self._catalog.add_points, added)
+                now_ns = await self._committer.call(self._committer.stamp)
+                await asyncio.to_thread(self._record_points, added, now_ns)
                 self._paths.update(added)
                 self._handles.update((path, handle) for handle, path in added)
+                self._space.set_points(len(self._paths))
         return np.array([self._handles[path] for path in paths], np.uint32)
+
+    def _record_points(self, added: Sequence[tuple[int, str]], now_ns: int) -> None:
+        with self._journal.registering(added, now_ns):
+            self._catalog.add_points(added)
+
+    async def retain(self, classes: Mapping[str, Retention], members: Mapping[str, Handles]) -> None:
+        self._check_open()
+        for handles in members.values():
+            self._check_handles(handles)
+        await asyncio.to_thread(self._classes.assign, classes, members)
+        self._keeper.wake()
 
     def paths(self) -> Mapping[int, str]:
         return MappingProxyType(self._paths)
@@ -125,7 +150,11 @@ class EmbeddedStore:
             generation = active.generation - 1
         start_ns, end_ns = max(start_ns, EARLIEST_NS), min(end_ns, LATEST_NS)
         stone = Tombstone(self._catalog.next_tombstone(), generation, start_ns, end_ns, handles)
-        stale = self._latest.newest_within(handles, start_ns, end_ns)
+        with self._journal.deleting(stone, self._committer.stamp()):
+            self._apply(stone)
+
+    def _apply(self, stone: Tombstone) -> None:
+        stale = self._latest.newest_within(stone.handles, stone.start_ns, stone.end_ns)
         former = self._latest.get(stale)
         with self._views.reading() as view:
             after = replace(view, tombstones=(*view.tombstones, stone))
@@ -139,6 +168,10 @@ class EmbeddedStore:
             self._latest.mark_dirty(list(shards))
             raise
         self._views.change(lambda view: replace(view, tombstones=(*view.tombstones, stone)))
+
+    async def finish_deletion(self, stone: Tombstone) -> None:
+        """One that a crash let into the journal, and not yet into the catalog."""
+        await self._committer.run(lambda: self._apply(stone))
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -208,10 +241,44 @@ class EmbeddedStore:
         self._check_open()
         await self._keeper.settle(compact=True)
 
+    @asynccontextmanager
+    async def picture(self) -> AsyncIterator[Picture]:
+        """The store as a crash at this moment would leave it; its files stay as long as the block."""
+        self._check_open()
+        catalog = await asyncio.to_thread(CatalogReader, self._directory / "catalog.db")
+        try:
+            with self._views.reading():
+                yield await self._committer.call(lambda: self._take_picture(catalog))
+        finally:
+            catalog.close()
+
+    def _take_picture(self, catalog: CatalogReader) -> Picture:
+        """On the commit thread: the journal is never behind the catalog, and the log holds what was acknowledged."""
+        catalog.hold()
+        return Picture(
+            self._directory, catalog, spans(self._directory, catalog.position, self._committer.log_end),
+            self._journal.path, self._journal.written, self._committer.committed_ns,
+        )  # fmt: skip
+
+    @property
+    def directory(self) -> Path:
+        return self._directory
+
+    @property
+    def journal_bytes(self) -> int:
+        """How much of the journal is settled."""
+        return self._journal.size
+
+    @property
+    def timeline(self) -> int:
+        """Which life of which store this is; a restored or repaired store begins another."""
+        return self._journal.timeline
+
     async def stats(self) -> StoreStats:
         view = self._views.current
         sections = [section for held in view.sections.values() for section in held]
         waiting = [memtable for memtable in view.memtables if memtable.samples]
+        sections += view.summaries
         oldest = [s.first_ns for s in sections] + [m.oldest_ns for m in waiting if m.oldest_ns is not None]
         newest = [s.last_ns for s in sections] + [m.newest_ns for m in waiting if m.newest_ns is not None]
         logs = sum(path.stat().st_size for path in (self._directory / "wal").glob("*.log"))
@@ -228,10 +295,11 @@ class EmbeddedStore:
                 "commits": self._committer.commits,
                 "durable_lag_ms": self._committer.lag_ms(),
                 "log_bytes": logs,
-                "disk_low": float(self._committer.disk_low),
+                "disk_low": float(self._space.refusing),
                 "tombstones": len(view.tombstones),
                 **self._keeper.counters,
             },
+            disk=self._space.outlook(),
         )
 
     async def close(self) -> None:
@@ -243,6 +311,7 @@ class EmbeddedStore:
         await self._committer.close()
         await asyncio.to_thread(self._decoders.shutdown)
         self._views.sweep()
+        self._journal.close()
         self._catalog.close()
         self._lock.release()
 
@@ -288,16 +357,20 @@ async def open_store(
     Raises: Unavailable where another process owns it; DataError where a file is damaged, by name.
     """
     path, disk = Path(directory), disk or Disk()
+    archive = LogArchive(path, disk, settings)
 
     def prepare() -> tuple[DirectoryLock, Recovered]:
         for folder in (path, path / "wal", path / "seg"):
             folder.mkdir(parents=True, exist_ok=True)
         lock = DirectoryLock(path)
         try:
-            return lock, recover(path, disk, clock)
+            return lock, recover(path, disk, clock, archive)
         except BaseException:
             lock.release()
             raise
 
     lock, recovered = await asyncio.to_thread(prepare)
-    return EmbeddedStore(path, settings, clock, disk, lock, recovered)
+    store = EmbeddedStore(path, settings, clock, disk, lock, recovered, archive)
+    for stone in recovered.deletions:
+        await store.finish_deletion(stone)
+    return store

@@ -1,31 +1,33 @@
 """The write-ahead log: what was acknowledged is here until a segment holds it.
 
     wal/<n>.log   "HRWAL" · version u8 · 0 0 · n u64 · frame …
-    frame         payload length u32 · samples u32 · CRC32 u32 (of both and the payload) · payload (`records`)
+    frame         `framing.frame`: samples, place in its group, commit time, CRC32, payload (`records`)
 
 Log n holds exactly the memtable of generation n. A frame that is cut or does not add up ends the last log, for a
-crash tears only the end; in an earlier log it is damage, and an error says so. The next log is made ahead of time,
-because making a file durable takes longer than a commit.
+crash tears only what was never acknowledged; where a later group of frames is whole, or in an earlier log, it is
+damage, and an error says so. The next log is made ahead of time, because making a file durable takes longer than a
+commit. The commit times never go back within a log, so frames cannot change places unseen.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from headrace.history import framing
 from headrace.history.disk import Disk
+from headrace.history.framing import Frame, Gap
 from headrace.history.records import decode_batches, encode_batches
 from headrace.model.batch import Batch
 from headrace.model.errors import DataError, Unavailable
 
 _HEADER: Final = struct.Struct("<5sB2xQ")
-_FRAME: Final = struct.Struct("<III")
 _MAGIC, _VERSION = b"HRWAL", 2
-PAYLOAD_BYTES_MAX: Final = 1 << 30
+FRAME_MAGIC: Final = b"HRFR"
 
 
 def log_path(directory: Path, number: int) -> Path:
@@ -36,10 +38,9 @@ def log_numbers(directory: Path) -> list[int]:
     return sorted(int(path.stem) for path in directory.glob("*.log") if path.stem.isdigit())
 
 
-def encode_frame(batches: Sequence[Batch]) -> bytes:
-    payload = encode_batches(batches)
-    head = struct.pack("<II", len(payload), sum(map(len, batches)))
-    return head + struct.pack("<I", zlib.crc32(payload, zlib.crc32(head))) + payload
+def encode_frame(batches: Sequence[Batch], committed_ns: int, place: int = 0) -> bytes:
+    """`place` counts the frames that one commit makes durable together, from 0."""
+    return framing.frame(FRAME_MAGIC, encode_batches(batches), sum(map(len, batches)), committed_ns, place)
 
 
 class LogWriter:
@@ -53,7 +54,7 @@ class LogWriter:
         self.broken = False
         self._descriptor = disk.open(self.path, create=True)
         try:
-            disk.write(self._descriptor, _HEADER.pack(_MAGIC, _VERSION, number))
+            disk.write(self._descriptor, log_header(number))
             disk.datasync(self._descriptor)
             disk.sync_directory(directory)
         except OSError:
@@ -95,47 +96,76 @@ class LogWriter:
             self._descriptor = -1
 
 
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one call of `append` made durable."""
+
+    offset: int
+    committed_ns: int
+    batches: list[Batch]
+
+
 class LogReader:
     """The frames of one log, oldest first; `size` is how much of it is good once they were read."""
 
     def __init__(self, path: Path, number: int, *, last: bool) -> None:
         self.path, self.number, self.size, self._last = path, number, 0, last
+        self.committed_ns = 0
 
     def batches(self) -> Iterator[list[Batch]]:
-        """Raises: DataError where an earlier log is damaged, or this is no log at all."""
+        """Raises: DataError where the log is damaged, or this is no log at all."""
+        for commit in self.commits():
+            yield commit.batches
+
+    def commits(self, begin: int = 0) -> Iterator[Commit]:
+        """From byte `begin`. Raises: DataError where the log is damaged, or this is no log at all."""
         with self.path.open("rb") as file:
             header = file.read(_HEADER.size)
-            if len(header) < _HEADER.size and self._last:
-                return  # torn while it was made: nothing was acknowledged from it
-            if len(header) < _HEADER.size or _HEADER.unpack(header) != (_MAGIC, _VERSION, self.number):
-                raise DataError(f"{self.path} is not history log {self.number} of format {_VERSION}")
-            self.size = _HEADER.size
-            while head := file.read(_FRAME.size):
-                batches = self._frame(head, file.read(_length(head)))
-                if batches is None:
-                    if self._last:
-                        return
-                    raise DataError(
-                        f"{self.path} is damaged at byte {self.size}; later logs follow it, so this is no torn end: "
-                        "restore the file, or move it away to give up what it holds"
-                    )
-                yield batches
-                self.size = file.tell()
+        if len(header) < _HEADER.size and self._last:
+            return  # torn while it was made: nothing was acknowledged from it
+        if not is_log_header(header, self.number):
+            raise DataError(f"{self.path} is not history log {self.number} of format {_VERSION}")
+        self.size = max(begin, _HEADER.size)
+        found = framing.walk(self.path, FRAME_MAGIC, self.size)
+        for part in found:
+            if isinstance(part, Gap):
+                follow = [frame for frame in found if isinstance(frame, Frame)]
+                if self._last and not _acknowledged_before(follow):
+                    return
+                raise DataError(
+                    f"{self.path} is damaged at byte {part.offset}, and what follows shows that this is no torn end: "
+                    "run `headrace history check`, then `headrace history repair`"
+                )
+            yield self._commit(part)
+            self.size = part.end
 
-    def _frame(self, head: bytes, payload: bytes) -> list[Batch] | None:
-        if len(head) < _FRAME.size:
-            return None
-        length, count, crc = _FRAME.unpack(head)
-        if len(payload) != length or zlib.crc32(payload, zlib.crc32(head[:8])) != crc:
-            return None
+    def _commit(self, frame: Frame) -> Commit:
         try:
-            batches = decode_batches(payload)
+            commit = Commit(frame.offset, frame.time_ns, batches_of(frame))
         except DataError as error:
-            raise DataError(f"{self.path} holds a frame at byte {self.size} that cannot be read: {error}") from None
-        if sum(map(len, batches)) != count:
-            raise DataError(f"{self.path} holds a frame at byte {self.size} with a wrong sample count")
-        return batches
+            raise DataError(f"{self.path} holds a frame at byte {frame.offset} that cannot be read: {error}") from None
+        if frame.time_ns < self.committed_ns:
+            raise DataError(f"{self.path} holds a frame at byte {frame.offset} that belongs to another place")
+        self.committed_ns = frame.time_ns
+        return commit
 
 
-def _length(head: bytes) -> int:
-    return min(int.from_bytes(head[:4], "little"), PAYLOAD_BYTES_MAX)
+def batches_of(frame: Frame) -> list[Batch]:
+    """Raises: DataError."""
+    batches = decode_batches(frame.payload)
+    if sum(map(len, batches)) != frame.count:
+        raise DataError("its sample count is wrong")
+    return batches
+
+
+def log_header(number: int) -> bytes:
+    return _HEADER.pack(_MAGIC, _VERSION, number)
+
+
+def is_log_header(data: bytes, number: int) -> bool:
+    return data[: _HEADER.size] == log_header(number)
+
+
+def _acknowledged_before(follow: Sequence[Frame]) -> bool:
+    """Whether the frames after a gap prove that the gap was durable: a group begins only after the one before it."""
+    return any(frame.place == 0 for frame in follow) or len({frame.time_ns for frame in follow}) > 1
