@@ -77,8 +77,8 @@ def test_what_was_written_is_read(samples: list[tuple[str, Any]], delimiter: str
 
 
 PIECES = st.sampled_from(
-    [b"path,time,value\n", b"time;a/f;a/i\n", b"2026-01-01T00:00:00Z", b",", b";", b"\n", b'"', b"a/f", b"1", b"-", b".",
-     b"e5", b"nan", b"true", b"\xd6\xd0", b"\xff\xfe", b"\x1f\x8b", b"PAR1", b"9" * 20, b"\x00", b"\r"]
+    [b"path,time,value\n", b"time;a/f;a/i\n", b"2026-01-01T00:00:00Z", b",", b";", b"\n", b'"', b"a/f", b"1", b"-",
+     b".", b"e5", b"nan", b"true", b"\xd6\xd0", b"\xff\xfe", b"\x1f\x8b", b"PAR1", b"9" * 20, b"\x00", b"\r"]
 )  # fmt: skip
 
 
