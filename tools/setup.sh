@@ -4,7 +4,7 @@
 #
 #   venv      .venv from requirements.lock (every wheel pinned by hash)
 #   console   the web console, built with Node from the machine or, where it is missing or old, from a wheel
-#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, npm peers); root installs, others are told
+#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, npm peers); root installs, others are told
 #   bench     peers that only the historian's bench talks to (InfluxDB, VictoriaMetrics, chdb in .venv-bench)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -79,7 +79,7 @@ setup_console() {
 }
 
 setup_services() {
-  apt_install chromium fonts-noto-cjk postgresql mbpoll || true
+  apt_install chromium fonts-noto-cjk postgresql mbpoll prometheus || true
   if [ -f tests/peers/package-lock.json ]; then
     node_path
     local want stamp=tests/peers/node_modules/.stamp

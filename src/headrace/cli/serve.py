@@ -47,6 +47,10 @@ def serve(
     behind_tls: Annotated[bool, typer.Option("--behind-tls", help="A proxy in front does TLS.")] = False,
     allow_host: Annotated[list[str] | None, typer.Option(help="Name under which browsers reach this server.")] = None,
     database: Annotated[str, typer.Option(envvar="HEADRACE_DATABASE_URL", help="SQLAlchemy URL; else SQLite.")] = "",
+    history: Annotated[
+        str,
+        typer.Option(envvar="HEADRACE_HISTORY", help="iotdb://user@host:6667/database; else a folder of its home."),
+    ] = "",
     run_for: ForOption = 0.0,
     report: ReportOption = "",
     log_level: LogOption = "info",
@@ -65,6 +69,7 @@ def serve(
         behind_tls=behind_tls,
         hosts=tuple(allow_host or ()),
         database_url=database,
+        history_url=history,
     )
     files = read_folder(folder) if folder is not None else None
     _run(_serve(settings, files, run_for, report, time.monotonic()))

@@ -9,6 +9,7 @@ A chunk costs one decompression and a copy or two; everything else is done on th
 
 from __future__ import annotations
 
+import itertools
 import struct
 from typing import Any, Final
 
@@ -25,25 +26,42 @@ from headrace.model.batch import TEXT_DTYPE, Batch, TimesNs, ValueKind
 from headrace.model.errors import DataError
 
 _FRAME_BYTES_MAX: Final = 512 * 1024 * 1024
+_GROUP_SAMPLES: Final = 32_768  # columns of so many stay in the processor's cache from step to step
 _UNITS: Final = np.array([*UNITS_NS, 1], np.uint64)
 _SCALES: Final = np.array([*SCALES, 1.0])
 
 
-def decode(kind: ValueKind, rows: ChunkTable, frames: list[bytes], moments: TimesNs = NONE) -> Batch:
+def decode(
+    kind: ValueKind, rows: ChunkTable, frames: list[bytes], moments: TimesNs = NONE, *, received: bool = True
+) -> Batch:
     """Chunks of `kind`; `rows` are their index rows in columns, `moments` their section's table.
+
+    Without `received` the batch has its source times as receive times: for those who do not look at them.
 
     Raises: DataError, zstandard.ZstdError, ValueError.
     """
     counts = rows["count"].astype(np.int64)
     if counts.min() < 1 or counts.max() > CHUNK_SAMPLES_MAX:
         raise DataError("a chunk claims more samples than a chunk may hold")
+    group = (np.cumsum(counts) - counts) // _GROUP_SAMPLES
+    edges = np.flatnonzero(group[1:] != group[:-1]) + 1
+    batches = []
+    for start, end in itertools.pairwise([0, *edges.tolist(), len(counts)]):
+        part = rows if not len(edges) else {name: column[start:end] for name, column in rows.items()}
+        batches.append(_decode(kind, part, counts[start:end], frames[start:end], moments, received))
+    return Batch.concat(batches)
+
+
+def _decode(
+    kind: ValueKind, rows: ChunkTable, counts: NDArray[np.int64], frames: list[bytes], moments: TimesNs, received: bool
+) -> Batch:
     chunks = _Chunks(kind, rows, counts)
     for at, frame in enumerate(frames):
         chunks.fill(at, frame)
     times, places = chunks.times(moments)
-    received = chunks.received(times, places, moments)
+    arrived = chunks.received(times, places, moments) if received else times
     handles = np.repeat(rows["handle"].astype(np.uint32), counts)
-    return Batch(kind, handles, times, received, chunks.values(), chunks.quality)
+    return Batch(kind, handles, times, arrived, chunks.values(), chunks.quality)
 
 
 class _Chunks:
@@ -130,21 +148,23 @@ class _Chunks:
 
     def received(self, times: TimesNs, places: TimesNs | None, moments: TimesNs) -> TimesNs:
         rows = self._rows
-        base = np.repeat(rows["delay_base"].astype(np.int64), self._counts)
+        base: Any = self._each(rows["delay_base"].astype(np.int64))
         units = rows["delay_unit"]
         ranked = units == RANKED
         if self._delay is not None:
             unit = _units(units)
-            lag = self._delay if (unit == 1).all() else self._delay * np.repeat(unit, self._counts)
-            base += lag.view(np.int64)
+            lag = self._delay if (unit == 1).all() else self._delay * self._each(unit)
+            base = base + lag.view(np.int64)
         if not ranked.any():
-            return times + base
+            arrived: TimesNs = times + base
+            return arrived
+        base = np.broadcast_to(base, times.shape)
         chosen: Any = slice(None) if ranked.all() else np.repeat(ranked, self._counts)
         if places is None or not (rows["time_unit"] == RANKED)[ranked].all():
             begin = np.searchsorted(moments, times[chosen])
         else:
             begin = places[chosen]
-        received = times + base
+        received: TimesNs = times + base
         received[chosen] = _at(moments, begin + base[chosen])
         return received
 
@@ -171,11 +191,15 @@ class _Chunks:
         plain = scale == PLAIN
         if plain.all():
             return numbers.view(np.float64)
-        values: NDArray[np.float64] = numbers / np.repeat(_SCALES[np.minimum(scale, len(SCALES))], self._counts)
+        values: NDArray[np.float64] = numbers / self._each(_SCALES[np.minimum(scale, len(SCALES))])
         if plain.any():
             chosen = np.repeat(plain, self._counts)
             values[chosen] = numbers[chosen].view(np.float64)
         return values
+
+    def _each(self, column: NDArray[Any]) -> Any:
+        """What a chunk has, for each of its samples; of a single chunk NumPy spreads it by itself."""
+        return column[0] if len(column) == 1 else np.repeat(column, self._counts)
 
     def _sums(
         self, residuals: Residuals | None, first: NDArray[np.int64], step: NDArray[Any], unit: NDArray[Any] | None
@@ -184,17 +208,17 @@ class _Chunks:
         place = np.arange(self._total, dtype=np.int64)
         # first − place of the chunk's start × step, so that one product tells every step of the way
         base = first - self._starts * step
-        sums = place * np.repeat(step.astype(np.int64), self._counts)
+        sums: NDArray[np.int64] = place * self._each(step.astype(np.int64))
         if residuals is not None:
             if unit is not None and not ((factor := _units(unit)) == 1).all():
-                residuals = residuals * np.repeat(factor, self._counts)
+                residuals = residuals * self._each(factor)
             else:
                 residuals = residuals.copy()
             residuals[self._starts] = 0
             total = np.cumsum(residuals, out=residuals).view(np.int64)
             base = base - total[self._starts]
             sums += total
-        sums += np.repeat(base, self._counts)
+        sums += self._each(base)
         return sums
 
 

@@ -22,7 +22,7 @@ from headrace.connect.surroundings import Surroundings
 from headrace.connect.trust import TrustStore
 from headrace.control.desk import ControlDesk
 from headrace.exchange.local import LocalBus
-from headrace.history import open_store
+from headrace.history import open_history
 from headrace.platform.database import open_database
 from headrace.platform.pipeline import Pipeline
 from headrace.platform.reconcile import Reconciler, ReconcilingRegistry
@@ -59,7 +59,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
     async with AsyncExitStack() as stack:
         engine = await asyncio.to_thread(open_database, settings.database)
         stack.callback(engine.dispose)
-        store = await open_store(settings.history_dir, settings.history, time)
+        store = await open_history(settings.history_url or settings.history_dir, settings.history, time)
         stack.push_async_callback(store.close)
         bus = LocalBus()
         live = LiveTable()

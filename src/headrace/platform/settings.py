@@ -1,7 +1,7 @@
 """What a start needs to know. Everything has a safe default: loopback, own folder, SQLite.
 
 <home>/database.db        declarations, people, alarms, commands (or DATABASE_URL: PostgreSQL)
-<home>/history/           the historian
+<home>/history/           the historian (or `history_url`: a cluster)
 <home>/connections/       certificates that drivers made and trust
 <home>/run/               server.json and local.token while running
 """
@@ -35,6 +35,7 @@ class Settings:
     behind_tls: bool = False
     hosts: tuple[str, ...] = ()
     history: HistorySettings = field(default_factory=HistorySettings)
+    history_url: str = ""
 
     def __post_init__(self) -> None:
         if not self.loopback and self.tls_certificate is None and not self.behind_tls:
