@@ -26,6 +26,7 @@ from headrace.api.routes import (
     declarations,
     exports,
     history,
+    history_jobs,
     plant,
     session,
     system,
@@ -41,7 +42,8 @@ def bare_app() -> FastAPI:
     app = FastAPI(
         title="Headrace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
-    for module in (session, plant, history, exports, alarms, writes, connections, declarations, users, system):
+    rooms = (session, plant, history, history_jobs, exports, alarms, writes, connections, declarations, users, system)
+    for module in rooms:
         app.include_router(module.router)
     app.include_router(system.root_router)
     return app

@@ -1,6 +1,7 @@
 """`headrace history`: the past of points, and the care of the store that holds it.
 
-show     cli/history.py
+show                                        cli/history.py
+check repair backup restore backups         cli/history_keep.py
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from typing import Annotated
 import typer
 
 from headrace.cli.client import DEFAULT_HOME, HomeOption, JsonOption, ServerOption, connect
+from headrace.cli.history_keep import backup, backups, check, repair, restore
 from headrace.cli.output import note, print_json, print_table
 from headrace.model import quality
 from headrace.model.errors import DataError
 
 app = typer.Typer(help="Show and look after the past of points.", no_args_is_help=True)
+for command in (check, repair, backup, restore, backups):
+    app.command()(command)
 
 
 @app.command()

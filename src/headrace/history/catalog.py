@@ -129,7 +129,7 @@ class Catalog:
     """Open one; every method may be called from any thread. Raises: Unavailable where SQLite cannot write."""
 
     def __init__(self, path: Path) -> None:
-        # Held for every statement: SQLite calls back into Python for the seal, so a second thread inside would deadlock.
+        # Held for every statement: SQLite calls into Python for the seal, so a second thread inside would deadlock.
         self._path, self._lock = path, threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
         try:
