@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.history import HistorySettings, open_store
+from headrace.history.backup import back_up
+from headrace.history.restore import restore
 from headrace.history.store import EmbeddedStore
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.time import HOUR_NS, MINUTE_NS, SECOND_NS
@@ -76,7 +78,7 @@ deletes = st.tuples(
 steps = st.one_of(
     st.lists(appends(), min_size=1, max_size=4),
     deletes,
-    st.sampled_from(["flush", "compact", "reopen"]),
+    st.sampled_from(["flush", "compact", "reopen", "back up", "restore", "back up and restore"]),
 )
 
 
@@ -133,12 +135,44 @@ async def check_buckets(store: EmbeddedStore, model: Model) -> None:
                 assert (near | (column == row) | (np.isnan(column) & np.isnan(row))).all(), name
 
 
-async def play(directory: Path, script: list[object]) -> None:
-    store = await open_store(directory, SMALL, SystemClock())
+class Play:
+    """A store and the model beside it; a step may put another store in its place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.directory, self.target = folder, folder / "0", folder / "target"
+        self.target.mkdir()
+        self.backed_up: tuple[str, Model] | None = None
+
+    async def back_up(self, store: EmbeddedStore, model: Model) -> None:
+        made = await back_up(store, self.target, SystemClock(), duty=1.0, keep=100)
+        self.backed_up = (f"{made.manifest.timeline}/{made.manifest.name}", Model(dict(model.samples)))
+
+    async def restore(self, store: EmbeddedStore) -> tuple[EmbeddedStore, Model]:
+        """The last backup in the place of the store, in a target of its own, and the model of then."""
+        assert self.backed_up is not None
+        name, model = self.backed_up
+        await store.close()
+        self.directory = self.directory.with_name(str(int(self.directory.name) + 1))
+        timeline, _, name = name.partition("/")
+        await restore(self.target, self.directory, SystemClock(), name=name, timeline=timeline)
+        return await open_store(self.directory, SMALL, SystemClock()), Model(dict(model.samples))
+
+
+async def play(folder: Path, script: list[object]) -> None:
+    around = Play(folder)
+    store = await open_store(around.directory, SMALL, SystemClock())
     await store.register([kind.label for kind in KINDS])
     model = Model()
     for step in script:
         match step:
+            case "back up":
+                await around.back_up(store, model)
+            case "restore":
+                if around.backed_up is not None:
+                    store, model = await around.restore(store)
+            case "back up and restore":
+                await around.back_up(store, model)
+                store, model = await around.restore(store)
             case "flush":
                 await store.flush()
             case "compact":
@@ -146,7 +180,7 @@ async def play(directory: Path, script: list[object]) -> None:
                 await store.compact()
             case "reopen":
                 await store.close()
-                store = await open_store(directory, SMALL, SystemClock())
+                store = await open_store(around.directory, SMALL, SystemClock())
             case tuple(span):
                 points, start, length = span
                 low, high = BASE_NS + start * SECOND_NS, BASE_NS + (start + length) * SECOND_NS

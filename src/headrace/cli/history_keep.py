@@ -127,6 +127,7 @@ def restore(
     home: HomeOption = DEFAULT_HOME,
     at: Annotated[str, typer.Option(help="As it was then: RFC 3339, or now-<duration>. Default: all there is.")] = "",
     name: Annotated[str, typer.Option("--backup", help="Exactly this one of `headrace history backups`.")] = "",
+    timeline: Annotated[str, typer.Option(help="Only of this one; a restored store begins another.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Bring the history back from a backup, into a home that has none."""
@@ -139,7 +140,15 @@ def restore(
     home.mkdir(parents=True, exist_ok=True)
     with _bar("restore") as progress:
         done = asyncio.run(
-            restore_files(source, home / "history", SystemClock(), at_ns=at_ns, name=name or None, progress=progress)
+            restore_files(
+                source,
+                home / "history",
+                SystemClock(),
+                at_ns=at_ns,
+                name=name or None,
+                timeline=timeline or None,
+                progress=progress,
+            )
         )
     found = {
         "backup": done.backup,
