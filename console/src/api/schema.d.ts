@@ -454,6 +454,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/history/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Checks and backups, newest first */
+        get: operations["listHistoryJobs"];
+        put?: never;
+        /**
+         * Check or back up the history
+         * @description One at a time; the end is in the audit trail. A backup holds everything acknowledged before this call.
+         */
+        post: operations["startHistoryJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/history/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far a check or backup is */
+        get: operations["getHistoryJob"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/history/raw": {
         parameters: {
             query?: never;
@@ -1247,6 +1285,46 @@ export interface components {
              */
             status: "ok";
         };
+        /**
+         * HistoryJobAnswer
+         * @description Ask again until `state` is no longer `running`; `result` is that of a check or of a backup.
+         */
+        HistoryJobAnswer: {
+            /** Actor */
+            actor: string;
+            /**
+             * At
+             * @description The file in hand.
+             */
+            at: string;
+            /** Done Bytes */
+            done_bytes: number;
+            /** Ended At */
+            ended_at: string | null;
+            /** Error */
+            error: string;
+            /** Id */
+            id: number;
+            /** Kind */
+            kind: string;
+            /** Result */
+            result: {
+                [key: string]: unknown;
+            };
+            /**
+             * Started At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            started_at: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "running" | "done" | "failed";
+            /** Total Bytes */
+            total_bytes: number;
+        };
         /** HistoryState */
         HistoryState: {
             /** Appended */
@@ -1410,6 +1488,24 @@ export interface components {
             max_hz: number;
             /** Subscribe */
             subscribe: string[];
+        };
+        /** NewHistoryJob */
+        NewHistoryJob: {
+            /**
+             * Keep
+             * @description How many backups stay. Default: the declared number.
+             */
+            keep?: number | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "check" | "backup";
+            /**
+             * Target
+             * @description Folder on the server for a backup, absolute. Default: the declared one.
+             */
+            target?: string | null;
         };
         /** NewToken */
         NewToken: {
@@ -2838,6 +2934,99 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ImportAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listHistoryJobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryJobAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    startHistoryJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewHistoryJob"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryJobAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getHistoryJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryJobAnswer"];
                 };
             };
             /** @description What went wrong. */
