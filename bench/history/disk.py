@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.harness import Measure
 from bench.history.bench import POINTS, Bench, Result, bytes_a_sample, millions
-from bench.history.peers import PEERS
+from bench.history.peers import SHARE
 
 _TARGETS = {"duckdb": "<= 0.25", "parquet": "<= 0.4"}
 
@@ -24,11 +24,10 @@ def rows(bench: Bench) -> Iterator[Measure]:
             if theirs is not None:
                 yield _beside(ours, theirs, size, target)
                 yield from _parts(theirs)
-    small = bench.share("ours")
-    for peer in PEERS if small is not None and bench.share_seconds < bench.seconds else ():
-        theirs = bench.share(peer) if peer != "ours" else None
-        if small is not None and theirs is not None:
-            yield _beside(small, theirs, millions(POINTS, bench.share_seconds))
+    for peer in SHARE:
+        both = bench.share(peer)
+        if both is not None:
+            yield _beside(*both, bench.shared(peer))
 
 
 def _beside(ours: Result, theirs: Result, size: str, target: str = "") -> Measure:

@@ -57,7 +57,8 @@ create table classes (
     raw_ns integer, rollups_ns integer, summaries_ns integer, give_up integer
 );
 create table members (handle integer primary key, class integer not null);
-insert into meta values ('format', 2), ('position', 1), ('file', 1), ('tombstone', 1);
+insert into meta values ('format', 2), ('position', 1), ('file', 1), ('tombstone', 1),
+    ('committed', 0);
 """
 
 
@@ -104,6 +105,11 @@ class Section:
 
     def is_sole(self, day: int) -> bool:
         return bool(self.sole >> (day - self.day) & 1)
+
+    @property
+    def flags(self) -> int:
+        """As the footer of a file has it: raw 1, summary 2, class from bit 16 on."""
+        return int(self.raw) | int(self.summary) << 1 | self.retention << 16
 
     @property
     def length(self) -> int:
@@ -163,6 +169,7 @@ class Edit:
     drop_sections: Sequence[Section] = ()
     drop_files: Sequence[int] = ()
     position: int | None = None
+    committed_ns: int = 0
     latest: Mapping[int, Sequence[Batch]] = field(default_factory=dict)
     add_tombstone: Tombstone | None = None
     drop_tombstones: Sequence[int] = ()
@@ -172,7 +179,8 @@ class Catalog:
     """Open one; every method may be called from any thread. Raises: Unavailable where SQLite cannot write."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._lock = path, threading.Lock()
+        # Held for every statement: SQLite calls back into Python for the seal, and a second thread would deadlock.
+        self._path, self._lock = path, threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
         try:
             self._db.executescript("pragma journal_mode=wal; pragma synchronous=full; pragma cache_size=-1024;")
@@ -181,7 +189,7 @@ class Catalog:
                 self._create()
             self._check()
             self._next_file = self._meta("file")
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:  # what SQLite says may be no text
             self._db.close()
             raise DataError(f"history catalog {path} cannot be read: {error}; {_ADVICE}") from None
         except HeadraceError:
@@ -212,6 +220,11 @@ class Catalog:
     def position(self) -> int:
         """The oldest log that is still needed."""
         return self._meta("position")
+
+    @property
+    def committed_ns(self) -> int:
+        """No commit up to the log position was later; logs tell of those after it."""
+        return self._meta("committed")
 
     def points(self) -> list[tuple[int, str]]:
         with self._lock:
@@ -312,6 +325,7 @@ class Catalog:
                 db.execute("update meta set value = ? where key = 'tombstone'", (stone.id + 1,))
             if edit.position is not None:
                 db.execute("update meta set value = ? where key = 'position'", (edit.position,))
+                db.execute("update meta set value = max(value, ?) where key = 'committed'", (edit.committed_ns,))
             if edit.add_files:
                 after = max(file.number for file in edit.add_files) + 1
                 db.execute("update meta set value = max(value, ?) where key = 'file'", (after,))
@@ -331,7 +345,7 @@ class Catalog:
                 raise
 
     def _meta(self, key: str) -> int:
-        with self._lock:  # a thread inside SQLite waits for Python in the seal's triggers: another must not wait for it
+        with self._lock:
             row = self._db.execute("select value from meta where key = ?", (key,)).fetchone()
         if row is None:
             raise DataError(f"history catalog {self._path} lacks '{key}'; {_ADVICE}")
@@ -341,10 +355,10 @@ class Catalog:
 class CatalogReader(Catalog):
     """For reading only. From `hold` on it sees the catalog as it was then, whatever is committed meanwhile."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises: sqlite3.DatabaseError."""
-        self._path, self._lock = path, threading.Lock()
-        address = f"file:{quote(str(path.absolute()))}?mode=ro"
+    def __init__(self, path: Path, *, immutable: bool = False) -> None:
+        """`immutable` where nobody writes it and nothing may be written beside it. Raises: sqlite3.DatabaseError."""
+        self._path, self._lock = path, threading.RLock()
+        address = f"file:{quote(str(path.absolute()))}?mode=ro{'&immutable=1' if immutable else ''}"
         self._db = sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
 
     def hold(self) -> None:
@@ -355,6 +369,17 @@ class CatalogReader(Catalog):
         """The catalog as it is seen from here, as a file of its own. Raises: sqlite3.Error."""
         with closing(sqlite3.connect(path)) as target:
             self._db.backup(target)
+
+    def readable_points(self) -> list[tuple[int, str]]:
+        """Names as far as they can be read, from both ends of a damaged table."""
+        found: dict[int, str] = {}
+        for order in ("asc", "desc"):
+            try:
+                for row in self._db.execute(f"select handle, path from points order by handle {order}"):
+                    found.update([row])
+            except sqlite3.Error:
+                continue
+        return sorted(row for row in found.items() if isinstance(row[0], int) and isinstance(row[1], str))
 
     def damage(self) -> list[str]:
         """What is wrong with the file or its rows, a few lines at most. Raises: sqlite3.DatabaseError."""

@@ -25,10 +25,16 @@ class Changes:
     """Used by the keeper's thread only."""
 
     def __init__(
-        self, directory: Path, catalog: Catalog, views: Views, segments: SegmentStore, latest: LastValues
+        self,
+        directory: Path,
+        catalog: Catalog,
+        views: Views,
+        segments: SegmentStore,
+        latest: LastValues,
+        committed_ns: Callable[[], int],
     ) -> None:
         self._logs, self._catalog, self._views = directory / "wal", catalog, views
-        self._segments, self._latest = segments, latest
+        self._segments, self._latest, self._committed_ns = segments, latest, committed_ns
 
     def write(self, first_hour: int, fill: Callable[[SegmentWriter], None]) -> tuple[SegmentFile | None, list[Section]]:
         """A new file, durable; None where nothing was put into it. Raises: Unavailable where the disk refuses."""
@@ -77,6 +83,7 @@ class Changes:
                     drop_sections=drop,
                     drop_files=drop_files,
                     position=None if flushed is None else flushed + 1,
+                    committed_ns=self._committed_ns(),
                     latest=shards,
                 )
             )
@@ -85,7 +92,7 @@ class Changes:
             if is_full(error):
                 # What the catalog had no room for gives its own back at once, for the next try needs it. Only then:
                 # after any other error the transaction may yet turn out to be on disk, and the files are in it.
-                self._views.change(lambda view: view, [self._segments.directory / file.name for file in files])
+                self.discard(files)
             raise
         trash = [self._segments.directory / view.files[number].name for number in drop_files]
         if flushed is not None:
@@ -98,6 +105,10 @@ class Changes:
 
         self._views.change(change, trash)
         self._segments.forget(drop_files)
+
+    def discard(self, files: Sequence[SegmentFile]) -> None:
+        """Files that were written for nothing."""
+        self._views.change(lambda view: view, [self._segments.directory / file.name for file in files])
 
     def drop_tombstones(self) -> None:
         """Forget deletions that everything they could hide was cleaned of."""

@@ -51,13 +51,14 @@ class Compactor:
     ) -> None:
         self._settings, self._views, self._changes, self._segments = settings, views, changes, segments
         self._reader, self._classes, self._space, self._pause = reader, classes, space, pause
-        self._looked: tuple[object, object, int] = (None, None, 0)
+        self._looked: tuple[object, object, bool, int] = (None, None, False, 0)
 
     def step(self, now_ns: int, *, force: bool = False) -> str | None:
         """Do one piece of work and say which; None where there is none."""
         view = self._views.current
-        known = self._looked[0] is view.sections and self._looked[1] is view.tombstones
-        if known and now_ns - self._looked[2] < _LOOK_AGAIN_NS and not force:
+        sections, tombstones, thoroughly, at_ns = self._looked
+        known = sections is view.sections and tombstones is view.tombstones and (thoroughly or not force)
+        if known and now_ns - at_ns < _LOOK_AGAIN_NS:
             return None  # years of hours are not looked through every few seconds for nothing
         for hour in view.order:
             if self._clean(view, hour, now_ns, force):
@@ -71,7 +72,7 @@ class Compactor:
                 return "compactions"
         self._changes.drop_tombstones()
         view = self._views.current
-        self._looked = view.sections, view.tombstones, now_ns
+        self._looked = view.sections, view.tombstones, force, now_ns
         return None
 
     # --- hours ----------------------------------------------------------------------------------------------------

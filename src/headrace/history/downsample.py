@@ -18,22 +18,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.history import rows as r
-from headrace.history.buckets import Grid, buckets_of, cells_of, columns_needed
+from headrace.history.buckets import (
+    LOOK_BACK_NS,
+    NO_MEAN,
+    Grid,
+    buckets_of,
+    cells_of,
+    columns_needed,
+    held_before,
+    pairs,
+)
 from headrace.history.catalog import Section
 from headrace.history.columns import starts_of
-from headrace.history.hours import NO_MEAN, HourRows, refuse_text
+from headrace.history.hours import HourRows
 from headrace.history.reader import Reader
 from headrace.history.segment import SegmentStore
 from headrace.history.summary_reader import SummaryReader, period_of
 from headrace.history.view import View
 from headrace.model.batch import Handles
 from headrace.model.errors import DataError
-from headrace.model.quality import is_good
 from headrace.model.time import DAY_NS, HOUR_NS
 from headrace.sdk.store import Aggregate, Buckets, Interpolation
-
-LOOK_BACK_NS: Final = 7 * DAY_NS
-"""How far before the span a value is looked for that still holds at its start."""
 
 _SLICE_POINTS: Final = 512  # of a period at a time: its hours as rows take some 50 MB
 _HELD: Final = r.columns_for([Aggregate.TIME_WEIGHTED_MEAN])
@@ -67,24 +72,30 @@ class Downsampler:
     ) -> Buckets:
         handles, need = np.unique(asked), columns_needed(aggregates, interpolation)
         question = _Question(handles, grid, need, good_only, _hours_to_read(view, grid), grid.by_hours)
-        parts = []
         with np.errstate(all="ignore"):
-            for rows in self._rows(view, question):
-                rows = r.in_time_order(rows)
-                parts.append(r.combine(rows, cells_of(rows, handles, grid)))
+            parts = list(self._rows(view, question))
             before = self._before(view, handles, grid, good_only) if "holds" in need or "last" in need else {}
         return buckets_of(parts, asked, grid, aggregates, interpolation, before)
 
     def _rows(self, view: View, ask: _Question) -> Iterator[r.Rows]:
+        """Rows one after the other in time: nothing is combined over an hour that comes from elsewhere."""
         grid = ask.grid
-        yield from self._summarised(view, ask)
+        for rows in self._summarised(view, ask):
+            breaks = np.array(sorted(ask.again.keys() | set(ask.hours.tolist())), np.int64)
+            stretch = np.searchsorted(breaks, rows["first_ns"] // HOUR_NS)
+            yield r.combine(rows, cells_of(rows, ask.handles, grid) * (len(breaks) + 1) + stretch)
         for hour in ask.hours.tolist():
-            yield from self._hours.rows(
-                view, hour, ask.handles, ask.need, ask.good_only, grid.start_ns, grid.end_ns, by_minutes=grid.by_minutes
-            )
+            yield from self._of_hour(view, hour, ask.handles, ask)
         for hour, points in sorted(ask.again.items()):
-            some = np.unique(np.concatenate(points))
-            yield from self._hours.rows(view, hour, some, ask.need, ask.good_only, grid.start_ns, grid.end_ns)
+            yield from self._of_hour(view, hour, np.unique(np.concatenate(points)), ask)
+
+    def _of_hour(self, view: View, hour: int, handles: Handles, ask: _Question) -> Iterator[r.Rows]:
+        grid = ask.grid
+        for rows in self._hours.rows(
+            view, hour, handles, ask.need, ask.good_only, grid.start_ns, grid.end_ns, by_minutes=grid.by_minutes
+        ):
+            rows = r.in_time_order(rows)
+            yield r.combine(rows, cells_of(rows, ask.handles, grid))
 
     def _summarised(self, view: View, ask: _Question) -> Iterator[r.Rows]:
         """Rows of summaries, period by period and slice by slice of points; what they cannot tell goes to `again`."""
@@ -133,16 +144,10 @@ class Downsampler:
 
     def _before(self, view: View, handles: Handles, grid: Grid, good_only: bool) -> dict[int, tuple[int, float]]:
         """Time and value of what holds at the start of the span, by point."""
-        before: dict[int, tuple[int, float]] = {}
         early_ns = grid.start_ns - LOOK_BACK_NS
-        known = []
-        for batch in self._reader.latest_at(view, handles, grid.start_ns - 1, early_ns):
-            refuse_text([batch])
-            known.append(batch.handles)
-            values = batch.values.astype(np.float64)
-            counts = ~np.isnan(values) & (is_good(batch.quality) if good_only else True)
-            before.update(_pairs(batch.handles[counts], batch.source_ns[counts], values[counts]))
-        missing = np.setdiff1d(handles, np.concatenate(known)) if known else handles
+        newest = self._reader.latest_at(view, handles, grid.start_ns - 1, early_ns)
+        before = held_before(newest, good_only)
+        missing = np.setdiff1d(handles, np.concatenate([batch.handles for batch in newest])) if newest else handles
         if len(missing):
             before.update(self._before_in_rows(view, missing, early_ns, grid.start_ns, good_only))
         return before
@@ -207,10 +212,6 @@ def _ask_again(rows: r.Rows, unfit: NDArray[np.bool_], ask: _Question) -> None:
         ask.again.setdefault(int(hour[low]), []).append(handles[low:high])
 
 
-def _pairs(handles: Handles, times: NDArray[np.int64], values: NDArray[np.float64]) -> dict[int, tuple[int, float]]:
-    return dict(zip(handles.tolist(), zip(times.tolist(), values.tolist(), strict=True), strict=True))
-
-
 def _take_last(parts: Sequence[r.Rows], missing: Handles, before: dict[int, tuple[int, float]]) -> Handles:
     """The newest row of each point, where its value holds on; returns the points that no row is of."""
     parts = [rows for rows in parts if len(rows["n"])]
@@ -219,5 +220,5 @@ def _take_last(parts: Sequence[r.Rows], missing: Handles, before: dict[int, tupl
     rows = r.in_time_order(r.concat(parts, _HELD))
     rows = r.take(rows, np.append(rows["handle"][1:] != rows["handle"][:-1], True))
     holding = rows["holds"]
-    before.update(_pairs(rows["handle"][holding], rows["last_ns"][holding], rows["last"][holding]))
+    before.update(pairs(rows["handle"][holding], rows["last_ns"][holding], rows["last"][holding]))
     return np.setdiff1d(missing, rows["handle"], assume_unique=True)

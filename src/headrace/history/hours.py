@@ -8,21 +8,19 @@ memtables ───────────► samples ────► rows
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 
 from headrace.history import rows as r
+from headrace.history.buckets import NO_MEAN, refuse_text
 from headrace.history.catalog import Section
 from headrace.history.minutes import from_minutes, minute_columns
 from headrace.history.reader import Reader
 from headrace.history.segment import SegmentStore
 from headrace.history.view import View
-from headrace.model.batch import Batch, Handles, ValueKind
+from headrace.model.batch import Handles, ValueKind
 from headrace.model.errors import DataError
 from headrace.model.time import HOUR_NS, MINUTE_NS
-
-NO_MEAN: Final = "point number {} is text, which has no mean; ask for its raw samples"
 
 
 class HourRows:
@@ -102,12 +100,6 @@ class HourRows:
             else:
                 parts[-1] = not_hidden(view, section, parts[-1])
         return [rows for rows in parts if len(rows["n"])], np.unique(np.concatenate(unfit))
-
-
-def refuse_text(batches: Sequence[Batch]) -> None:
-    for batch in batches:
-        if batch.kind is ValueKind.TEXT:
-            raise DataError(NO_MEAN.format(int(batch.handles[0])))
 
 
 def _hidden(view: View, section: Section, handles: Handles) -> Handles:

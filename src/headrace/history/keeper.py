@@ -56,7 +56,8 @@ class Keeper:
     ) -> None:
         self._settings, self._clock, self._views, self._committer = settings, clock, views, committer
         self._classes, self._space = classes, space
-        self._changes = changes = Changes(directory, catalog, views, segments, latest)
+        changes = Changes(directory, catalog, views, segments, latest, lambda: committer.committed_ns)
+        self._changes = changes
         self._compactor = Compactor(settings, views, changes, segments, reader, classes, space, self._pause)
         self._summariser = Summariser(
             settings, views, changes, segments, reader, space, self._compactor.merge_hour, self._pause

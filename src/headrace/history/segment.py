@@ -28,19 +28,16 @@ from headrace.history.catalog import Section, SegmentFile
 from headrace.history.chunk_reader import decode
 from headrace.history.chunks import INDEX_COLUMNS, RANKED, ChunkTable, chunk_starts, encode
 from headrace.history.disk import Disk
-from headrace.history.footer import FORMAT, TRAILER, check_footer, encode_footer, footer_entry
 from headrace.history.moments import NONE, Stamps
-from headrace.history.pack import unpack_column
-from headrace.history.section_index import decode_index, decode_moments, encode_index
+from headrace.history.section_index import encode_index
+from headrace.history.segment_file import HEADER, SegmentFileReader, footer_bytes, footer_entry, trailer
 from headrace.history.settings import HistorySettings
 from headrace.history.view import View
 from headrace.model.batch import Batch, Handles, TimesNs, ValueKind
 from headrace.model.errors import DataError, HeadraceError, Unavailable
 
-HEADER: Final = b"HRSEG" + bytes([FORMAT, 0, 0])
 _LEVEL: Final = 3
 _TEXT_SAMPLES_MAX: Final = 1024  # a chunk is decoded as a whole, and a text may have 64 KiB
-_GAP_MAX: Final = 64 * 1024  # chunks this close are read in one go
 
 
 class SegmentWriter:
@@ -139,7 +136,8 @@ class SegmentWriter:
 
     def finish(self) -> SegmentFile:
         """Durable under its final name on return. Raises: OSError."""
-        self._write(encode_footer(self.sections))
+        footer = b"".join(footer_bytes(section) for section in self.sections)
+        self._write(footer + trailer(footer))
         self._disk.datasync(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = -1
@@ -293,59 +291,6 @@ class SegmentStore:
 
     def set_checked(self, file: int) -> None:
         self._checked.add(file)
-
-
-class SegmentFileReader:
-    def __init__(self, path: Path, descriptor: int, size: int) -> None:
-        self.path, self._descriptor, self._size = path, descriptor, size
-
-    def pread(self, offset: int, length: int) -> bytes:
-        if offset < 0 or length < 0 or offset + length > self._size:
-            raise DataError("an offset points outside the file")
-        data = os.pread(self._descriptor, length, offset)
-        if len(data) != length:
-            raise DataError("the file is cut short")
-        return data
-
-    def check(self) -> list[tuple[int, ...]]:
-        """The footer. Raises: DataError."""
-        if self.pread(0, len(HEADER)) != HEADER:
-            raise DataError("the header is not that of a segment of this format")
-        trailer = self.pread(self._size - TRAILER.size, TRAILER.size)
-        length = min(TRAILER.unpack(trailer)[0], self._size - TRAILER.size)
-        end = self.pread(self._size - TRAILER.size - length, length + TRAILER.size)
-        return check_footer(end, self.path.name)
-
-    def index(self, section: Section) -> ChunkTable:
-        data = memoryview(self.pread(section.position + section.index_offset, section.index_length))
-        return decode_index(data)
-
-    def moments(self, section: Section) -> TimesNs:
-        return decode_moments(self.pread(section.position + section.index_offset, section.index_length))
-
-    def frames(self, section: Section, offsets: list[int], lengths: list[int]) -> list[bytes]:
-        """Frames in the order asked; neighbours are read together."""
-        frames: list[bytes] = []
-        at = 0
-        while at < len(offsets):
-            last, end = at, offsets[at] + lengths[at]
-            while last + 1 < len(offsets) and end <= offsets[last + 1] <= end + _GAP_MAX:
-                last += 1
-                end = offsets[last] + lengths[last]
-            begin = offsets[at]
-            data = self.pread(section.position + begin, end - begin)
-            frames += [data[offsets[i] - begin : offsets[i] - begin + lengths[i]] for i in range(at, last + 1)]
-            at = last + 1
-        return frames
-
-    def directory(self, section: Section) -> dict[ValueKind, dict[str, rollups.ColumnPlace]]:
-        begin = section.position + section.rollup_offset
-        head = self.pread(begin, rollups.DIRECTORY_HEAD)
-        return rollups.decode_directory(head, self.pread(begin + len(head), int.from_bytes(head[:4], "little")))
-
-    def rollup_column(self, section: Section, place: rollups.ColumnPlace, name: str) -> NDArray[np.int64]:
-        data = self.pread(section.position + section.rollup_offset + place.offset, place.length)
-        return unpack_column(data, place.count, zstandard.ZstdDecompressor(), deltas=name in rollups.DELTAS)
 
 
 class _Named:

@@ -65,7 +65,7 @@ class EmbeddedStore:
         recovered: Recovered,
         archive: LogArchive,
     ) -> None:
-        self._directory, self._settings, self._lock, self._clock = directory, settings, lock, clock
+        self._directory, self._settings, self._lock = directory, settings, lock
         self._catalog, self._journal, self.archive = recovered.catalog, recovered.journal, archive
         self._latest: LastValues = recovered.latest
         self._paths = dict(recovered.catalog.points())
@@ -100,14 +100,15 @@ class EmbeddedStore:
             new = list(dict.fromkeys(path for path in paths if path not in self._handles))
             if new:
                 added = list(enumerate(new, len(self._paths)))
-                await asyncio.to_thread(self._record_points, added)
+                now_ns = await self._committer.call(self._committer.stamp)
+                await asyncio.to_thread(self._record_points, added, now_ns)
                 self._paths.update(added)
                 self._handles.update((path, handle) for handle, path in added)
                 self._space.set_points(len(self._paths))
         return np.array([self._handles[path] for path in paths], np.uint32)
 
-    def _record_points(self, added: Sequence[tuple[int, str]]) -> None:
-        with self._journal.registering(added, max(self._committer.committed_ns, self._clock.now_ns())):
+    def _record_points(self, added: Sequence[tuple[int, str]], now_ns: int) -> None:
+        with self._journal.registering(added, now_ns):
             self._catalog.add_points(added)
 
     async def retain(self, classes: Mapping[str, Retention], members: Mapping[str, Handles]) -> None:
@@ -258,6 +259,15 @@ class EmbeddedStore:
             self._directory, catalog, spans(self._directory, catalog.position, self._committer.log_end),
             self._journal.path, self._journal.written, self._committer.committed_ns,
         )  # fmt: skip
+
+    @property
+    def directory(self) -> Path:
+        return self._directory
+
+    @property
+    def journal_bytes(self) -> int:
+        """How much of the journal is settled."""
+        return self._journal.size
 
     @property
     def timeline(self) -> int:

@@ -112,10 +112,7 @@ class Summariser:
             if self._is_shared(self._views.current, hour, retention):
                 self._merge_hour(hour, retention)
         view = self._views.current
-        held = {
-            hour: [section for section in view.sections.get(hour, ()) if section.retention == retention]
-            for hour in hours
-        }
+        held = _of_day(view, retention, day)
         every = [section for sections in held.values() for section in sections]
         former = view.days.get((retention, day))
         alone = former if former is not None and former.is_sole(day) else None
@@ -154,6 +151,11 @@ class Summariser:
         if former is not None:
             fewer = replace(former, days=former.days & ~(1 << (day - former.day)))
             sections, drop = [*sections, *([fewer] if fewer.days else [])], [*drop, former]
+        now = self._views.current
+        if _of_day(now, retention, day) != held or now.days.get((retention, day)) != former:
+            # A flush came between two slices: what was made does not speak of it, and is made again.
+            self._changes.discard([] if file is None else [file])
+            return
         if file is None:
             self._barren[retention, day] = made.generation
         self._changes.apply([] if file is None else [file], sections, drop)
@@ -171,12 +173,7 @@ class Summariser:
     def give_up_sections(self, retention: int, day: int) -> None:
         """Of a day, only its summary remains."""
         view = self._views.current
-        every = [
-            section
-            for hour in range(day * DAY_HOURS, (day + 1) * DAY_HOURS)
-            for section in view.sections.get(hour, ())
-            if section.retention == retention
-        ]
+        every = [section for held in _of_day(view, retention, day).values() for section in held]
         former = view.days.get((retention, day))
         deleted = any(stone.touches(section) for stone in view.tombstones for section in every)
         if former is None or former.is_sole(day) or deleted:
@@ -251,7 +248,10 @@ class Summariser:
                 self._pause()
 
         file, sections = self._write(made, parts())
-        self._changes.apply([] if file is None else [file], sections, pieces)
+        if set(pieces) <= set(self._views.current.summaries):
+            self._changes.apply([] if file is None else [file], sections, pieces)
+        else:  # a flush put a day of theirs out of force meanwhile
+            self._changes.discard([] if file is None else [file])
 
     # --- deletions ------------------------------------------------------------------------------------------------
 
@@ -285,6 +285,12 @@ class Summariser:
             self._merge(view, [summary], newest)
             return True
         return False
+
+
+def _of_day(view: View, retention: int, day: int) -> dict[int, list[Section]]:
+    """Sections of a class by hour."""
+    hours = range(day * DAY_HOURS, (day + 1) * DAY_HOURS)
+    return {hour: [each for each in view.sections.get(hour, ()) if each.retention == retention] for hour in hours}
 
 
 def _numbers(rows: r.Rows) -> tuple[r.Rows, NDArray[np.bool_]]:

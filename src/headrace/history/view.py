@@ -57,11 +57,11 @@ class View:
     def with_sections(
         self, add: Iterable[Section], drop: Iterable[Section], files: Iterable[SegmentFile], drop_files: Iterable[int]
     ) -> View:
-        sections, days = dict(self.sections), dict(self.days)
         gone, added = set(drop), list(add)
         summaries = [each for each in self.summaries if each not in gone]
         summaries += [each for each in added if each.summary]
         touched = {each.hour for each in (*gone, *added) if not each.summary}
+        sections, days = dict(self.sections), dict(self.days)
         for each in gone:
             if each.summary:
                 for day in each.covered():
@@ -84,7 +84,8 @@ class View:
         kept_files.update((file.number, file) for file in files)
         order = self.order if touched <= sections.keys() and touched <= self.sections.keys() else sorted(sections)
         changed = View(
-            self.memtables, sections, kept_files, self.tombstones,
+            # Whoever looks through all hours does so again only where they changed.
+            self.memtables, sections if touched else self.sections, kept_files, self.tombstones,
             sorted(summaries, key=lambda each: (each.hour, each.retention)), order, (), days,
         )  # fmt: skip
         for each in (*gone, *added):

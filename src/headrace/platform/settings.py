@@ -1,7 +1,7 @@
 """What a start needs to know. Everything has a safe default: loopback, own folder, SQLite.
 
 <home>/database.db        declarations, people, alarms, commands (or DATABASE_URL: PostgreSQL)
-<home>/history/           the historian
+<home>/history/           the historian (or `history_url`: a cluster)
 <home>/connections/       certificates that drivers made and trust
 <home>/run/               server.json and local.token while running
 """
@@ -35,6 +35,10 @@ class Settings:
     behind_tls: bool = False
     hosts: tuple[str, ...] = ()
     history: HistorySettings = field(default_factory=HistorySettings)
+    history_url: str = ""
+    backup_to: Path | None = None
+    backup_every_s: float = 86_400.0
+    backup_keep: int = 7
 
     def __post_init__(self) -> None:
         if not self.loopback and self.tls_certificate is None and not self.behind_tls:
@@ -44,6 +48,8 @@ class Settings:
             )
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ConfigError("TLS needs both --tls-cert and --tls-key")
+        if self.backup_every_s < 60 or self.backup_keep < 1:
+            raise ConfigError("backups are at least a minute apart, and at least one is kept")
 
     @property
     def loopback(self) -> bool:
