@@ -19,7 +19,7 @@ from headrace.history import rows as r
 from headrace.history.columns import starts_of
 from headrace.model.batch import Handles
 from headrace.model.errors import DataError, LimitReached
-from headrace.model.time import MINUTE_NS, SECOND_NS
+from headrace.model.time import HOUR_NS, MINUTE_NS, SECOND_NS
 from headrace.sdk.store import Aggregate, Buckets, Interpolation
 
 CELLS_MAX: Final = 1_000_000
@@ -42,6 +42,11 @@ class Grid:
 
     def bucket(self, time_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         return (time_ns - self.origin_ns) // self.width_ns
+
+    @property
+    def by_hours(self) -> bool:
+        """Whether every bucket is made of whole hours, as summaries are."""
+        return self.origin_ns % HOUR_NS == 0 and self.width_ns % HOUR_NS == 0
 
     @property
     def by_minutes(self) -> bool:
