@@ -791,7 +791,7 @@ export interface components {
             key: string;
             /**
              * Kind
-             * @description type, connection, asset, point or alarm.
+             * @description retention, type, connection, asset, point or alarm.
              */
             kind: string;
         };
@@ -951,6 +951,26 @@ export interface components {
             revision: number;
         };
         /**
+         * DiskAnswer
+         * @description The disk of the history. Below `needed_bytes` free, samples are refused.
+         */
+        DiskAnswer: {
+            /** Free Bytes */
+            free_bytes: number;
+            /**
+             * Full In S
+             * @description At the rate of late; null where it does not fill up, or nobody knows yet.
+             */
+            full_in_s: number | null;
+            /** Needed Bytes */
+            needed_bytes: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "enough" | "low" | "full";
+        };
+        /**
          * Downsampled
          * @description Bucket i covers `[start_ms + i·width_ms, start_ms + (i+1)·width_ms)`.
          */
@@ -1050,6 +1070,7 @@ export interface components {
         HistoryState: {
             /** Appended */
             appended: number;
+            disk: components["schemas"]["DiskAnswer"] | null;
             /** Disk Bytes */
             disk_bytes: number;
             /** Extra */
@@ -1302,6 +1323,12 @@ export interface components {
              */
             path: string;
             range: components["schemas"]["RangeAnswer"] | null;
+            /**
+             * Retention
+             * @description The class that says how long it is kept.
+             * @example default
+             */
+            retention: string;
             /**
              * Title
              * @description Display text by language.
