@@ -1030,7 +1030,7 @@ export interface components {
             key: string;
             /**
              * Kind
-             * @description type, connection, asset, point or alarm.
+             * @description retention, type, connection, asset, point or alarm.
              */
             kind: string;
         };
@@ -1190,6 +1190,26 @@ export interface components {
             revision: number;
         };
         /**
+         * DiskAnswer
+         * @description The disk of the history. Below `needed_bytes` free, samples are refused.
+         */
+        DiskAnswer: {
+            /** Free Bytes */
+            free_bytes: number;
+            /**
+             * Full In S
+             * @description At the rate of late; null where it does not fill up, or nobody knows yet.
+             */
+            full_in_s: number | null;
+            /** Needed Bytes */
+            needed_bytes: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "enough" | "low" | "full";
+        };
+        /**
          * Downsampled
          * @description Bucket i covers `[start_ms + i·width_ms, start_ms + (i+1)·width_ms)`.
          */
@@ -1329,6 +1349,7 @@ export interface components {
         HistoryState: {
             /** Appended */
             appended: number;
+            disk: components["schemas"]["DiskAnswer"] | null;
             /** Disk Bytes */
             disk_bytes: number;
             /** Extra */
@@ -1614,6 +1635,12 @@ export interface components {
              */
             path: string;
             range: components["schemas"]["RangeAnswer"] | null;
+            /**
+             * Retention
+             * @description The class that says how long it is kept.
+             * @example default
+             */
+            retention: string;
             /**
              * Title
              * @description Display text by language.

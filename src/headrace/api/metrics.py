@@ -11,7 +11,7 @@ from headrace.api.services import Services
 from headrace.model.alarms import Priority
 from headrace.model.time import SECOND_NS
 from headrace.sdk.field import LinkState
-from headrace.sdk.store import StoreStats
+from headrace.sdk.store import DiskState, StoreStats
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -93,6 +93,17 @@ def _history(stats: StoreStats) -> Iterator[Family]:
     if stats.newest_ns is not None:
         newest_s = stats.newest_ns / SECOND_NS
         yield _single("headrace_history_newest_sample_time_seconds", "gauge", "Newest source time.", newest_s)
+    if stats.disk is not None:
+        yield _single("headrace_history_disk_free_bytes", "gauge", "Free on its disk.", stats.disk.free_bytes)
+        yield _single(
+            "headrace_history_disk_needed_bytes", "gauge", "Below it samples are refused.", stats.disk.needed_bytes
+        )
+        states = [({"state": state.value}, float(state is stats.disk.state)) for state in DiskState]
+        yield Family("headrace_history_disk_state", "gauge", "1 for the state that the disk is in.", states)
+        if stats.disk.full_in_s is not None:
+            yield _single(
+                "headrace_history_disk_full_in_seconds", "gauge", "At the present rate.", stats.disk.full_in_s
+            )
     extra = [({"name": name}, float(value)) for name, value in sorted(stats.extra.items())]
     yield Family("headrace_history_detail", "gauge", "The store's own figures.", extra)
 

@@ -59,7 +59,9 @@ class Keeper:
         changes = Changes(directory, catalog, views, segments, latest, lambda: committer.committed_ns)
         self._changes = changes
         self._compactor = Compactor(settings, views, changes, segments, reader, classes, space, self._pause)
-        self._summariser = Summariser(settings, views, changes, segments, reader, space, self._pause)
+        self._summariser = Summariser(
+            settings, views, changes, segments, reader, space, self._compactor.merge_hour, self._pause
+        )
         self._retirer = Retirer(
             views, changes, segments, classes, space, self._compactor, self._summariser, self._pause
         )

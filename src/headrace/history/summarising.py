@@ -53,11 +53,12 @@ class Summariser:
         segments: SegmentStore,
         reader: Reader,
         space: DiskSpace,
+        merge_hour: Callable[[int, int], None],
         pause: Callable[[], None],
     ) -> None:
         self._settings, self._views, self._changes, self._segments = settings, views, changes, segments
         self._rows, self._summaries = HourRows(reader, segments), SummaryReader(segments)
-        self._space, self._pause = space, pause
+        self._space, self._merge_hour, self._pause = space, merge_hour, pause
         self._seen: dict[ClassDay, tuple[int, int]] = {}
         self._barren: dict[ClassDay, int] = {}  # days in which deletions left nothing, as of a generation
 
@@ -106,8 +107,11 @@ class Summariser:
     def summarise(self, retention: int, day: int, *, retire: bool = False) -> None:
         """Make the summary of a day. With `retire`, its sections go in the same transaction, and it alone remains;
         what a former summary alone remembers is taken over."""
-        view = self._views.current
         hours = range(day * DAY_HOURS, (day + 1) * DAY_HOURS)
+        for hour in hours:
+            if self._is_shared(self._views.current, hour, retention):
+                self._merge_hour(hour, retention)
+        view = self._views.current
         held = {
             hour: [section for section in view.sections.get(hour, ()) if section.retention == retention]
             for hour in hours
@@ -153,6 +157,16 @@ class Summariser:
         if file is None:
             self._barren[retention, day] = made.generation
         self._changes.apply([] if file is None else [file], sections, drop)
+
+    def _is_shared(self, view: View, hour: int, retention: int) -> bool:
+        """Whether another class holds samples of the same points: then an equal sample may be in both."""
+        raw = [section for section in view.sections.get(hour, ()) if section.raw]
+        mine = [section for section in raw if section.retention == retention]
+        others = [section for section in raw if section.retention != retention]
+        if not mine or not others:
+            return False
+        theirs = np.concatenate([self._segments.handles(view, section)[0] for section in others])
+        return any(bool(np.isin(self._segments.handles(view, section)[0], theirs).any()) for section in mine)
 
     def give_up_sections(self, retention: int, day: int) -> None:
         """Of a day, only its summary remains."""

@@ -9,6 +9,7 @@ from typing import Any
 from headrace.model.alarms import AlarmRule
 from headrace.model.assets import Asset, AssetType
 from headrace.model.points import Point, Title
+from headrace.model.retention import Retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +33,4 @@ class PlantModel:
     assets: Mapping[str, Asset] = field(default_factory=dict)
     points: Mapping[str, Point] = field(default_factory=dict)
     alarms: Mapping[str, AlarmRule] = field(default_factory=dict)
+    retention: Mapping[str, Retention] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from headrace.model.batch import ValueKind
 from headrace.model.errors import DataError
+from headrace.model.retention import DEFAULT_CLASS
 from headrace.model.time import SECOND_NS
 
 PATH_LENGTH_MAX: Final = 512
@@ -65,7 +66,7 @@ class PointSource:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One time series. `write_range` bounds setpoints; it defaults to `range`."""
+    """One time series. `write_range` bounds setpoints and defaults to `range`; `retention` is how long it is kept."""
 
     path: str
     kind: ValueKind
@@ -76,6 +77,7 @@ class Point:
     source: PointSource | None = None
     write_range: Range | None = None
     decimals: int | None = None
+    retention: str = DEFAULT_CLASS
 
     @property
     def asset_path(self) -> str:

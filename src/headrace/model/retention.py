@@ -5,11 +5,12 @@ samples ──raw──► gone      minutes of them ──rollups──► gone
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from headrace.model.errors import ConfigError
-from headrace.model.time import DAY_NS, format_duration
+from headrace.model.time import DAY_NS, format_duration, parse_duration_ns
 
 DEFAULT_CLASS: Final = "default"
 """The class of every point that names none."""
@@ -37,12 +38,29 @@ class Retention:
         ):
             if longer is not None and (age is None or longer < age):
                 raise ConfigError(
-                    f"'{coarser}' ({_shown(longer)}) must be at least '{finer}' ({_shown(age)}): "
+                    f"'{coarser}' ({format_age(longer)}) must be at least '{finer}' ({format_age(age)}): "
                     "what is coarser outlives what is finer"
                 )
 
 
-def _shown(age_ns: int | None) -> str:
+FOREVER: Final = "forever"
+_YEARS = re.compile(r"(\d{1,4})y")
+YEAR_NS: Final = 365 * DAY_NS
+
+
+def parse_age_ns(text: str) -> int | None:
+    """`90d`, `5y` (of 365 days) or any duration to ns, `forever` to None. Raises: DataError."""
+    if text == FOREVER:
+        return None
+    years = _YEARS.match(text)
+    if years is None:
+        return parse_duration_ns(text)
+    rest = text[years.end() :]
+    return int(years.group(1)) * YEAR_NS + (parse_duration_ns(rest) if rest else 0)
+
+
+def format_age(age_ns: int | None) -> str:
+    """The inverse of `parse_age_ns`, whole years as such."""
     if age_ns is None:
-        return "forever"
-    return f"{age_ns // DAY_NS}d" if age_ns % DAY_NS == 0 else format_duration(age_ns)
+        return FOREVER
+    return f"{age_ns // YEAR_NS}y" if age_ns and age_ns % YEAR_NS == 0 else format_duration(age_ns)

@@ -1,6 +1,6 @@
 """Desired state meets actual state: idempotent, in any order, after any restart.
 
-PlantModel ──► history.register ──► handle of each path
+PlantModel ──► history.register ──► handle of each path ──► history.retain(classes, handles of each)
     ├──► alarms.configure(rules, handles)
     └──► connect.bind ──► links.reconcile(connections, bindings)
 """
@@ -13,13 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from headrace.connect.binding import bind
 from headrace.model.alarms import AlarmRule
 from headrace.model.plant import Connection, PlantModel
 from headrace.model.points import Point
 from headrace.sdk.driver import DriverType, PointBinding
 from headrace.sdk.services import Plan, Registry, SourceFile
-from headrace.sdk.store import HistoryStore
+from headrace.sdk.store import HistoryStore, Retaining
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +64,24 @@ class Reconciler:
             paths = list(model.points)
             numbers = await self._store.register(paths)
             handles = {path: int(number) for path, number in zip(paths, numbers, strict=True)}
+            await self._retain(model, handles)
             self.directory = Directory(model, handles)
             await self._alarms.configure(model.alarms, handles)
             bindings = bind(model.points.values(), handles, model.connections, self._drivers)
             for error in bindings.errors.values():
                 log.error("not connected: %s", error)
             await self._links.reconcile(model.connections, bindings.by_connection)
+
+    async def _retain(self, model: PlantModel, handles: Mapping[str, int]) -> None:
+        if not isinstance(self._store, Retaining):
+            if model.retention:
+                log.warning("this history keeps everything: it knows no retention classes")
+            return
+        members: dict[str, list[int]] = {}
+        for path, point in model.points.items():
+            members.setdefault(point.retention, []).append(handles[path])
+        numbers = {name: np.array(held, np.uint32) for name, held in members.items()}
+        await self._store.retain(model.retention, numbers)
 
 
 class ReconcilingRegistry:

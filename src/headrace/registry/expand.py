@@ -14,13 +14,16 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from headrace.model.assets import Asset, AssetType, Level
+from headrace.model.errors import ConfigError
 from headrace.model.plant import Connection, PlantModel
 from headrace.model.points import PATH_LENGTH_MAX, Point
+from headrace.model.retention import CLASSES_MAX, FOREVER, Retention, parse_age_ns
 from headrace.registry.alarms import Alarms
 from headrace.registry.declared import Declared, Key
 from headrace.registry.drivers import complaints
 from headrace.registry.points import Blame, PointBuilder, PointTemplate
 from headrace.registry.problems import Problems, did_you_mean, nearest
+from headrace.registry.schema import KINDS, NEVER
 from headrace.sdk.driver import DriverType
 
 _LEVELS: Final = tuple(Level)[: tuple(Level).index(Level.COMPONENT) + 1]
@@ -31,11 +34,11 @@ def expand(
     declared: Mapping[Key, Declared], drivers: Mapping[str, DriverType], problems: Problems, revision: int = 0
 ) -> PlantModel:
     """The plant as these objects say it is; what is wrong goes to `problems` and stays out of the model."""
-    by_kind: dict[str, dict[str, Declared]] = {kind: {} for kind in ("type", "connection", "asset", "point", "alarm")}
+    by_kind: dict[str, dict[str, Declared]] = {kind: {} for kind in KINDS}
     for (kind, key), one in declared.items():
         by_kind[kind][key] = one
     connections = _connections(by_kind["connection"].values(), drivers, problems)
-    builder = PointBuilder(connections, by_kind["connection"], drivers, problems)
+    builder = PointBuilder(connections, by_kind["connection"], drivers, by_kind["retention"], problems)
     templates = {
         name: [
             PointTemplate(point, spec, Blame(one, ("points", point)), builder)
@@ -59,7 +62,24 @@ def expand(
         assets=assets,
         points=points,
         alarms=alarms.rules,
+        retention=_retention(by_kind["retention"].values(), problems),
     )
+
+
+def _retention(declared: Collection[Declared], problems: Problems) -> dict[str, Retention]:
+    classes = {}
+    for one in declared:
+        spec = one.spec
+        raw, rollups, summaries = (parse_age_ns(spec.get(name, FOREVER)) for name in ("raw", "rollups", "summaries"))
+        give_up = spec.get("give_up", NEVER)
+        try:
+            classes[one.key] = Retention(raw, rollups, summaries, None if give_up == NEVER else give_up)
+        except ConfigError as error:
+            problems.add(one.where, error.message)
+    if len(declared) > CLASSES_MAX:
+        last = max(declared, key=lambda one: one.where)
+        problems.add(last.where, f"{len(declared)} retention classes are declared; at most {CLASSES_MAX} can be")
+    return classes
 
 
 def _type(one: Declared) -> AssetType:

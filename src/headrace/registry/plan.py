@@ -14,11 +14,13 @@ from typing import Any, Final
 from headrace.model.alarms import AlarmRule
 from headrace.model.plant import PlantModel
 from headrace.model.points import Point, Range
+from headrace.model.retention import DEFAULT_CLASS
 from headrace.model.time import format_duration
 from headrace.registry.declared import Declared, Key, same
+from headrace.registry.schema import KINDS
 from headrace.sdk.services import Change, ChangeAction, FieldChange
 
-_ORDER: Final = {kind: rank for rank, kind in enumerate(("type", "connection", "asset", "point", "alarm"))}
+_ORDER: Final = {kind: rank for rank, kind in enumerate(KINDS)}
 
 Objects = Mapping[Key, Declared]
 
@@ -49,6 +51,7 @@ def point_record(point: Point) -> dict[str, Any]:
         "connection": source.connection if source else None,
         "address": source.address if source else None,
         "interval": format_duration(source.interval_ns) if source else None,
+        "retention": point.retention if point.retention != DEFAULT_CLASS else None,
     }
     return {name: value for name, value in record.items() if value is not None and value != {}}
 

@@ -6,7 +6,7 @@ checked for each. An override replaces whole fields of the type's point for one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +14,7 @@ from headrace.model.batch import ValueKind
 from headrace.model.errors import DataError
 from headrace.model.plant import Connection
 from headrace.model.points import Access, Point, PointSource, Range, Title
+from headrace.model.retention import DEFAULT_CLASS
 from headrace.model.time import SECOND_NS, parse_duration_ns
 from headrace.model.units import check_unit
 from headrace.registry.declared import Declared
@@ -50,6 +51,7 @@ class _Fields(NamedTuple):
     write_range: Range | None
     decimals: int | None
     interval_ns: int
+    retention: str
 
 
 class PointBuilder:
@@ -60,10 +62,12 @@ class PointBuilder:
         connections: Mapping[str, Connection],
         declared: Mapping[str, Declared],
         drivers: Mapping[str, DriverType],
+        retention: Collection[str],
         problems: Problems,
     ) -> None:
         self._connections = connections
         self._declared = declared
+        self._retention = dict.fromkeys((DEFAULT_CLASS, *retention))
         self._drivers = drivers
         self._problems = problems
 
@@ -103,11 +107,15 @@ class PointBuilder:
                 blame.at("write_range"),
                 f"'write_range' [{write.low:g}, {write.high:g}] leaves the range [{span.low:g}, {span.high:g}]",
             )
+        retention = spec.get("retention", DEFAULT_CLASS)
+        if retention not in self._retention:
+            hint = did_you_mean(retention, self._retention)
+            self._problems.add(blame.at("retention"), f"there is no retention class '{retention}'{hint}")
         if len(self._problems) > before:
             return None
         interval_ns = parse_duration_ns(spec["interval"]) if "interval" in spec else SECOND_NS
         title = spec.get("title", {})
-        return _Fields(kind, unit, span, access, title, write, spec.get("decimals"), interval_ns)
+        return _Fields(kind, unit, span, access, title, write, spec.get("decimals"), interval_ns, retention)
 
     def bind(
         self, path: str, fields: _Fields, connection: str | None, address: Mapping[str, Any] | None, blame: Blame
@@ -140,6 +148,7 @@ class PointBuilder:
             source,
             fields.write_range,
             fields.decimals,
+            fields.retention,
         )
 
     def _address_is_right(self, path: str, connection: str, address: Mapping[str, Any], blame: Blame) -> bool:

@@ -1,6 +1,7 @@
 """What can be declared: one table for each kind of object. The reference page and the error messages come from here.
 
-    file ─┬─ types:        name          → TYPE        a template: points and alarms that its assets carry
+    file ─┬─ retention:    name          → RETENTION   how long a class of points is kept
+          ├─ types:        name          → TYPE        a template: points and alarms that its assets carry
           ├─ connections:  name          → CONNECTION  one session with one device
           ├─ assets:       path          → ASSET       a node of the equipment hierarchy
           ├─ points:       path          → POINT       one time series, or an override of a type's point
@@ -20,7 +21,8 @@ from headrace.model.assets import Level
 from headrace.model.batch import ValueKind
 from headrace.model.errors import DataError
 from headrace.model.points import Access, check_path
-from headrace.model.time import DAY_NS, MILLISECOND_NS
+from headrace.model.retention import YEAR_NS, format_age, parse_age_ns
+from headrace.model.time import DAY_NS, HOUR_NS, MILLISECOND_NS
 from headrace.registry.readers import (
     Choice,
     Context,
@@ -37,7 +39,7 @@ from headrace.registry.readers import (
     text,
     title,
 )
-from headrace.registry.text import Node, Scalar
+from headrace.registry.text import Node, Scalar, describe
 
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
@@ -71,6 +73,28 @@ def check_free(name: str) -> str:
     return name
 
 
+def age(node: Node, name: str, context: Context) -> object:
+    """How long something is kept: `90d`, `5y` or `forever`."""
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        return context.bad(node, f"'{name}' must be an age such as 90d, 5y or forever, not {describe(node)}")
+    try:
+        age_ns = parse_age_ns(node.text)
+    except DataError:
+        return context.bad(node, f"'{name}' must be an age such as 90d, 5y or forever, not '{node.text[:40]}'")
+    if age_ns is not None and not HOUR_NS <= age_ns <= 100 * YEAR_NS:
+        return context.bad(node, f"'{name}' must be 1h to 100y, or forever, not {node.text[:40]}")
+    return format_age(age_ns)
+
+
+def give_up(node: Node, name: str, context: Context) -> object:
+    """A place in an order, or `never`."""
+    if isinstance(node, Scalar) and node.text == NEVER:
+        return NEVER
+    if isinstance(node, Scalar) and isinstance(node.value, str):
+        return context.bad(node, f"'{name}' must be a whole number from 1, or never, not {describe(node)}")
+    return Whole(1, 99)(node, name, context)
+
+
 def limit(node: Node, name: str, context: Context) -> object:
     """A number, `true` or `false`, or a duration: the condition decides which, in `expand`."""
     if isinstance(node, Scalar) and isinstance(node.value, str):
@@ -81,6 +105,18 @@ def limit(node: Node, name: str, context: Context) -> object:
 
 
 TITLE: Final = Key("title", title, "display text by language")
+
+NEVER: Final = "never"
+
+RETENTION: Final = Record(
+    "a retention class",
+    (
+        Key("raw", age, "how long samples are kept; forever unless given"),
+        Key("rollups", age, "how long their minutes are kept; forever unless given, and not shorter than raw"),
+        Key("summaries", age, "how long their hours are kept; forever unless given, and not shorter than rollups"),
+        Key("give_up", give_up, "when the disk runs full, class 1 loses its oldest samples first; never unless given"),
+    ),
+)
 
 POINT: Final = Record(
     "a point",
@@ -95,6 +131,7 @@ POINT: Final = Record(
         Key("access", Choice(tuple(Access)), "read unless given"),
         Key("write_range", pair, "what may be written; the range unless given"),
         Key("decimals", Whole(0, 12), "digits shown after the point"),
+        Key("retention", text, "the retention class that says how long it is kept; default unless given"),
     ),
 )
 
@@ -146,6 +183,7 @@ ASSET: Final = Record(
 )
 
 SECTIONS: Final = {
+    "retention": ("retention", MapOf("retention classes", check_name, RETENTION)),
     "types": ("type", MapOf("types", check_name, TYPE)),
     "connections": ("connection", MapOf("connections", check_name, CONNECTION)),
     "assets": ("asset", MapOf("assets", check_path, ASSET)),

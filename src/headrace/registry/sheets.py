@@ -2,10 +2,10 @@
 
     bytes ──decode, sniff──► rows ──by column──► specs ──the schema's own readers──► YAML text + errors with row, column
 
-Columns: path, type, unit, low, high, access, interval, connection, decimals, title.<language>, write_low, write_high,
-and `address.<word>` for each word of a driver's address (or one column `address` with JSON). A wrong row is told and
-left out; the good ones go on. The text that comes out is a declaration file: assets that the points need are in
-`missing_assets`, for a person to declare.
+Columns: path, type, unit, low, high, access, interval, connection, retention, decimals, title.<language>, write_low,
+write_high, and `address.<word>` for each word of a driver's address (or one column `address` with JSON). A wrong row
+is told and left out; the good ones go on. The text that comes out is a declaration file: assets that the points need
+are in `missing_assets`, for a person to declare.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ _COLUMNS: Final[tuple[str, ...]] = (
     "interval",
     "decimals",
     "connection",
+    "retention",
 )
 _OPEN_COLUMNS: Final[tuple[str, ...]] = ("title.", "address.")
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d{0,17})(?:\.\d+)?(?:[eE][-+]?\d{1,3})?|[-+]?\.\d+")
@@ -200,7 +201,7 @@ def _number(cell: Any) -> Any:
 
 def _spec(cells: Mapping[str, Any]) -> dict[str, Any]:
     spec: dict[str, Any] = {}
-    for name in ("type", "unit", "access", "interval", "decimals", "connection"):
+    for name in ("type", "unit", "access", "interval", "decimals", "connection", "retention"):
         if name in cells:
             spec[name] = cells[name]
     for name, low, high in (("range", "low", "high"), ("write_range", "write_low", "write_high")):

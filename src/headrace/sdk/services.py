@@ -54,7 +54,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`kind` is type, connection, asset, point or alarm; `key` is its name or path."""
+    """`kind` is retention, type, connection, asset, point or alarm; `key` is its name or path."""
 
     action: ChangeAction
     kind: str

@@ -76,6 +76,7 @@ class PointAnswer(Answer):
     connection: str | None
     address: Mapping[str, Any] | None = Field(description="In the words of the connection's driver.")
     interval_ms: float | None
+    retention: str = Field(description="The class that says how long it is kept.", examples=["default"])
     alarms: list[PointRule]
 
     @classmethod
@@ -95,6 +96,7 @@ class PointAnswer(Answer):
             connection=source.connection if source else None,
             address=dict(source.address) if source else None,
             interval_ms=source.interval_ns / MILLISECOND_NS if source else None,
+            retention=point.retention,
             alarms=[
                 PointRule.model_construct(
                     rule=rule.name, condition=rule.condition.value, limit=rule.limit, priority=rule.priority.value
@@ -144,7 +146,7 @@ class FieldChangeAnswer(Answer):
 
 class ChangeAnswer(Answer):
     action: Literal["create", "change", "remove"]
-    kind: str = Field(description="type, connection, asset, point or alarm.")
+    kind: str = Field(description="retention, type, connection, asset, point or alarm.")
     key: str
     details: list[FieldChangeAnswer]
 

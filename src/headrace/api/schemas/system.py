@@ -13,7 +13,7 @@ from headrace.model.time import format_time
 from headrace.sdk.driver import BrowseNode
 from headrace.sdk.field import LinkStatus
 from headrace.sdk.services import FeedCounters
-from headrace.sdk.store import StoreStats
+from headrace.sdk.store import DiskOutlook, StoreStats
 
 
 class ConnectionCounters(Answer):
@@ -115,6 +115,26 @@ class QueueState(Answer):
     dropped: int
 
 
+class DiskAnswer(Answer):
+    """The disk of the history. Below `needed_bytes` free, samples are refused."""
+
+    state: Literal["enough", "low", "full"]
+    free_bytes: int
+    needed_bytes: int
+    full_in_s: float | None = Field(
+        description="At the rate of late; null where it does not fill up, or nobody knows yet."
+    )
+
+    @classmethod
+    def of(cls, disk: DiskOutlook) -> Self:
+        return cls(
+            state=disk.state.value,
+            free_bytes=disk.free_bytes,
+            needed_bytes=disk.needed_bytes,
+            full_in_s=None if disk.full_in_s is None else round(disk.full_in_s),
+        )
+
+
 class HistoryState(Answer):
     points: int
     samples: int
@@ -124,6 +144,7 @@ class HistoryState(Answer):
     segments: int
     oldest_at: Time | None
     newest_at: Time | None
+    disk: DiskAnswer | None
     extra: Mapping[str, float]
 
     @classmethod
@@ -137,6 +158,7 @@ class HistoryState(Answer):
             segments=stats.segments,
             oldest_at=time_text(stats.oldest_ns),
             newest_at=time_text(stats.newest_ns),
+            disk=DiskAnswer.of(stats.disk) if stats.disk else None,
             extra=dict(stats.extra),
         )
 
