@@ -1,4 +1,4 @@
-"""`python -m bench NAME [--record]`: run one bench module; `--record` also keeps the lines."""
+"""`python -m bench NAME [--record] [options of that bench]`: run one bench module; `--record` also keeps the lines."""
 
 import importlib
 import json
@@ -8,8 +8,7 @@ from bench.harness import Measure, machine, record
 
 
 def main() -> None:
-    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
-    name = arguments[0] if arguments else "spine"
+    name, *options = [argument for argument in sys.argv[1:] if argument != "--record"] or ["spine"]
     try:
         module = importlib.import_module(f"bench.{name}")
     except ModuleNotFoundError as error:
@@ -18,11 +17,13 @@ def main() -> None:
         sys.exit(f"there is no bench '{name}': see bench/*.py")
     print(f"# {machine()}", file=sys.stderr)
     kept: list[Measure] = []
-    for measure in module.measures():
-        kept.append(measure)
-        print(json.dumps(measure.line(), ensure_ascii=False), flush=True)
-    if "--record" in sys.argv:
-        record(name, kept)
+    try:
+        for measure in module.measures(options) if options else module.measures():
+            kept.append(measure)
+            print(json.dumps(measure.line(), ensure_ascii=False), flush=True)
+    finally:  # what was measured before something broke is kept too
+        if "--record" in sys.argv:
+            record(name, kept)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +22,10 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """`target` reads `>= 100000` or `<= 50`; against the ratio where `target_of` says so."""
+    """`target` reads `>= 100000` or `<= 50`; against the ratio where `target_of` says so.
+
+    `tags` are for those who draw: which chart, whose value, where on the axis.
+    """
 
     measure: str
     value: float
@@ -31,6 +34,7 @@ class Measure:
     peer_name: str = ""
     target: str = ""
     target_of: str = "value"
+    tags: Mapping[str, str | float] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float | None:
@@ -54,8 +58,9 @@ class Measure:
             "peer": None if self.peer is None else round(self.peer, 3),
             "peer_name": self.peer_name,
             "ratio": None if self.ratio is None else round(self.ratio, 3),
-            "target": (f"ratio {self.target}" if self.target_of == "ratio" else self.target) or None,
+            "target": (f"ratio {self.target}" if self.target and self.target_of == "ratio" else self.target) or None,
             "met": self.met,
+            **({"tags": dict(self.tags)} if self.tags else {}),
         }
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Engine, MetaData, create_engine
+
 from tests.postgres import postgres_server
 
 DATABASES = ["sqlite", "postgres"]

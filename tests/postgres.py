@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
+
 from tests.services import require_service
 
 _HOW = "apt-get install postgresql (tools/setup.sh services does it)"

@@ -15,7 +15,7 @@ from headrace.history import HistorySettings, open_store
 from headrace.history.disk import Disk
 from headrace.history.records import decode_batches, encode_batches
 from headrace.history.store import EmbeddedStore
-from headrace.history.wal import FrameEncoder, LogReader, LogWriter, log_header, log_path
+from headrace.history.wal import LogReader, LogWriter, encode_frame, log_header, log_path
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import DataError, LimitReached, Unavailable
 from headrace.model.time import HOUR_NS, SECOND_NS
@@ -73,13 +73,13 @@ async def test_damage_within_the_newest_log_is_no_torn_end(tmp_path: Path) -> No
 
 
 async def test_damage_in_an_earlier_log_is_an_error_that_names_it(tmp_path: Path) -> None:
-    encoder, wal = FrameEncoder(), tmp_path / "wal"
+    wal = tmp_path / "wal"
     await filled(tmp_path, [])
     for path in wal.iterdir():
         path.unlink()
     for number in (1, 2):
         log = LogWriter(Disk(), wal, number)
-        log.commit([encoder.frame([ramp(0, 50)], 1), encoder.frame([ramp(0, 50)], 1)])
+        log.commit([encode_frame([ramp(0, 50)], 1), encode_frame([ramp(0, 50)], 1)])
         log.close()
     first = log_path(wal, 1)
     data = bytearray(first.read_bytes())

@@ -14,7 +14,7 @@ from headrace.history.check import check
 from headrace.history.disk import Disk
 from headrace.history.picture import picture_of_closed
 from headrace.history.repair import Repair, repair
-from headrace.history.wal import FrameEncoder, LogWriter, log_path
+from headrace.history.wal import LogWriter, encode_frame, log_path
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import DataError, HeadraceError, Unavailable
 from headrace.model.time import HOUR_NS, SECOND_NS
@@ -150,7 +150,7 @@ async def test_a_lost_log_is_told_and_the_later_ones_are_kept(tmp_path: Path) ->
     for number in (1, 2, 3):
         log_path(wal, number).unlink(missing_ok=True)
         log = LogWriter(Disk(), wal, number)
-        log.commit([FrameEncoder().frame([ramp(0, 5, start_ns=BASE_NS + number * HOUR_NS)], number)])
+        log.commit([encode_frame([ramp(0, 5, start_ns=BASE_NS + number * HOUR_NS)], number)])
         log.close()
     log_path(wal, 2).unlink()
     with pytest.raises(DataError, match="0000000002"):

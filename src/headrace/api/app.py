@@ -25,10 +25,13 @@ from headrace.api.routes import (
     connections,
     declarations,
     exports,
+    grafana,
     history,
     history_jobs,
+    imports,
     plant,
     session,
+    sql,
     system,
     users,
     writes,
@@ -42,8 +45,22 @@ def bare_app() -> FastAPI:
     app = FastAPI(
         title="Headrace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
-    rooms = (session, plant, history, history_jobs, exports, alarms, writes, connections, declarations, users, system)
-    for module in rooms:
+    for module in (
+        session,
+        plant,
+        history,
+        history_jobs,
+        sql,
+        exports,
+        imports,
+        grafana,
+        alarms,
+        writes,
+        connections,
+        declarations,
+        users,
+        system,
+    ):
         app.include_router(module.router)
     app.include_router(system.root_router)
     return app

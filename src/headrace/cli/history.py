@@ -1,7 +1,8 @@
 """`headrace history`: the past of points, and the care of the store that holds it.
 
-show                                        cli/history.py
-check repair backup restore backups         cli/history_keep.py
+show     cli/history.py             export   cli/history_export.py
+import   cli/history_import.py      migrate  cli/history_migrate.py
+check repair backup restore backups          cli/history_keep.py
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from headrace.cli import history_export, history_import, history_migrate
 from headrace.cli.client import DEFAULT_HOME, HomeOption, JsonOption, ServerOption, connect
 from headrace.cli.history_keep import backup, backups, check, repair, restore
 from headrace.cli.output import note, print_json, print_table
@@ -18,6 +20,10 @@ from headrace.model import quality
 from headrace.model.errors import DataError
 
 app = typer.Typer(help="Show and look after the past of points.", no_args_is_help=True)
+app.command("migrate")(history_migrate.migrate)
+
+app.command("export")(history_export.export)
+app.command("import")(history_import.import_files)
 for command in (check, repair, backup, restore, backups):
     app.command()(command)
 

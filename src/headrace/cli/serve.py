@@ -51,6 +51,10 @@ def serve(
     backup_to: Annotated[Path | None, typer.Option(help="Folder for backups of the history, on another disk.")] = None,
     backup_every: Annotated[str, typer.Option(help="How often; the logs between go there every minute.")] = "24h",
     backup_keep: Annotated[int, typer.Option(min=1, help="How many backups stay.")] = 7,
+    history: Annotated[
+        str,
+        typer.Option(envvar="HEADRACE_HISTORY", help="iotdb://user@host:6667/database; else a folder of its home."),
+    ] = "",
     run_for: ForOption = 0.0,
     report: ReportOption = "",
     log_level: LogOption = "info",
@@ -72,6 +76,7 @@ def serve(
         backup_to=None if backup_to is None else backup_to.absolute(),
         backup_every_s=parse_duration_ns(backup_every) / SECOND_NS,
         backup_keep=backup_keep,
+        history_url=history,
     )
     files = read_folder(folder) if folder is not None else None
     _run(_serve(settings, files, run_for, report, time.monotonic()))

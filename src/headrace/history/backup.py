@@ -24,7 +24,7 @@ from headrace.history.check import Progress, Report, check, silent
 from headrace.history.disk import Disk
 from headrace.history.framing import Frame
 from headrace.history.picture import Picture
-from headrace.history.segment import check_footer
+from headrace.history.segment_file import check_footer
 from headrace.history.store import EmbeddedStore
 from headrace.history.vault import Manifest, StoredFile, Vault, copy_file, digest_of, timeline_name
 from headrace.history.wal import FRAME_MAGIC, LogWriter

@@ -20,7 +20,7 @@ from headrace.history.catalog import Section, SegmentFile
 from headrace.history.framing import Gap
 from headrace.history.journal import Deletion, Registration, walk_journal
 from headrace.history.picture import LogSpan, Picture
-from headrace.history.segment import check_footer, footer_entry
+from headrace.history.segment_file import check_footer, footer_entry
 from headrace.history.survey import Survey, reader_of, survey
 from headrace.history.wal import FRAME_MAGIC, LogWriter, batches_of, is_log_header
 from headrace.model.errors import DataError, HeadraceError

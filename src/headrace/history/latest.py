@@ -13,10 +13,15 @@ from headrace.model.batch import Batch, Handles, ValueKind
 
 _NEVER: Final = np.iinfo(np.int64).min
 SHARD_POINTS: Final = 4096
+_PENDING_SAMPLES, _PENDING_BATCHES = 1 << 17, 64
 
 
 class LastValues:
-    """`shards` of 4,096 points are what the catalog keeps; `take_dirty` tells which changed."""
+    """`shards` of 4,096 points are what the catalog keeps; `take_dirty` tells which changed.
+
+    Batches wait until somebody asks, or until many wait. They are then taken newest first, so that of a hundred
+    samples of a point one is written and ninety-nine only compared.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # a reader must not see one column of a sample and not yet the other
@@ -24,28 +29,46 @@ class LastValues:
         self._text: NDArray[Any] | None = None
         self._grow(SHARD_POINTS)
         self._dirty = np.zeros(1, np.bool_)
+        self._pending: list[Batch] = []
+        self._waiting = 0
 
     def update(self, batch: Batch) -> None:
         """Take samples that are at least as new, by source time, as the one held; the last of equals wins."""
-        with self._lock:
-            self._update(batch)
-
-    def _update(self, batch: Batch) -> None:
-        handles, source = batch.handles, batch.source_ns
-        if not len(handles):
+        if not len(batch):
             return
-        self._grow(int(handles.max()) + 1)
-        # A sample at the very first instant still counts as newer than none.
-        newer = (source >= self._source[handles]) | (self._kind[handles] == 0)
+        with self._lock:
+            self._pending.append(batch)
+            self._waiting += len(batch)
+            if self._waiting >= _PENDING_SAMPLES or len(self._pending) >= _PENDING_BATCHES:
+                self._settle()
+
+    def _settle(self) -> None:
+        pending, self._pending, self._waiting = self._pending, [], 0
+        if not pending:
+            return
+        self._grow(1 + max(int(batch.handles.max()) for batch in pending))
+        touched = np.zeros(self._size, np.bool_)
+        for batch in reversed(pending):
+            self._take(batch, touched)
+
+    def _take(self, batch: Batch, touched: NDArray[np.bool_]) -> None:
+        """`touched` points hold a sample that was written after this batch, so equal times do not replace it."""
+        handles, source = batch.handles, batch.source_ns
+        held = self._source[handles]
+        newer = source > held
         if not newer.all():
-            batch = batch.take(newer)
-            handles, source = batch.handles, batch.source_ns
-            if not len(handles):
-                return
+            if (equal := source == held).any():
+                newer |= equal & ~touched[handles]
+            if not newer.all():
+                if not newer.any():
+                    return
+                batch = batch.take(newer)
+                handles, source = batch.handles, batch.source_ns
         if len(handles) > 1 and bool((source[1:] < source[:-1]).any()):
             batch = batch.take(np.argsort(source, kind="stable"))
             handles, source = batch.handles, batch.source_ns
         # Where a handle repeats, NumPy keeps the last assignment: the newest.
+        touched[handles] = True
         self._source[handles] = source
         self._received[handles] = batch.received_ns
         self._quality[handles] = batch.quality
@@ -61,6 +84,7 @@ class LastValues:
     def get(self, handles: Handles) -> list[Batch]:
         """One batch a kind; points without a sample are left out."""
         with self._lock:
+            self._settle()
             return self._get(handles)
 
     def _get(self, handles: Handles) -> list[Batch]:
@@ -80,23 +104,27 @@ class LastValues:
 
     def newest_within(self, handles: Handles, start_ns: int, end_ns: int) -> Handles:
         """Those whose newest sample lies in the span."""
-        known = handles[handles < self._size]
-        source = self._source[known]
-        within: Handles = known[(self._kind[known] != 0) & (source >= start_ns) & (source < end_ns)]
-        return within
+        with self._lock:
+            self._settle()
+            known = handles[handles < self._size]
+            source = self._source[known]
+            within: Handles = known[(self._kind[known] != 0) & (source >= start_ns) & (source < end_ns)]
+            return within
 
     def replace(self, handles: Handles, batches: Sequence[Batch]) -> None:
         """Forget the samples of `handles`, then take `batches`."""
         with self._lock:
+            self._settle()
             self._kind[handles] = 0
             self._source[handles] = _NEVER
             self._dirty[handles // SHARD_POINTS] = True
-            for batch in batches:
-                self._update(batch)
+            self._pending += [batch for batch in batches if len(batch)]
+            self._settle()
 
     def take_dirty(self) -> dict[int, list[Batch]]:
         """What changed since the last call, by shard."""
         with self._lock:
+            self._settle()
             shards = np.flatnonzero(self._dirty)
             self._dirty[:] = False
             return {

@@ -32,19 +32,6 @@ def to_planes(residuals: Residuals, width: int) -> bytes:
     return planes
 
 
-def from_planes(data: bytes | memoryview, width: int, count: int) -> Residuals:
-    """The inverse of `to_planes`. Raises: DataError where the length does not fit."""
-    if width == 0:
-        return np.zeros(count, np.uint64)
-    if width not in _UNSIGNED or len(data) != width * count:
-        raise DataError("a column does not have the length that its index says")
-    planes = np.frombuffer(data, np.uint8)
-    if width > 1:
-        planes = np.ascontiguousarray(planes.reshape(width, count).T).reshape(-1)
-    residuals: Residuals = planes.view(_UNSIGNED[width]).astype(np.uint64)
-    return residuals
-
-
 def pack_column(values: NDArray[Any], zstd: zstandard.ZstdCompressor, *, deltas: bool = False) -> bytes:
     """A whole column of int64 as one zstd frame: the width in use (1 byte), then planes of zigzag numbers."""
     numbers = values.astype(np.int64)

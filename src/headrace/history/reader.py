@@ -25,7 +25,16 @@ EARLIEST_NS, LATEST_NS = -(1 << 63), (1 << 63) - 1
 
 
 class SectionReader(Protocol):
-    def read(self, view: View, section: Section, handles: Handles | None, start_ns: int, end_ns: int) -> list[Batch]:
+    def read(
+        self,
+        view: View,
+        section: Section,
+        handles: Handles | None,
+        start_ns: int,
+        end_ns: int,
+        *,
+        received: bool = True,
+    ) -> list[Batch]:
         """Samples of one section, one batch a kind, each by (point, time)."""
         ...
 
@@ -44,16 +53,18 @@ class Reader:
         *,
         sections: Sequence[Section] | None = None,
         memory: bool = True,
+        received: bool = True,
     ) -> list[Batch]:
         """One batch a kind, by (point, time), one sample each. `handles` sorted, None for all.
 
-        With `sections` only those are merged, without `memory` no memtables: what compaction needs.
+        With `sections` only those are merged, without `memory` no memtables: what compaction needs. Without `received`
+        nobody looks at receive times, and they are not decoded.
         """
         start_ns, end_ns = max(start_ns, hour * HOUR_NS), min(end_ns, (hour + 1) * HOUR_NS)
         parts: dict[ValueKind, list[Batch]] = {}
         for section in view.sections.get(hour, ()) if sections is None else sections:
             if section.raw and section.first_ns < end_ns and section.last_ns >= start_ns:
-                for batch in self._segments.read(view, section, handles, start_ns, end_ns):
+                for batch in self._segments.read(view, section, handles, start_ns, end_ns, received=received):
                     _collect(parts, view, batch, section.generation, section.applied)
         sources = {kind: len(batches) for kind, batches in parts.items()}
         for memtable in view.memtables if memory else ():

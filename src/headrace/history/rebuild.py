@@ -21,7 +21,8 @@ from headrace.history.latest import SHARD_POINTS, LastValues
 from headrace.history.reader import LATEST_NS, Reader
 from headrace.history.rollups import COLUMNS
 from headrace.history.salvage import good_records
-from headrace.history.segment import SegmentStore, check_footer
+from headrace.history.segment import SegmentStore
+from headrace.history.segment_file import check_footer
 from headrace.history.settings import HistorySettings
 from headrace.history.survey import reader_of, view_of
 from headrace.history.view import View

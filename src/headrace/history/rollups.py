@@ -19,7 +19,8 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from headrace.history.chunks import PLAIN, SCALES, Encoded
+from headrace.history.chunks import Encoded
+from headrace.history.numbers import PLAIN, SCALES
 from headrace.history.pack import pack_column
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import DataError
@@ -216,27 +217,37 @@ def decode_directory(head: bytes, directory: bytes) -> dict[ValueKind, dict[str,
     return tables
 
 
-def real_values(name: str, columns: dict[str, NDArray[np.int64]]) -> NDArray[np.float64]:
-    """A value column as it was meant: undoes `_coded`, and scales. Shape: (rows,)."""
-    scale = np.repeat(columns["scale"], columns["rows"])
-    exact = scale != PLAIN
-    coded = columns[name]
-    if name in ("max", "first", "last"):
-        whole = coded + columns["min"]
-    elif name == "sum":
-        whole = coded + columns["min"] * (columns["count"] - columns["bad"] - columns["skipped"])
-    else:
-        whole = coded
-    factor = np.array([*SCALES, 1.0])[np.minimum(scale, len(SCALES))]
-    if name == "square":
-        factor = factor * factor
-    values = whole / factor
-    real: NDArray[np.float64] = values if exact.all() else np.where(exact, values, coded.view(np.float64))
-    return real
+class RealValues:
+    """Value columns of some runs as they were meant: undoes `_coded`, and scales. Shape: (rows,) each."""
+
+    def __init__(self, columns: dict[str, NDArray[np.int64]]) -> None:
+        self._columns = columns
+        scale, rows = columns["scale"], columns["rows"]
+        factor = np.array([*SCALES, 1.0])[np.minimum(scale, len(SCALES))]
+        scaled = bool((factor != 1).any())
+        self._factor = np.repeat(factor, rows) if scaled else None
+        exact = scale != PLAIN
+        self._exact = None if exact.all() else np.repeat(exact, rows)
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        columns = self._columns
+        coded = columns[name]
+        if name in ("max", "first", "last"):
+            whole = coded + columns["min"]
+        elif name == "sum":
+            whole = coded + columns["min"] * (columns["count"] - columns["bad"] - columns["skipped"])
+        else:
+            whole = coded
+        values: NDArray[np.float64] = whole.astype(np.float64)
+        if self._factor is not None:
+            values /= self._factor * self._factor if name == "square" else self._factor
+        if self._exact is not None:
+            values = np.where(self._exact, values, coded.view(np.float64))
+        return values
 
 
 def columns_behind(names: Sequence[str]) -> set[str]:
-    """What has to be read for `real_values` of these."""
+    """What has to be read for `RealValues` of these."""
     behind: set[str] = {"scale", "rows", *names}
     if behind & {"max", "first", "last", "sum"}:
         behind.add("min")

@@ -14,7 +14,7 @@ A row covers the samples of one point in `[first_ns, last_ns]`:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -64,8 +64,9 @@ def from_samples(batch: Batch, need: frozenset[str], good_only: bool) -> Rows:
     }
     for name in need.intersection(("min", "max", "sum", "first", "last")):
         rows[name] = values
+    nothing = np.zeros(len(values))
     for name in need.intersection(("m2", "weight", "integral", "nonzero")):
-        rows[name] = np.zeros(len(values))
+        rows[name] = nothing
     if "count" in need:
         rows["count"] = np.ones(len(values), np.int64)
     if "good" in need:
@@ -78,11 +79,23 @@ def from_samples(batch: Batch, need: frozenset[str], good_only: bool) -> Rows:
 def concat(parts: Sequence[Rows], need: frozenset[str]) -> Rows:
     if len(parts) == 1:
         return parts[0]
-    return {name: np.concatenate([part[name] for part in parts]) for name in need}
+    return _each_once({name: tuple(part[name] for part in parts) for name in need}, np.concatenate)
 
 
 def take(rows: Rows, selection: Any) -> Rows:
-    return {name: column[selection] for name, column in rows.items()}
+    return _each_once({name: (column,) for name, column in rows.items()}, lambda held: held[0][selection])
+
+
+def _each_once(columns: dict[str, tuple[Column, ...]], work: Callable[[tuple[Column, ...]], Column]) -> Rows:
+    """Columns that are one and the same array, as several of a sample are, cost the work of one."""
+    done: dict[tuple[int, ...], Column] = {}
+    rows: Rows = {}
+    for name, held in columns.items():
+        key = tuple(map(id, held))
+        if key not in done:
+            done[key] = work(held)
+        rows[name] = done[key]
+    return rows
 
 
 def in_time_order(rows: Rows) -> Rows:

@@ -1,7 +1,7 @@
 """The write-ahead log: what was acknowledged is here until a segment holds it.
 
     wal/<n>.log   "HRWAL" · version u8 · 0 0 · n u64 · frame …
-    frame         `framing.frame`: samples, place in its group, commit time, CRC32, zstd payload (`records`)
+    frame         `framing.frame`: samples, place in its group, commit time, CRC32, payload (`records`)
 
 Log n holds exactly the memtable of generation n. A frame that is cut or does not add up ends the last log, for a
 crash tears only what was never acknowledged; where a later group of frames is whole, or in an earlier log, it is
@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import zstandard
-
 from headrace.history import framing
 from headrace.history.disk import Disk
 from headrace.history.framing import Frame, Gap
@@ -30,7 +28,6 @@ from headrace.model.errors import DataError, Unavailable
 _HEADER: Final = struct.Struct("<5sB2xQ")
 _MAGIC, _VERSION = b"HRWAL", 2
 FRAME_MAGIC: Final = b"HRFR"
-_LEVEL: Final = 1
 
 
 def log_path(directory: Path, number: int) -> Path:
@@ -41,16 +38,9 @@ def log_numbers(directory: Path) -> list[int]:
     return sorted(int(path.stem) for path in directory.glob("*.log") if path.stem.isdigit())
 
 
-class FrameEncoder:
-    """One an appending thread, for a zstd compressor cannot be shared."""
-
-    def __init__(self) -> None:
-        self._zstd = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
-
-    def frame(self, batches: Sequence[Batch], committed_ns: int, place: int = 0) -> bytes:
-        """`place` counts the frames that one commit makes durable together, from 0."""
-        payload = self._zstd.compress(encode_batches(batches))
-        return framing.frame(FRAME_MAGIC, payload, sum(map(len, batches)), committed_ns, place)
+def encode_frame(batches: Sequence[Batch], committed_ns: int, place: int = 0) -> bytes:
+    """`place` counts the frames that one commit makes durable together, from 0."""
+    return framing.frame(FRAME_MAGIC, encode_batches(batches), sum(map(len, batches)), committed_ns, place)
 
 
 class LogWriter:
@@ -162,7 +152,7 @@ class LogReader:
 
 def batches_of(frame: Frame) -> list[Batch]:
     """Raises: DataError."""
-    batches = decode_batches(frame.plain())
+    batches = decode_batches(frame.payload)
     if sum(map(len, batches)) != frame.count:
         raise DataError("its sample count is wrong")
     return batches

@@ -22,7 +22,7 @@ from headrace.connect.surroundings import Surroundings
 from headrace.connect.trust import TrustStore
 from headrace.control.desk import ControlDesk
 from headrace.exchange.local import LocalBus
-from headrace.history import open_store
+from headrace.history import open_history
 from headrace.platform.database import open_database
 from headrace.platform.history_care import HistoryDesk
 from headrace.platform.pipeline import Pipeline
@@ -65,7 +65,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         keeping = replace(
             settings.history, archive_logs=settings.history.archive_logs or settings.backup_to is not None
         )
-        store = await open_store(settings.history_dir, keeping, time)
+        store = await open_history(settings.history_url or settings.history_dir, keeping, time)
         stack.push_async_callback(store.close)
         bus = LocalBus()
         live = LiveTable()

@@ -1,7 +1,7 @@
 """What a start needs to know. Everything has a safe default: loopback, own folder, SQLite.
 
 <home>/database.db        declarations, people, alarms, commands (or DATABASE_URL: PostgreSQL)
-<home>/history/           the historian
+<home>/history/           the historian (or `history_url`: a cluster)
 <home>/connections/       certificates that drivers made and trust
 <home>/run/               server.json and local.token while running
 """
@@ -38,6 +38,7 @@ class Settings:
     backup_to: Path | None = None
     backup_every_s: float = 86_400.0
     backup_keep: int = 7
+    history_url: str = ""
 
     def __post_init__(self) -> None:
         if not self.loopback and self.tls_certificate is None and not self.behind_tls:
