@@ -44,8 +44,8 @@ def test_help_tells_what_each_command_and_option_does(path: tuple[str, ...]) -> 
 def test_all_commands_are_known() -> None:
     assert {" ".join(path) for path in ALL if not hasattr(ALL[path], "commands")} == {
         "demo", "serve", "plan", "apply", "export", "points list", "points import", "points export", "tail", "write",
-        "history show", "history check", "history repair", "history backup", "history restore", "history backups",
-        "history export", "history import", "history migrate", "sql",
+        "history show", "history export", "history import", "history migrate", "sql",
+        "history check", "history repair", "history backup", "history restore", "history backups",
         "doctor", "plant run", "plant replay", "plant fault", "plant clear", "plant declare",
         "user reset",
     }  # fmt: skip

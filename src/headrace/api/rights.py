@@ -52,9 +52,6 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "getHistoryRaw": _VIEW,
     "getHistoryDownsample": _VIEW,
     "exportHistory": _VIEW,
-    "startHistoryJob": _ADMINISTER,
-    "getHistoryJob": _ADMINISTER,
-    "listHistoryJobs": _ADMINISTER,
     "importHistory": Right(Action.CONFIGURE, timed=False),  # as long as the file is; paced, and bounded in bytes
     "queryHistory": Right(Action.VIEW, timed=False),  # reads what every viewer reads; it has time limits of its own
     "prometheusQuery": _VIEW,
@@ -68,6 +65,9 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "prometheusValues": _VIEW,
     "prometheusMetadata": _VIEW,
     "prometheusBuildinfo": _VIEW,
+    "startHistoryJob": _ADMINISTER,
+    "getHistoryJob": _ADMINISTER,
+    "listHistoryJobs": _ADMINISTER,
     "listAlarms": _VIEW,
     "acknowledgeAlarms": Right(Action.ACKNOWLEDGE),
     "getAlarmHistory": _VIEW,

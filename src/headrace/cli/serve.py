@@ -48,13 +48,13 @@ def serve(
     behind_tls: Annotated[bool, typer.Option("--behind-tls", help="A proxy in front does TLS.")] = False,
     allow_host: Annotated[list[str] | None, typer.Option(help="Name under which browsers reach this server.")] = None,
     database: Annotated[str, typer.Option(envvar="HEADRACE_DATABASE_URL", help="SQLAlchemy URL; else SQLite.")] = "",
-    backup_to: Annotated[Path | None, typer.Option(help="Folder for backups of the history, on another disk.")] = None,
-    backup_every: Annotated[str, typer.Option(help="How often; the logs between go there every minute.")] = "24h",
-    backup_keep: Annotated[int, typer.Option(min=1, help="How many backups stay.")] = 7,
     history: Annotated[
         str,
         typer.Option(envvar="HEADRACE_HISTORY", help="iotdb://user@host:6667/database; else a folder of its home."),
     ] = "",
+    backup_to: Annotated[Path | None, typer.Option(help="Folder for backups of the history, on another disk.")] = None,
+    backup_every: Annotated[str, typer.Option(help="How often; the logs between go there every minute.")] = "24h",
+    backup_keep: Annotated[int, typer.Option(min=1, help="How many backups stay.")] = 7,
     run_for: ForOption = 0.0,
     report: ReportOption = "",
     log_level: LogOption = "info",
@@ -73,10 +73,10 @@ def serve(
         behind_tls=behind_tls,
         hosts=tuple(allow_host or ()),
         database_url=database,
+        history_url=history,
         backup_to=None if backup_to is None else backup_to.absolute(),
         backup_every_s=parse_duration_ns(backup_every) / SECOND_NS,
         backup_keep=backup_keep,
-        history_url=history,
     )
     files = read_folder(folder) if folder is not None else None
     _run(_serve(settings, files, run_for, report, time.monotonic()))

@@ -35,10 +35,10 @@ class Settings:
     behind_tls: bool = False
     hosts: tuple[str, ...] = ()
     history: HistorySettings = field(default_factory=HistorySettings)
+    history_url: str = ""
     backup_to: Path | None = None
     backup_every_s: float = 86_400.0
     backup_keep: int = 7
-    history_url: str = ""
 
     def __post_init__(self) -> None:
         if not self.loopback and self.tls_certificate is None and not self.behind_tls:
