@@ -197,8 +197,8 @@ make plots
         "after a clean stop": "（正常停止之后）",
         "open after kill -9 with": "kill -9 之后打开，含",
         "acknowledged samples lost or doubled": "已确认的样本丢失或重复",
-        "answers that differ from a peer's on the full set": "完整数据集上与对照产品不同的答案",
+        "answers on the full set: different from a peer's": "个完整数据集上的答案：与对照产品不同",
+        "answers": "个",
         "samples": "个",
-        "of": "共",
     },
 )  # fmt: skip
