@@ -43,7 +43,7 @@ class IoTDB(Asked):
         if jars is None:
             raise Absent(tool.HOW)
         server = next(iter(sorted(jars.glob("iotdb-server-*.jar"))))
-        self.title = f"Apache IoTDB {server.stem.split('-', 2)[2]}, commits of {_COMMIT_SAMPLES // 1000:,} k"
+        self.title = f"IoTDB {server.stem.split('-', 2)[2]} ({_COMMIT_SAMPLES // 1000:,} k a commit)"
         self._directory, self._gathered = directory, list[Batch]()
         self._cluster = tool.Cluster(directory / "cluster", data_heap_mb=_HEAP_MB, quick=False)
         try:
