@@ -9,8 +9,10 @@
     folders, ports ─► ConfigNode 1 ─► the others join ─► DataNodes ─► sign in at each ─► a password of its own
 
 The jars come from Maven Central by `tests/peers/iotdb/pom.xml` into `.cache/iotdb/` (`tools/setup.sh services`). What a
-real cluster should share with this one: `timestamp_precision=ns`, `wal_mode=SYNC`, and with several DataNodes three
-replicas under RatisConsensus. What it should not share: heaps of a few hundred MB, and servers without TLS.
+real cluster should share with this one: `timestamp_precision=ns`, RatisConsensus for data, and with several DataNodes
+three replicas. What it should not share: heaps of a few hundred MB, and servers without TLS. The version is not the
+client's: Maven Central had all of the servers' parts last for 2.0.1-beta, and the protocol has not changed since.
+IoTDB listens on every interface, whatever address it is given; root's password is a random one.
 """
 
 from __future__ import annotations
@@ -346,7 +348,7 @@ def _properties(ports: dict[str, int], seed: str, nodes: int) -> str:
         "dn_internal_address": "127.0.0.1",
         "dn_join_cluster_retry_interval_ms": 1000,
         "timestamp_precision": "ns",
-        "wal_mode": "SYNC",
+        "data_region_consensus_protocol_class": "org.apache.iotdb.consensus.ratis.RatisConsensus",
         "schema_replication_factor": nodes,
         "data_replication_factor": nodes,
         # Small, for a cluster that shares a machine with its tests.
@@ -357,8 +359,6 @@ def _properties(ports: dict[str, int], seed: str, nodes: int) -> str:
         "cn_metric_level": "OFF",
         "dn_metric_level": "OFF",
     }
-    if nodes > 1:
-        settings["data_region_consensus_protocol_class"] = "org.apache.iotdb.consensus.ratis.RatisConsensus"
     settings.update(ports)
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
