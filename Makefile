@@ -1,5 +1,5 @@
 # Every target sets up what it needs. `make demo` and `make test` are all that a newcomer has to know.
-.PHONY: help demo test check bench soak docs setup lock clean
+.PHONY: help demo test check bench plots soak docs setup lock clean
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 ARGS ?=
@@ -9,7 +9,8 @@ help:
 	@echo "make demo    start a running plant and open it in a browser   (ARGS=\"--for 30 --report json\")"
 	@echo "make test    run all tests                                    (ARGS=\"tests/history -k wal\")"
 	@echo "make check   lint, strict types, import contracts, tidy"
-	@echo "make bench   measure one room against its peers                (NAME=spine)"
+	@echo "make bench   measure one room against its peers                (NAME=spine, NAME=history)"
+	@echo "make plots   draw docs/history.md from the recorded results"
 	@echo "make soak    long runs and fuzzing"
 	@echo "make docs    regenerate the reference from code"
 
@@ -28,7 +29,11 @@ check: setup
 	@tools/check.sh
 
 bench: setup
+	@if [ "$(NAME)" = history ]; then tools/setup.sh bench; fi
 	@$(PY) -m bench $(NAME) $(ARGS)
+
+plots: setup
+	@$(PY) -m tools.plots
 
 soak: setup
 	@tools/setup.sh console services
@@ -40,6 +45,7 @@ docs: setup
 lock: setup
 	@$(PY) -m pip install -q uv
 	@$(PY) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
+	@$(PY) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate bench/peers.in -o bench/peers.lock
 
 clean:
-	rm -rf .venv .cache console/node_modules tests/peers/node_modules src/headrace/api/console build *.egg-info
+	rm -rf .venv .venv-bench .cache console/node_modules tests/peers/node_modules src/headrace/api/console build *.egg-info

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Sets up everything `make demo` and `make test` need on a bare Debian 12 with Python 3.11; each step is skipped
-# when it is already done. Usage: tools/setup.sh [venv|console|services]...
+# when it is already done. Usage: tools/setup.sh [venv|console|services|bench]...
 #
 #   venv      .venv from requirements.lock (every wheel pinned by hash)
 #   console   the web console, built with Node from the machine or, where it is missing or old, from a wheel
-#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, npm peers, IoTDB); root installs, others are told
+#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, npm peers, IoTDB); root installs, others
+#             are told
+#   bench     peers that only the historian's bench talks to (InfluxDB, VictoriaMetrics, chdb in .venv-bench)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PY=.venv/bin/python
@@ -78,7 +80,7 @@ setup_console() {
 }
 
 setup_services() {
-  apt_install chromium fonts-noto-cjk postgresql mbpoll || true
+  apt_install chromium fonts-noto-cjk postgresql mbpoll prometheus || true
   if [ -f tests/peers/package-lock.json ]; then
     node_path
     local want stamp=tests/peers/node_modules/.stamp
@@ -106,6 +108,28 @@ setup_iotdb() { # the servers' jars, 105 MB, into .cache/iotdb
   then echo "$want" >"$stamp"
   else echo "Apache IoTDB could not be fetched (.cache/iotdb-fetch.log); tests that need it will say so and skip" >&2; rm -rf .cache/iotdb; fi
 }
+
+setup_bench() { # what is missing afterwards is told by the bench and left out
+  local package before=()
+  for package in influxdb victoria-metrics; do command -v "$(service_program $package)" >/dev/null || before+=("$package"); done
+  apt_install influxdb victoria-metrics || true
+  # The bench starts its own on loopback; one that a package starts by itself would listen to everybody.
+  if [ ${#before[@]} -gt 0 ] && as_root && command -v systemctl >/dev/null; then
+    systemctl disable --now "${before[@]}" >/dev/null 2>&1 || true
+  fi
+  local stamp=.venv-bench/.lock-stamp want
+  want=$(sha256sum bench/peers.lock | cut -d' ' -f1)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
+  say "creating .venv-bench from bench/peers.lock (chdb: 900 MB, a minute or two)"
+  [ -x .venv-bench/bin/python ] || "$PY" -m venv .venv-bench
+  if .venv-bench/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r bench/peers.lock; then
+    echo "$want" >"$stamp"
+  else
+    echo "chdb could not be installed; the bench will say so and leave it out" >&2
+  fi
+}
+
+service_program() { [ "$1" = influxdb ] && echo influxd || echo "$1"; }
 
 [ $# -gt 0 ] || set -- venv
 for step in "$@"; do "setup_$step"; done

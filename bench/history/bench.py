@@ -31,6 +31,7 @@ FULL_SECONDS: Final = 7_200
 SHARE_SECONDS: Final = 300
 RUNS: Final = 3
 QUESTIONS: Final = (ONE_RAW, ONE_BUCKETS, FIFTY_BUCKETS, FLEET, FLEET_MINUTES, LATEST)
+UNMERGED: Final = (ONE_RAW, FIFTY_BUCKETS, FLEET)
 SERVERS: Final = ("influxdb", "victoriametrics", "iotdb")
 """They answer in the process that loaded them; the others are asked in a fresh one."""
 
@@ -75,7 +76,8 @@ class Bench:
             shutil.rmtree(folder, ignore_errors=True)
             last = number == runs - 1
             at_once = QUESTIONS if last and peer in SERVERS else ()
-            loaded = run(Job(peer, str(folder), points, seconds, compact=last, ask=at_once))
+            unmerged = UNMERGED if last and peer == "ours" and seconds == self.seconds else ()
+            loaded = run(Job(peer, str(folder), points, seconds, compact=last, ask=at_once, ask_unmerged=unmerged))
             if loaded is None:
                 return None
             loads.append(loaded)

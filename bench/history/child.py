@@ -26,6 +26,7 @@ from bench.history.dataset import Dataset
 from bench.history.peers import make
 from bench.history.peers.base import Absent, Peer
 from bench.history.questions import Question, questions
+from headrace.model.time import SECOND_NS
 
 ASKED_MIN, ASKED_MAX, ASK_S = 5, 101, 1.5
 """How often a question is asked after a warm-up: odd times until so much CPU is spent."""
@@ -37,7 +38,7 @@ _PATH = os.pathsep.join([str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPAT
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`ask` is a list of question names, None for none; `kill` ends the process as a power cut would, after loading.
+    """`ask` names questions, `ask_unmerged` those asked before `compact`; `kill` ends the process after loading.
 
     With `sizes` the store grows and is asked at each.
     """
@@ -49,6 +50,7 @@ class Job:
     load: bool = True
     compact: bool = False
     ask: tuple[str, ...] = ()
+    ask_unmerged: tuple[str, ...] = ()
     once: bool = False
     kill: bool = False
     sizes: tuple[int, ...] = ()
@@ -85,7 +87,7 @@ def _python(peer: str) -> str:
 
 def main() -> None:
     given = json.loads(sys.argv[1])
-    job = Job(**{**given, "ask": tuple(given["ask"]), "sizes": tuple(given["sizes"])})
+    job = Job(**{**given, **{name: tuple(given[name]) for name in ("ask", "ask_unmerged", "sizes")}})
     try:
         result = work(job)
     except Absent as error:
@@ -107,6 +109,8 @@ def work(job: Job) -> dict[str, Any]:
             result["steps"] = list(grow(peer, dataset, job.sizes, job.ask))
         elif job.load:
             result |= load(peer, dataset, kill=job.kill)
+        if job.ask_unmerged:
+            result["unmerged"] = _answers(peer, dataset, job.ask_unmerged, ASKED_MIN)
         if job.compact:
             cpu_s = peer.cpu_s()
             peer.compact()
@@ -114,11 +118,7 @@ def work(job: Job) -> dict[str, Any]:
         result["rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         result["disk"] = dict(peer.disk())
         result["title"] = peer.title
-        result["answers"] = {
-            question.name: answer
-            for question in questions(dataset)
-            if question.name in job.ask and (answer := ask(peer, question, once=job.once)) is not None
-        }
+        result["answers"] = _answers(peer, dataset, job.ask, 1 if job.once else ASKED_MIN)
         result |= peer.extra()
     finally:
         peer.stop()
@@ -173,7 +173,7 @@ def grow(peer: Peer, dataset: Dataset, sizes: Sequence[int], names: Sequence[str
 
     `cpu_s` and `samples` are of the step alone.
     """
-    commits, total = dataset.commits(), 0
+    commits, total, newest_ns = dataset.commits(), 0, dataset.start_ns
     for size in sizes:
         step, made_s, cpu_s = 0, 0.0, peer.cpu_s()
         while total + step < size:
@@ -182,13 +182,14 @@ def grow(peer: Peer, dataset: Dataset, sizes: Sequence[int], names: Sequence[str
             if batches is None:
                 break
             commit = peer.prepare(batches)
+            newest_ns = max(newest_ns, *(int(batch.source_ns.max()) for batch in batches))
             made_s += time.thread_time() - began_s
             peer.write(commit)
             step += sum(map(len, batches))
         peer.finish()
         spent_s, total = peer.cpu_s() - cpu_s - made_s, total + step
-        held = Dataset(dataset.points, total // dataset.points, dataset.seed)
-        answers = {each.name: ask(peer, each, once=False) for each in questions(held) if each.name in names}
+        held = Dataset(dataset.points, (newest_ns - dataset.start_ns) // SECOND_NS + 1, dataset.seed)
+        answers = _answers(peer, held, names, 3)
         yield {"size": size, "samples": step, "cpu_s": spent_s, "disk": dict(peer.disk()), "answers": answers}
 
 
@@ -200,12 +201,18 @@ def _percentiles(took_s: list[float]) -> dict[str, float]:
     return {"count": len(ms), **shares, "max": float(ms.max())}
 
 
-def ask(peer: Peer, question: Question, *, once: bool) -> dict[str, Any] | None:
-    """Median CPU and wall of one question, and what the answer came to."""
+def _answers(peer: Peer, dataset: Dataset, names: Sequence[str], least: int) -> dict[str, Any]:
+    """By question; those that the peer cannot be asked are left out."""
+    asked = ((each.name, ask(peer, each, least=least)) for each in questions(dataset) if each.name in names)
+    return {name: answer for name, answer in asked if answer is not None}
+
+
+def ask(peer: Peer, question: Question, *, least: int) -> dict[str, Any] | None:
+    """Median CPU and wall of one question, and what the answer came to; where `least` is 1 it is asked once, cold."""
     answer = peer.ask(question)
     if answer is None:
         return None
-    if once:
+    if least == 1:
         cpu_s, began_s = peer.cpu_s(), time.perf_counter()
         found = answer()
         cpus, walls = [peer.cpu_s() - cpu_s], [time.perf_counter() - began_s]
@@ -214,7 +221,7 @@ def ask(peer: Peer, question: Question, *, once: bool) -> dict[str, Any] | None:
         cpus, walls = [], []
         # The CPU of another process is told in steps of 10 ms, so that one is asked many times between two looks.
         at_least_s = 0.0 if peer.in_process else 0.25
-        while len(cpus) < ASKED_MIN or (sum(cpus) < ASK_S and len(cpus) < ASKED_MAX and peer.in_process):
+        while len(cpus) < least or (sum(cpus) < ASK_S and len(cpus) < ASKED_MAX and peer.in_process):
             cpu_s, wall_s = _timed(peer, answer, at_least_s)
             cpus.append(cpu_s)
             walls.append(wall_s)

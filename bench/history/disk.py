@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.harness import Measure
 from bench.history.bench import POINTS, Bench, Result, bytes_a_sample, millions
-from bench.history.peers import PEERS
+from bench.history.peers import SHARE
 
 _TARGETS = {"duckdb": "<= 0.25", "parquet": "<= 0.4"}
 
@@ -25,10 +25,10 @@ def rows(bench: Bench) -> Iterator[Measure]:
                 yield _beside(ours, theirs, size, target)
                 yield from _parts(theirs)
     small = bench.share("ours")
-    for peer in PEERS if small is not None and bench.share_seconds < bench.seconds else ():
-        theirs = bench.share(peer) if peer != "ours" else None
+    for peer in SHARE if small is not None else ():
+        theirs = bench.share(peer)
         if small is not None and theirs is not None:
-            yield _beside(small, theirs, millions(POINTS, bench.share_seconds))
+            yield _beside(small, theirs, f"{millions(POINTS, bench.share_seconds)} of it")
 
 
 def _beside(ours: Result, theirs: Result, size: str, target: str = "") -> Measure:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from bench.harness import Measure
 from bench.history.bench import POINTS, Bench, Result, millions, rate, say
 from bench.history.child import Job, run
-from bench.history.peers import PEERS
+from bench.history.peers import FULL, SHARE
 
 _SHARE_TARGETS = {"influxdb": ">= 8", "victoriametrics": ">= 4"}
 KILLED_SECONDS = 1_190
@@ -23,8 +23,10 @@ def rows(bench: Bench) -> Iterator[Measure]:
     yield Measure(f"ingest of {size}, durable commits of 10,000", rate(ours), "samples/CPU-s", target=">= 2500000",
                   tags={"chart": "ingest", "who": "Headrace", "set": size})  # fmt: skip
     duckdb = bench.full("duckdb")
-    if duckdb is not None:
-        yield _beside(ours, duckdb, size, ">= 1.5")
+    for peer, target in zip(FULL, (">= 1.5", ""), strict=True):
+        theirs = bench.full(peer)
+        if theirs is not None:
+            yield _beside(ours, theirs, size, target)
     yield from _shares(bench)
     yield Measure(f"… with what compaction spends, {size}", ours["samples"] / (ours["cpu_s"] + ours["compact_cpu_s"]),
                   "samples/CPU-s")  # fmt: skip
@@ -47,9 +49,9 @@ def _shares(bench: Bench) -> Iterator[Measure]:
     """Each peer's rate on the smaller set against ours on the full one."""
     ours, size = bench.full("ours"), millions(POINTS, bench.share_seconds)
     assert ours is not None
-    for peer in PEERS:
-        theirs = bench.share(peer) if peer != "ours" else None
-        if theirs is None or (peer == "duckdb" and bench.share_seconds == bench.seconds):
+    for peer in SHARE:
+        theirs = bench.share(peer)
+        if theirs is None:
             continue
         yield _beside(ours, theirs, f"{size} of it", _SHARE_TARGETS.get(peer, ""))
         if theirs["formatted_s"] > 0.01 * theirs["cpu_s"]:

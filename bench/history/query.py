@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bench.harness import Measure
 from bench.history.bench import POINTS, QUESTIONS, Bench, Result, agreed, millions, say
 from bench.history.child import Job, run
-from bench.history.peers import PEERS, make
+from bench.history.peers import FULL, SHARE, make
 from bench.history.questions import FIFTY_BUCKETS, FLEET, FLEET_MINUTES, LATEST, ONE_BUCKETS, ONE_RAW
 
 _OF_DUCKDB = {
@@ -24,7 +24,7 @@ def rows(bench: Bench) -> Iterator[Measure]:
     if ours is None:
         return
     agree, differ = 0, 0
-    for peer in ("duckdb", "parquet"):
+    for peer in FULL:
         theirs = bench.full(peer)
         for name in QUESTIONS if theirs is not None else ():
             assert theirs is not None
@@ -39,6 +39,7 @@ def rows(bench: Bench) -> Iterator[Measure]:
     if LATEST in ours["answers"]:
         yield Measure(LATEST, ours["answers"][LATEST]["cpu_ms"], "CPU-ms", target="<= 1",
                       tags={"chart": "query", "who": "Headrace", "question": LATEST, "set": size})  # fmt: skip
+    yield from _unmerged(ours, bench.full("duckdb"), size)
     yield from _cold(bench, size)
     yield from _shares(bench)
 
@@ -49,6 +50,15 @@ def _beside(ours: Result, theirs: Result, name: str, size: str, target: str = ""
         theirs["answers"][name]["cpu_ms"], theirs["title"], target, "ratio",
         {"chart": "query", "who": theirs["title"], "question": name, "set": size},
     )  # fmt: skip
+
+
+def _unmerged(ours: Result, theirs: Result | None, size: str) -> Iterator[Measure]:
+    """As it is all day: the hour in progress lies in several segments, with late samples beside punctual ones."""
+    for name, answer in ours.get("unmerged", {}).items():
+        if agreed({**ours, "answers": {name: answer}}, ours, name):
+            other = theirs["answers"][name]["cpu_ms"] if theirs else None
+            yield Measure(f"{name}, before the open hour is merged, {size}", answer["cpu_ms"], "CPU-ms", other,
+                          theirs["title"] if theirs else "")  # fmt: skip
 
 
 def _cold(bench: Bench, size: str) -> Iterator[Measure]:
@@ -70,9 +80,9 @@ def _cold(bench: Bench, size: str) -> Iterator[Measure]:
 
 def _shares(bench: Bench) -> Iterator[Measure]:
     """The peers that took the smaller set, beside ours on that set."""
-    small, size = bench.share("ours"), millions(POINTS, bench.share_seconds)
-    for peer in PEERS if small is not None and bench.share_seconds < bench.seconds else ():
-        theirs = bench.share(peer) if peer != "ours" else None
+    small, size = bench.share("ours"), f"{millions(POINTS, bench.share_seconds)} of it"
+    for peer in SHARE if small is not None else ():
+        theirs = bench.share(peer)
         if small is None or theirs is None:
             continue
         for name in QUESTIONS:

@@ -21,8 +21,8 @@ from headrace.model.time import MINUTE_NS, SECOND_NS
 ONE_RAW: Final = "one point, raw"
 ONE_BUCKETS: Final = "1 point in 500 buckets"
 FIFTY_BUCKETS: Final = "50 points in 500 buckets"
-FLEET: Final = "fleet average, one bucket a point"
-FLEET_MINUTES: Final = "fleet average, one-minute buckets of an hour"
+FLEET: Final = "fleet average, one bucket"
+FLEET_MINUTES: Final = "fleet average by minutes of an hour"
 LATEST: Final = "latest of 1,000 points"
 
 
@@ -81,18 +81,20 @@ def _numbers(column: Any) -> NDArray[np.float64]:
 
 
 def questions(dataset: Dataset) -> list[Question]:
-    """Over the whole set; the minutes over its last hour."""
+    """Over the whole set; the one-minute buckets over its last hour."""
     start, end, numeric = dataset.start_ns, dataset.end_ns, dataset.numeric()
     floats = dataset.handles(ValueKind.FLOAT64)
     one, fifty, thousand = floats[len(floats) // 2 :][:1], _spread(numeric, 50), _spread(dataset.steady(), 1_000)
     width = -(-(end - start) // 500)
-    hour = max(start, end - 3_600 * SECOND_NS) // MINUTE_NS * MINUTE_NS
+    # Fleets are asked about whole minutes, where there is one.
+    whole = end // MINUTE_NS * MINUTE_NS if end - start >= MINUTE_NS else end
+    hour = max(start, whole - 3_600 * SECOND_NS)
     return [
         Question(ONE_RAW, "raw", one, start, end),
         Question(ONE_BUCKETS, "buckets", one, start, end, width),
         Question(FIFTY_BUCKETS, "buckets", fifty, start, end, width),
-        Question(FLEET, "mean", numeric, start, end, end - start, everyone=True),
-        Question(FLEET_MINUTES, "mean", numeric, hour, end, MINUTE_NS, everyone=True),
+        Question(FLEET, "mean", numeric, start, whole, whole - start, everyone=True),
+        Question(FLEET_MINUTES, "mean", numeric, hour, whole, MINUTE_NS, everyone=True),
         Question(LATEST, "latest", thousand, start, end),
     ]
 

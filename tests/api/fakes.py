@@ -173,7 +173,7 @@ class FakeStore:
         return Page(batches, str(given) if given < total else None)
 
     async def downsample(self, handles: Handles, start_ns: int, end_ns: int, **asked: Any) -> Buckets:
-        width_ns, count = asked["width_ns"], asked["count"]
+        width_ns, count = asked.get("width_ns"), asked.get("count")
         if (width_ns is None) == (count is None):
             raise DataError("say either width or count")
         if width_ns is None:

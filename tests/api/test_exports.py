@@ -104,3 +104,20 @@ async def test_only_so_many_exports_at_once(viewer: httpx.AsyncClient, world: Wo
         assert answer.status_code == 429 and "try again" in answer.json()["error"]["message"]
     answers = await asyncio.gather(*(viewer.get("/api/v1/history/export", params={"path": COUNTER}) for _ in range(2)))
     assert [answer.status_code for answer in answers] == [200, 200]
+
+
+async def test_an_arrow_stream_of_an_asset_and_how_much_it_will_be(viewer: httpx.AsyncClient, world: World) -> None:
+    await fill(world)
+    asset = TEMPERATURE.rpartition("/")[0]
+    params = {"asset": asset, "format": "arrow", "estimate": "true", **SPAN}
+    answer = await viewer.get("/api/v1/history/export", params=params)
+    assert answer.headers["x-headrace-rows"] == "8"
+    table = pa.ipc.open_stream(answer.content).read_all()
+    assert set(table["path"].to_pylist()) == {TEMPERATURE, COUNTER} and table.num_rows == 8
+    everything = await viewer.get("/api/v1/history/export", params={**params, "asset": ""})
+    parquet = await viewer.get("/api/v1/history/export", params={"asset": "", **SPAN})
+    read = pa.ipc.open_stream(everything.content).read_all()
+    assert read.drop_columns("float64").equals(pq.read_table(pa.BufferReader(parquet.content)).drop_columns("float64"))
+    for wrong in ({"asset": "x", "path": COUNTER}, {}):
+        refused = await viewer.get("/api/v1/history/export", params=wrong)
+        assert refused.status_code == 422 and "either points" in refused.json()["error"]["message"]

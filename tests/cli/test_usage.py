@@ -44,8 +44,9 @@ def test_help_tells_what_each_command_and_option_does(path: tuple[str, ...]) -> 
 def test_all_commands_are_known() -> None:
     assert {" ".join(path) for path in ALL if not hasattr(ALL[path], "commands")} == {
         "demo", "serve", "plan", "apply", "export", "points list", "points import", "points export", "tail", "write",
-        "history show", "history migrate", "doctor", "plant run", "plant replay", "plant fault", "plant clear",
-        "plant declare", "user reset",
+        "history show", "history export", "history import", "history migrate", "sql",
+        "doctor", "plant run", "plant replay", "plant fault", "plant clear", "plant declare",
+        "user reset",
     }  # fmt: skip
 
 

@@ -46,7 +46,8 @@ async def test_a_closed_day_becomes_one_file_and_says_the_same(tmp_path: Path) -
     span = (DAY_BEGIN_NS, DAY_BEGIN_NS + DAY_NS)
     means = (await store.downsample(handles, *span, width_ns=HOUR_NS)).columns[Aggregate.MEAN]
     await store.compact()
-    assert (await store.stats()).segments == len(list((tmp_path / "seg").iterdir())) == 1
+    # The day, and the summary of its hours.
+    assert (await store.stats()).segments == len(list((tmp_path / "seg").iterdir())) == 2
     for _ in range(2):
         assert (await everything(store, handles))[ValueKind.FLOAT64].same_as(before[ValueKind.FLOAT64])
         again = (await store.downsample(handles, *span, width_ns=HOUR_NS)).columns[Aggregate.MEAN]
@@ -58,7 +59,8 @@ async def test_a_closed_day_becomes_one_file_and_says_the_same(tmp_path: Path) -
 
 async def test_raw_samples_retire_and_their_roll_ups_stay_until_their_own_time(tmp_path: Path) -> None:
     clock = ManualClock(DAY_BEGIN_NS + DAY_NS)
-    store = await opened(tmp_path, clock, raw_retention_ns=DAY_NS, rollup_retention_ns=3 * DAY_NS)
+    ages = {"raw_retention_ns": DAY_NS, "rollup_retention_ns": 3 * DAY_NS, "summary_retention_ns": 3 * DAY_NS}
+    store = await opened(tmp_path, clock, **ages)
     handles = await a_day(store)
     span = (DAY_BEGIN_NS, DAY_BEGIN_NS + DAY_NS)
     wanted = [

@@ -15,7 +15,11 @@ PEERS: Final = {
     "chdb": ("bench.history.peers.chdb", "Chdb"),
     "influxdb": ("bench.history.peers.influxdb", "InfluxDB"),
     "victoriametrics": ("bench.history.peers.victoriametrics", "VictoriaMetrics"),
+    "iotdb": ("bench.history.peers.iotdb", "IoTDB"),
 }
+FULL: Final = ("duckdb", "parquet")
+"""They take the full set; the others would take all day, so they take a smaller one."""
+SHARE: Final = tuple(name for name in PEERS if name != "ours" and name not in FULL)
 
 
 def make(name: str) -> Peer:

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from bench.history.dataset import Dataset
 from bench.history.peers.base import folder_bytes
-from bench.history.peers.server import Server, find, free_port
+from bench.history.peers.server import Server, find, free_port, rest
 from bench.history.peers.sql import TABLES
 from bench.history.questions import Digest, Question, digest
 from headrace.model.batch import Batch, ValueKind
@@ -65,7 +65,7 @@ class InfluxDB(Server):
 
     def finish(self) -> None:
         time.sleep(_COLD_S + 2)  # it looks once a second
-        self.rest()
+        rest(self.cpu_s)
 
     def disk(self) -> Mapping[str, int]:
         return {"data": folder_bytes(self._directory / "data"), "log": folder_bytes(self._directory / "wal")}

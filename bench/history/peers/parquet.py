@@ -34,7 +34,7 @@ _OPTIONS = {
 
 
 class Parquet(Peer):
-    title = f"Parquet ({pa.__version__}, zstd)"
+    title = "Parquet (zstd)"
 
     def start(self, directory: Path, dataset: Dataset, *, fresh: bool) -> None:
         try:

@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,15 @@ def find(program: str, how: str) -> str:
     if found is None:
         raise Absent(f"no {program} here: {how}")
     return found
+
+
+def rest(cpu_s: Callable[[], float]) -> None:
+    """Until a program works no more in the background, so that all it owes for what it took is counted."""
+    deadline_s, quiet = time.monotonic() + _REST_MAX_S, 0
+    while quiet < 2 and time.monotonic() < deadline_s:
+        before_s = cpu_s()
+        time.sleep(_REST_S)
+        quiet = quiet + 1 if cpu_s() - before_s < _RESTS_BELOW * _REST_S else 0
 
 
 class Server(Peer):
@@ -82,16 +91,8 @@ class Server(Peer):
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return float(status.split("VmHWM:")[1].split()[0]) / 1024
 
-    def rest(self) -> None:
-        """Until it works no more in the background, so that all it owes for what it took is counted."""
-        deadline_s, quiet = time.monotonic() + _REST_MAX_S, 0
-        while quiet < 2 and time.monotonic() < deadline_s:
-            before_s = self.cpu_s()
-            time.sleep(_REST_S)
-            quiet = quiet + 1 if self.cpu_s() - before_s < _RESTS_BELOW * _REST_S else 0
-
     def finish(self) -> None:
-        self.rest()
+        rest(self.cpu_s)
 
     def extra(self) -> Mapping[str, Any]:
         return {"rss_mb": self.memory_mb()}

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from bench.history.dataset import Dataset
 from bench.history.peers.base import folder_bytes
-from bench.history.peers.server import Server, find, free_port
+from bench.history.peers.server import Server, find, free_port, rest
 from bench.history.peers.sql import TABLES
 from bench.history.questions import Digest, Question, digest
 from headrace.model.batch import Batch, ValueKind
@@ -49,11 +49,11 @@ class VictoriaMetrics(Server):
 
     def finish(self) -> None:
         self.request("GET", "/internal/force_flush")
-        self.rest()
+        rest(self.cpu_s)
 
     def compact(self) -> None:
         self.request("GET", "/internal/force_merge")
-        self.rest()
+        rest(self.cpu_s)
 
     def disk(self) -> Mapping[str, int]:
         return {"data": folder_bytes(self._directory / "data")}

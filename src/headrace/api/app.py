@@ -25,9 +25,12 @@ from headrace.api.routes import (
     connections,
     declarations,
     exports,
+    grafana,
     history,
+    imports,
     plant,
     session,
+    sql,
     system,
     users,
     writes,
@@ -41,7 +44,21 @@ def bare_app() -> FastAPI:
     app = FastAPI(
         title="Headrace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
-    for module in (session, plant, history, exports, alarms, writes, connections, declarations, users, system):
+    for module in (
+        session,
+        plant,
+        history,
+        sql,
+        exports,
+        imports,
+        grafana,
+        alarms,
+        writes,
+        connections,
+        declarations,
+        users,
+        system,
+    ):
         app.include_router(module.router)
     app.include_router(system.root_router)
     return app

@@ -13,6 +13,7 @@ from headrace.api.plant_index import PlantIndex, PlantIndexes
 from headrace.api.security import Caller, Doorkeeper
 from headrace.api.services import Services
 from headrace.api.settings import ApiSettings
+from headrace.history.sql import SqlDesk, SqlLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Context:
     door: Doorkeeper
     plants: PlantIndexes
     exports: asyncio.Semaphore
+    imports: asyncio.Semaphore
+    sql: SqlDesk
 
     @classmethod
     def of(cls, services: Services, settings: ApiSettings) -> Context:
@@ -33,6 +36,15 @@ class Context:
             Doorkeeper(services.access, settings),
             PlantIndexes(services.registry, services.store),
             asyncio.Semaphore(settings.exports_max),
+            asyncio.Semaphore(1),
+            SqlDesk(
+                services.store,
+                SqlLimits(
+                    running_max=settings.sql_running_max,
+                    seconds=settings.sql_timeout_s,
+                    memory_bytes=settings.sql_memory_bytes,
+                ),
+            ),
         )
 
 

@@ -31,6 +31,7 @@ _TAGS: Final = [
     {"name": "Session", "description": "Signing in and out."},
     {"name": "Plant", "description": "Assets and points as declared."},
     {"name": "Values", "description": "Newest samples and history, in columns."},
+    {"name": "Grafana", "description": "The part of Prometheus' HTTP API that Grafana reads with."},
     {"name": "Alarms", "description": "Conditions that need a person."},
     {"name": "Control", "description": "Setpoints."},
     {"name": "Connections", "description": "Sessions with devices."},

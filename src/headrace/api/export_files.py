@@ -1,6 +1,6 @@
 """History to files, in bounded memory: batches in, bytes out, at most one row group held.
 
-store.scan ─► Batch ─► table of one row group ─► ParquetFile | CsvFile ─► bytes for the response
+store.scan ─► Batch ─► table of one row group ─► ParquetFile | ArrowFile | CsvFile ─► bytes for the response
 
 Both keep everything: source and received time to the ns, kind, value, quality. Parquet has a column a kind, of which
 exactly one is filled in a row, so that several points and a point that changed its type fit one file.
@@ -9,10 +9,12 @@ exactly one is filled in a row, so that several points and a point that changed 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from headrace.api.columns import ARROW_STREAM, rfc3339
 from headrace.model.batch import Batch, ValueKind
 
 if TYPE_CHECKING:
@@ -33,30 +35,30 @@ class ExportFile(Protocol):
         ...
 
 
-class ParquetFile:
-    """Columns path, source_time, received_time, kind, float64, int64, bool, text, quality; zstd."""
+def export_schema() -> pa.Schema:
+    """Columns path, source_time, received_time, kind, float64, int64, bool, text, quality; what an import takes too."""
+    import pyarrow as pa
 
-    media_type = "application/vnd.apache.parquet"
+    stamp, names = pa.timestamp("ns", tz="UTC"), pa.dictionary(pa.int32(), pa.string())
+    return pa.schema(
+        [
+            pa.field("path", names, nullable=False),
+            pa.field("source_time", stamp, nullable=False),
+            pa.field("received_time", stamp, nullable=False),
+            pa.field("kind", names, nullable=False),
+            *(pa.field(kind.label, arrow_type) for kind, arrow_type in _arrow_types().items()),
+            pa.field("quality", pa.uint32(), nullable=False),
+        ]
+    )
+
+
+class _ArrowRows:
+    """Gathers samples into tables of about a row group."""
 
     def __init__(self, paths: Mapping[int, str]) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         self._points = _Points(paths)
         self._outlet = _Outlet()
-        stamp, names = pa.timestamp("ns", tz="UTC"), pa.dictionary(pa.int32(), pa.string())
-        self._schema = pa.schema(
-            [
-                pa.field("path", names, nullable=False),
-                pa.field("source_time", stamp, nullable=False),
-                pa.field("received_time", stamp, nullable=False),
-                pa.field("kind", names, nullable=False),
-                *(pa.field(kind.label, arrow_type) for kind, arrow_type in _arrow_types().items()),
-                pa.field("quality", pa.uint32(), nullable=False),
-            ]
-        )
-        sink = pa.PythonFile(self._outlet, mode="w")
-        self._writer = pq.ParquetWriter(sink, self._schema, compression="zstd")
+        self._schema = export_schema()
         self._pending: list[pa.Table] = []
         self._rows = 0
 
@@ -66,20 +68,24 @@ class ParquetFile:
             self._pending.append(self._table(part))
             self._rows += len(part)
             if self._rows >= ROW_GROUP:
-                self._write()
+                self._flush()
         return self._outlet.take()
 
     def finish(self) -> bytes:
-        self._write()
-        self._writer.close()
+        self._flush()
+        self._close()
         return self._outlet.take()
 
-    def _write(self) -> None:
+    def _flush(self) -> None:
         import pyarrow as pa
 
         if self._pending:
-            self._writer.write_table(pa.concat_tables(self._pending), row_group_size=2 * ROW_GROUP)
+            self._write(pa.concat_tables(self._pending))
         self._pending, self._rows = [], 0
+
+    def _write(self, table: pa.Table) -> None: ...
+
+    def _close(self) -> None: ...
 
     def _table(self, batch: Batch) -> pa.Table:
         import pyarrow as pa
@@ -88,7 +94,7 @@ class ParquetFile:
         labels = [kind.label for kind in ValueKind]
         kinds = np.full(count, labels.index(batch.kind.label), np.int32)
         columns: dict[str, Any] = {
-            "path": pa.DictionaryArray.from_arrays(self._points.rows(batch), self._points.names),
+            "path": pa.DictionaryArray.from_arrays(self._points.rows(batch), self._points.arrow_names),
             "source_time": record.column("source_time"),
             "received_time": record.column("received_time"),
             "kind": pa.DictionaryArray.from_arrays(kinds, labels),
@@ -97,6 +103,45 @@ class ParquetFile:
         }
         columns[batch.kind.label] = record.column("value")
         return pa.table(columns, schema=self._schema)
+
+
+class ParquetFile(_ArrowRows):
+    """zstd; a row group is 65,536 rows or a little more."""
+
+    media_type = "application/vnd.apache.parquet"
+
+    def __init__(self, paths: Mapping[int, str]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        super().__init__(paths)
+        sink = pa.PythonFile(self._outlet, mode="w")
+        self._writer = pq.ParquetWriter(sink, self._schema, compression="zstd")
+
+    def _write(self, table: pa.Table) -> None:
+        self._writer.write_table(table, row_group_size=2 * ROW_GROUP)
+
+    def _close(self) -> None:
+        self._writer.close()
+
+
+class ArrowFile(_ArrowRows):
+    """An Arrow stream, zstd: what pandas, Polars and `headrace history export` read as it arrives."""
+
+    media_type = ARROW_STREAM
+
+    def __init__(self, paths: Mapping[int, str]) -> None:
+        import pyarrow as pa
+
+        super().__init__(paths)
+        sink = pa.PythonFile(self._outlet, mode="w")
+        self._writer = pa.ipc.new_stream(sink, self._schema, options=pa.ipc.IpcWriteOptions(compression="zstd"))
+
+    def _write(self, table: pa.Table) -> None:
+        self._writer.write_table(table.combine_chunks())
+
+    def _close(self) -> None:
+        self._writer.close()
 
 
 class CsvFile:
@@ -123,8 +168,6 @@ class CsvFile:
         return head
 
     def _text(self, batch: Batch) -> bytes:
-        from headrace.api.columns import rfc3339
-
         names = self._points.names
         columns = (
             [names[row] for row in self._points.rows(batch).tolist()],
@@ -155,6 +198,12 @@ class _Points:
     def __init__(self, paths: Mapping[int, str]) -> None:
         self._handles = np.array(sorted(paths), np.uint32)
         self.names = [paths[handle] for handle in sorted(paths)]
+
+    @cached_property
+    def arrow_names(self) -> Any:
+        import pyarrow as pa
+
+        return pa.array(self.names, pa.string())
 
     def rows(self, batch: Batch) -> Any:
         """Shape: (count,) int32."""

@@ -84,6 +84,8 @@ class Guard:
             return  # the response stays incomplete, so the server drops the connection
 
     def _body_limit(self, scope: Scope) -> int:
+        if scope["path"] == f"{API_PREFIX}v1/history/import":
+            return self._settings.import_bytes_max
         declarations = scope["path"].startswith(f"{API_PREFIX}v1/declarations/")
         return self._settings.declarations_bytes_max if declarations else self._settings.body_bytes_max
 

@@ -35,6 +35,13 @@ class ApiSettings(BaseModel):
     send_buffer_bytes: int | None = Field(None, gt=0, description="SO_SNDBUF of accepted sockets; None: the system's.")
     connections_max: int = Field(1_000, gt=0)
     exports_max: int = Field(2, gt=0)
+    import_bytes_max: int = Field(64 << 30, gt=0)
+    import_rows_per_s: float = Field(
+        300_000, gt=0, description="Above this an import waits, so that live data does not."
+    )
+    sql_running_max: int = Field(2, gt=0)
+    sql_timeout_s: float = Field(30.0, gt=0)
+    sql_memory_bytes: int = Field(512_000_000, ge=64_000_000)
 
     live_clients_max: int = Field(200, gt=0)
     live_points_max: int = Field(5_000, gt=0)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,6 +67,19 @@ class Client:
     def post(self, route: str, body: Any) -> Any:
         return self._send("POST", route, json=body)
 
+    def post_for(self, accept: str, route: str, body: Any) -> httpx.Response:
+        """An answer that is no JSON, or whose headers matter."""
+        return self._request("POST", route, json=body, headers={"Accept": accept})
+
+    @contextmanager
+    def streaming(self, method: str, route: str, **options: Any) -> Iterator[httpx.Response]:
+        """An answer that is read, or a body that is sent, piece by piece, however long that takes."""
+        with self._connected(), self.http.stream(method, route, timeout=None, **options) as response:
+            if response.status_code >= 400:
+                response.read()
+                raise _error_of(response)
+            yield response
+
     def download(self, path: str, target: Path, params: Any) -> int:
         """Stream a response into a file, with a progress bar; returns the bytes."""
         from rich.console import Console
@@ -74,10 +89,7 @@ class Client:
         console = Console(stderr=True)  # stdout stays clean
         partial = target.with_name(target.name + ".partial")
         columns = (TextColumn(target.name), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn())
-        with self._connected(), self.http.stream("GET", path, params=params, timeout=None) as response:
-            if response.status_code >= 400:
-                response.read()
-                raise _error_of(response)
+        with self.streaming("GET", path, params=params) as response:
             total = int(response.headers.get("content-length", 0)) or None
             bar = Progress(*columns, transient=True, console=console, disable=not console.is_terminal)
             with partial.open("wb") as file, bar as progress:
@@ -90,11 +102,15 @@ class Client:
         return done
 
     def _send(self, method: str, path: str, **options: Any) -> Any:
+        response = self._request(method, path, **options)
+        return response.json() if response.content else None
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         with self._connected():
             response = self.http.request(method, path, **options)
         if response.status_code >= 400:
             raise _error_of(response)
-        return response.json() if response.content else None
+        return response
 
     def _connected(self) -> _Translating:
         return _Translating(self.url)

@@ -1,6 +1,7 @@
 """`headrace history`: the past of points, and the care of the store that holds it.
 
-show     cli/history.py          migrate   cli/history_migrate.py
+show     cli/history.py             export   cli/history_export.py
+import   cli/history_import.py      migrate  cli/history_migrate.py
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import history_migrate
+from headrace.cli import history_export, history_import, history_migrate
 from headrace.cli.client import DEFAULT_HOME, HomeOption, JsonOption, ServerOption, connect
 from headrace.cli.output import note, print_json, print_table
 from headrace.model import quality
@@ -18,6 +19,9 @@ from headrace.model.errors import DataError
 
 app = typer.Typer(help="Show and look after the past of points.", no_args_is_help=True)
 app.command("migrate")(history_migrate.migrate)
+
+app.command("export")(history_export.export)
+app.command("import")(history_import.import_files)
 
 
 @app.command()

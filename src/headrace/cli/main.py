@@ -3,6 +3,7 @@
     serve demo          cli/serve.py          plan apply export   cli/declarations.py
     points              cli/points.py         tail write          cli/live.py
     history             cli/history.py        doctor              cli/doctor.py
+    sql                 cli/sql.py
     plant               cli/plant.py          user                cli/users.py
 
 Commands that look at a running platform are clients of its HTTP interface, as the console is. Exit status: 0 done,
@@ -16,7 +17,7 @@ import sys
 import typer
 
 from headrace import __version__
-from headrace.cli import declarations, doctor, history, live, plant, points, serve, users
+from headrace.cli import declarations, doctor, history, live, plant, points, serve, sql, users
 from headrace.cli.output import complain
 from headrace.model.errors import HeadraceError
 
@@ -51,6 +52,7 @@ app.command("export")(declarations.export)
 app.add_typer(points.app, name="points")
 app.command("tail")(live.tail)
 app.command("write")(live.write)
+app.command("sql")(sql.sql)
 app.command("doctor")(doctor.doctor)
 app.add_typer(history.app, name="history")
 app.add_typer(plant.app, name="plant")

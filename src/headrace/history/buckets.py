@@ -17,12 +17,17 @@ from numpy.typing import NDArray
 
 from headrace.history import rows as r
 from headrace.history.columns import starts_of
-from headrace.model.batch import Handles
+from headrace.model.batch import Batch, Handles, ValueKind
 from headrace.model.errors import DataError, LimitReached
-from headrace.model.time import MINUTE_NS, SECOND_NS
+from headrace.model.quality import is_good
+from headrace.model.time import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 from headrace.sdk.store import Aggregate, Buckets, Interpolation
 
 CELLS_MAX: Final = 1_000_000
+LOOK_BACK_NS: Final = 7 * DAY_NS
+"""How far before the span a value is looked for that still holds at its start."""
+
+NO_MEAN: Final = "point number {} is text, which has no mean; ask for its raw samples"
 _FILLED: Final = (Aggregate.MIN, Aggregate.MAX, Aggregate.MEAN, Aggregate.FIRST, Aggregate.LAST)
 _WHOLE: Final = {"first_ns", "last_ns", "n", "count", "good"}
 
@@ -42,6 +47,11 @@ class Grid:
 
     def bucket(self, time_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         return (time_ns - self.origin_ns) // self.width_ns
+
+    @property
+    def by_hours(self) -> bool:
+        """Whether every bucket is made of whole hours, as summaries are."""
+        return self.origin_ns % HOUR_NS == 0 and self.width_ns % HOUR_NS == 0
 
     @property
     def by_minutes(self) -> bool:
@@ -120,6 +130,27 @@ def _buckets_of(
         columns[name] = column[back]
     starts = grid.origin_ns + grid.width_ns * np.arange(grid.count, dtype=np.int64)
     return Buckets(asked, starts, grid.width_ns, columns)
+
+
+def refuse_text(batches: Sequence[Batch]) -> None:
+    for batch in batches:
+        if batch.kind is ValueKind.TEXT:
+            raise DataError(NO_MEAN.format(int(batch.handles[0])))
+
+
+def held_before(newest: Sequence[Batch], good_only: bool) -> dict[int, tuple[int, float]]:
+    """Of the newest samples before a span, what holds at its start. Raises: DataError for text."""
+    refuse_text(newest)
+    before: dict[int, tuple[int, float]] = {}
+    for batch in newest:
+        values = batch.values.astype(np.float64)
+        counts = ~np.isnan(values) & (is_good(batch.quality) if good_only else True)
+        before.update(pairs(batch.handles[counts], batch.source_ns[counts], values[counts]))
+    return before
+
+
+def pairs(handles: Handles, times: NDArray[np.int64], values: NDArray[np.float64]) -> dict[int, tuple[int, float]]:
+    return dict(zip(handles.tolist(), zip(times.tolist(), values.tolist(), strict=True), strict=True))
 
 
 def _nothing(need: frozenset[str]) -> r.Rows:

@@ -6,6 +6,7 @@ segment sections, removes others and advances the log position. A file that is n
     points      number of every path             files       segment files
     sections    one hour of samples in a file    tombstones  deleted spans
     latest      newest samples, in shards        meta        format, log position, next file number
+    classes     how long each keeps what         members     points that are not of the default class
 
 Every table is sealed (`seal.py`): a row that changed by itself is found when the catalog is opened.
 """
@@ -27,8 +28,11 @@ from headrace.history import seal
 from headrace.history.records import decode_batches, encode_batches
 from headrace.model.batch import Batch, Handles
 from headrace.model.errors import DataError, HeadraceError, Unavailable
+from headrace.model.retention import DEFAULT_CLASS, Retention
+from headrace.model.time import DAY_NS
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+DAY_HOURS: Final = 24
 
 _SCHEMA: Final = """
 create table meta (key text primary key, value integer not null) without rowid;
@@ -40,6 +44,7 @@ create table sections (
     first_ns integer not null, last_ns integer not null, position integer not null,
     index_offset integer not null, index_length integer not null,
     rollup_offset integer not null, rollup_length integer not null,
+    retention integer not null, days integer not null, sole integer not null,
     primary key (file, hour)
 ) without rowid;
 create table tombstones (
@@ -47,7 +52,13 @@ create table tombstones (
     handles blob not null
 );
 create table latest (shard integer primary key, record blob not null);
-insert into meta values ('format', 1), ('position', 1), ('file', 1), ('tombstone', 1);
+create table classes (
+    number integer primary key, name text not null unique,
+    raw_ns integer, rollups_ns integer, summaries_ns integer, give_up integer
+);
+create table members (handle integer primary key, class integer not null);
+insert into meta values ('format', 2), ('position', 1), ('file', 1), ('tombstone', 1),
+    ('committed', 0);
 """
 
 
@@ -57,6 +68,9 @@ class Section:
 
     `applied` is the newest tombstone that its samples were already cleaned of; `raw` is false once only roll-ups
     are left. `position` is where its chunks begin in the file; the offsets count from there.
+
+    A *summary* holds hours as rows instead (`summaries.py`), of days from `hour` on: of `days` (bits, the first is the
+    day of `hour`) it says all that is known of its class, and of those of `sole` nobody else says anything any more.
     """
 
     file: int
@@ -72,6 +86,30 @@ class Section:
     index_length: int
     rollup_offset: int
     rollup_length: int
+    retention: int = 0
+    days: int = 0
+    sole: int = 0
+
+    @property
+    def summary(self) -> bool:
+        return self.days != 0
+
+    @property
+    def day(self) -> int:
+        """The day of its hour, counted from 1970."""
+        return self.hour // DAY_HOURS
+
+    def covered(self) -> Iterator[int]:
+        """Days of which a summary speaks."""
+        return (self.day + bit for bit in range(self.days.bit_length()) if self.days >> bit & 1)
+
+    def is_sole(self, day: int) -> bool:
+        return bool(self.sole >> (day - self.day) & 1)
+
+    @property
+    def flags(self) -> int:
+        """As the footer of a file has it: raw 1, summary 2, class from bit 16 on."""
+        return int(self.raw) | int(self.summary) << 1 | self.retention << 16
 
     @property
     def length(self) -> int:
@@ -99,6 +137,19 @@ class Tombstone:
     def hides(self, generation: int, applied: int) -> bool:
         return self.id > applied and self.generation >= generation
 
+    def touches(self, section: Section) -> bool:
+        """Whether it may still hide something of a section."""
+        return (
+            self.hides(section.generation, section.applied)
+            and section.first_ns < self.end_ns
+            and section.last_ns >= self.start_ns
+        )
+
+    def touches_day(self, summary: Section, day: int) -> bool:
+        """Whether it may still hide something that a summary says of a day."""
+        begin_ns = day * DAY_NS
+        return self.touches(summary) and begin_ns < self.end_ns and begin_ns + DAY_NS > self.start_ns
+
     def keep(self, batch: Batch) -> Batch:
         hidden = (batch.source_ns >= self.start_ns) & (batch.source_ns < self.end_ns)
         if hidden.any():
@@ -118,6 +169,7 @@ class Edit:
     drop_sections: Sequence[Section] = ()
     drop_files: Sequence[int] = ()
     position: int | None = None
+    committed_ns: int = 0
     latest: Mapping[int, Sequence[Batch]] = field(default_factory=dict)
     add_tombstone: Tombstone | None = None
     drop_tombstones: Sequence[int] = ()
@@ -127,7 +179,8 @@ class Catalog:
     """Open one; every method may be called from any thread. Raises: Unavailable where SQLite cannot write."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._lock = path, threading.Lock()
+        # Held for every statement: SQLite calls back into Python for the seal, and a second thread would deadlock.
+        self._path, self._lock = path, threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
         try:
             self._db.executescript("pragma journal_mode=wal; pragma synchronous=full; pragma cache_size=-1024;")
@@ -136,7 +189,7 @@ class Catalog:
                 self._create()
             self._check()
             self._next_file = self._meta("file")
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:  # what SQLite says may be no text
             self._db.close()
             raise DataError(f"history catalog {path} cannot be read: {error}; {_ADVICE}") from None
         except HeadraceError:
@@ -167,6 +220,11 @@ class Catalog:
     def position(self) -> int:
         """The oldest log that is still needed."""
         return self._meta("position")
+
+    @property
+    def committed_ns(self) -> int:
+        """No commit up to the log position was later; logs tell of those after it."""
+        return self._meta("committed")
 
     def points(self) -> list[tuple[int, str]]:
         with self._lock:
@@ -199,6 +257,34 @@ class Catalog:
     def next_tombstone(self) -> int:
         return self._meta("tombstone")
 
+    def classes(self) -> tuple[dict[str, int], dict[int, Retention]]:
+        """Numbers of the classes but the default, and how long each class keeps what, where that was declared."""
+        with self._lock:
+            rows = self._db.execute("select number, name, raw_ns, rollups_ns, summaries_ns, give_up from classes")
+            held = rows.fetchall()
+        return {row[1]: row[0] for row in held if row[0]}, {row[0]: Retention(*row[2:]) for row in held}
+
+    def members(self) -> dict[int, int]:
+        """Class of each point that is not of the default."""
+        with self._lock:
+            return dict(self._db.execute("select handle, class from members").fetchall())
+
+    def set_classes(
+        self, numbers: Mapping[str, int], retention: Mapping[int, Retention], members: Mapping[int, int]
+    ) -> None:
+        with self._transaction() as db:
+            db.execute("delete from classes")
+            names = {number: name for name, number in numbers.items()} | {0: DEFAULT_CLASS}
+            db.executemany(
+                "insert into classes values (?, ?, ?, ?, ?, ?)",
+                [
+                    (number, names[number], kept.raw_ns, kept.rollups_ns, kept.summaries_ns, kept.give_up)
+                    for number, kept in retention.items()
+                ],
+            )
+            db.execute("delete from members")
+            db.executemany("insert into members values (?, ?)", members.items())
+
     def latest(self) -> list[Batch]:
         with self._lock:
             rows = self._db.execute("select record from latest").fetchall()
@@ -217,12 +303,12 @@ class Catalog:
                 "insert into files values (?, ?, ?)", [(file.number, file.name, file.bytes) for file in edit.add_files]
             )
             db.executemany(
-                f"insert into sections values ({', '.join('?' * 13)})",
-                [tuple(_plain(getattr(section, f.name)) for f in fields(Section)) for section in edit.add_sections],
-            )
-            db.executemany(
                 "delete from sections where file = ? and hour = ?",
                 [(section.file, section.hour) for section in edit.drop_sections],
+            )
+            db.executemany(
+                f"insert into sections values ({', '.join('?' * len(fields(Section)))})",
+                [tuple(_plain(getattr(section, f.name)) for f in fields(Section)) for section in edit.add_sections],
             )
             db.executemany("delete from files where number = ?", [(number,) for number in edit.drop_files])
             db.executemany(
@@ -239,6 +325,7 @@ class Catalog:
                 db.execute("update meta set value = ? where key = 'tombstone'", (stone.id + 1,))
             if edit.position is not None:
                 db.execute("update meta set value = ? where key = 'position'", (edit.position,))
+                db.execute("update meta set value = max(value, ?) where key = 'committed'", (edit.committed_ns,))
             if edit.add_files:
                 after = max(file.number for file in edit.add_files) + 1
                 db.execute("update meta set value = max(value, ?) where key = 'file'", (after,))
@@ -258,7 +345,8 @@ class Catalog:
                 raise
 
     def _meta(self, key: str) -> int:
-        row = self._db.execute("select value from meta where key = ?", (key,)).fetchone()
+        with self._lock:
+            row = self._db.execute("select value from meta where key = ?", (key,)).fetchone()
         if row is None:
             raise DataError(f"history catalog {self._path} lacks '{key}'; {_ADVICE}")
         return int(row[0])
@@ -267,10 +355,10 @@ class Catalog:
 class CatalogReader(Catalog):
     """For reading only. From `hold` on it sees the catalog as it was then, whatever is committed meanwhile."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises: sqlite3.DatabaseError."""
-        self._path, self._lock = path, threading.Lock()
-        address = f"file:{quote(str(path.absolute()))}?mode=ro"
+    def __init__(self, path: Path, *, immutable: bool = False) -> None:
+        """`immutable` where nobody writes it and nothing may be written beside it. Raises: sqlite3.DatabaseError."""
+        self._path, self._lock = path, threading.RLock()
+        address = f"file:{quote(str(path.absolute()))}?mode=ro{'&immutable=1' if immutable else ''}"
         self._db = sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
 
     def hold(self) -> None:
@@ -281,6 +369,17 @@ class CatalogReader(Catalog):
         """The catalog as it is seen from here, as a file of its own. Raises: sqlite3.Error."""
         with closing(sqlite3.connect(path)) as target:
             self._db.backup(target)
+
+    def readable_points(self) -> list[tuple[int, str]]:
+        """Names as far as they can be read, from both ends of a damaged table."""
+        found: dict[int, str] = {}
+        for order in ("asc", "desc"):
+            try:
+                for row in self._db.execute(f"select handle, path from points order by handle {order}"):
+                    found.update([row])
+            except sqlite3.Error:
+                continue
+        return sorted(row for row in found.items() if isinstance(row[0], int) and isinstance(row[1], str))
 
     def damage(self) -> list[str]:
         """What is wrong with the file or its rows, a few lines at most. Raises: sqlite3.DatabaseError."""

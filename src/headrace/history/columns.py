@@ -34,6 +34,13 @@ def write_order(handles: Handles, source_ns: TimesNs) -> Order | None:
     return order
 
 
+def point_order(handles: Handles) -> Order | None:
+    """The stable order by handle; None where they are in order already."""
+    if len(handles) < 2 or bool((handles[1:] >= handles[:-1]).all()):
+        return None
+    return _by_handle(handles - handles.min())
+
+
 def _by_handle(handles: Handles) -> Order:
     order = np.argsort(handles.astype(np.uint16), kind="stable")
     if int(handles.max()) > 0xFFFF:

@@ -24,6 +24,7 @@ from headrace.history.disk import Disk
 from headrace.history.latest import LastValues
 from headrace.history.memtable import Memtable
 from headrace.history.settings import HistorySettings
+from headrace.history.space import DiskSpace
 from headrace.history.view import Views
 from headrace.history.wal import LogWriter, encode_frame
 from headrace.model.batch import Batch
@@ -48,9 +49,10 @@ class Committer:
         latest: LastValues,
         log: LogWriter,
         on_frozen: Callable[[], None],
+        space: DiskSpace,
     ) -> None:
         self._directory, self._disk, self._settings, self._clock = directory, disk, settings, clock
-        self._views, self._latest, self._on_frozen = views, latest, on_frozen
+        self._views, self._latest, self._on_frozen, self._space = views, latest, on_frozen, space
         self._log, self._next_log = log, None  # type: LogWriter, LogWriter | None
         self._making = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "history-commit")
@@ -58,7 +60,6 @@ class Committer:
         self._running: asyncio.Task[None] | None = None
         self.appended = self.commits = 0
         self.committed_ns = 0  # of the newest frame; never goes back, so that a moment cuts the log in two
-        self.disk_low = False
 
     async def append(self, batches: Sequence[Batch]) -> None:
         """Durable on return. Raises: Unavailable."""
@@ -122,9 +123,10 @@ class Committer:
             self._running = None
 
     def _commit(self, group: Sequence[Sequence[Batch]]) -> None:
-        self._check_space()
+        self._space.check()
         now_ns = self.stamp()
         self._log.commit([encode_frame(batches, now_ns, place) for place, batches in enumerate(group)])
+        self._space.note_log(self._log.number, self._log.size)
         self.commits += 1
         memtable = self._views.current.memtables[-1]
         for batches in group:
@@ -146,21 +148,12 @@ class Committer:
         """Number and size of the log in use, on the commit thread."""
         return self._log.number, self._log.size
 
-    def _check_space(self) -> None:
-        low = self._disk.free_bytes(self._directory) < self._settings.disk_reserve_bytes
-        if low != self.disk_low:
-            self.disk_low = low
-            _log.warning("history disk is %s its low-water mark", "below" if low else "again above")
-        if low:
-            raise Unavailable(
-                f"history disk has less than {self._settings.disk_reserve_bytes >> 20} MiB free: "
-                "nothing is stored until space is made or retention is shortened"
-            )
-
     def freeze_if_old(self) -> None:
-        """On the commit thread."""
+        """On the commit thread. Where the disk is low too: segments take less of it than the log."""
         memtable = self._views.current.memtables[-1]
-        if memtable.samples and self._clock.monotonic_s() - memtable.born_s >= self._settings.memtable_age_s:
+        if memtable.samples and (
+            self._space.low or self._clock.monotonic_s() - memtable.born_s >= self._settings.memtable_age_s
+        ):
             self.try_freeze()
 
     def try_freeze(self) -> None:

@@ -1,8 +1,8 @@
-"""Merging what flushes left in pieces, and giving up what is past its retention.
+"""Merging what flushes left in pieces, class by class.
 
-    hour   its sections ─► one section, tombstones applied        once closed, or in too many pieces
-    day    its hours' files ─► one file, sections copied as they are
-    raw    past its retention ─► only its roll-ups are kept       roll-ups past theirs ─► unlinked
+    hour   its sections of a class ─► one section, tombstones applied        once closed, or in too many pieces
+    day    its hours' files of a class ─► one file, sections copied as they are
+    minutes that a deletion touches ─► written again without them
 
 Memory is bounded by slices of points; `pause` between slices lets flushes go first and holds the duty.
 """
@@ -10,25 +10,34 @@ Memory is bounded by slices of points; `pause` between slices lets flushes go fi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from headrace.history.catalog import Section
+from headrace.history.catalog import DAY_HOURS, Section, SegmentFile, Tombstone
 from headrace.history.change import Changes
+from headrace.history.classes import Classes
+from headrace.history.minutes import rollups_without
 from headrace.history.reader import Reader
+from headrace.history.rollups import COLUMNS
 from headrace.history.segment import SegmentStore, SegmentWriter
 from headrace.history.settings import HistorySettings
+from headrace.history.space import DiskSpace
 from headrace.history.view import View, Views
+from headrace.model.batch import Handles
 from headrace.model.time import DAY_NS, HOUR_NS, SECOND_NS
 
-_DAY_HOURS: Final = DAY_NS // HOUR_NS
 _DAY_BYTES_MAX: Final = 512 * 1024 * 1024
 _SMALL_SHARE: Final = 10  # a closed hour waits while its late pieces are under a tenth of it …
 _PIECES_MAX: Final = 4  # … and fewer than this
+_LOOK_AGAIN_NS: Final = 60 * SECOND_NS
 
 
 class Compactor:
+    """Used by the keeper's thread only."""
+
     def __init__(
         self,
         settings: HistorySettings,
@@ -36,87 +45,191 @@ class Compactor:
         changes: Changes,
         segments: SegmentStore,
         reader: Reader,
+        classes: Classes,
+        space: DiskSpace,
         pause: Callable[[], None],
     ) -> None:
-        self._settings, self._views, self._changes = settings, views, changes
-        self._segments, self._reader, self._pause = segments, reader, pause
+        self._settings, self._views, self._changes, self._segments = settings, views, changes, segments
+        self._reader, self._classes, self._space, self._pause = reader, classes, space, pause
+        self._looked: tuple[object, object, int] = (None, None, 0)
 
     def step(self, now_ns: int, *, force: bool = False) -> str | None:
         """Do one piece of work and say which; None where there is none."""
         view = self._views.current
-        for hour in sorted(view.sections):
-            if self._wants_merge(view, hour, now_ns, force):
-                self.merge_hour(hour)
+        known = self._looked[0] is view.sections and self._looked[1] is view.tombstones
+        if known and now_ns - self._looked[2] < _LOOK_AGAIN_NS and not force:
+            return None  # years of hours are not looked through every few seconds for nothing
+        for hour in view.order:
+            if self._clean(view, hour, now_ns, force):
                 return "compactions"
-        for day in sorted({hour // _DAY_HOURS for hour in view.sections}):
+            for retention in self._wanting(view, hour, now_ns, force):
+                if self._space.room_for(sum(section.length for section in view.sections[hour])):
+                    self.merge_hour(hour, retention)
+                    return "compactions"
+        for day in sorted({hour // DAY_HOURS for hour in view.order}):
             if self._merge_day(view, day, now_ns):
                 return "compactions"
-        if self._retire(view, now_ns):
-            return "retired_hours"
         self._changes.drop_tombstones()
+        view = self._views.current
+        self._looked = view.sections, view.tombstones, now_ns
         return None
 
-    def _wants_merge(self, view: View, hour: int, now_ns: int, force: bool) -> bool:
+    # --- hours ----------------------------------------------------------------------------------------------------
+
+    def _wanting(self, view: View, hour: int, now_ns: int, force: bool) -> list[int]:
+        """Classes of which the hour wants to be merged."""
         held = [section for section in view.sections[hour] if section.raw]
-        # An hour that samples are still coming in for, live or as a back-fill, would be merged over and over.
-        written = any(hour in memtable.hours for memtable in view.memtables)
-        closed = force or (not written and self._closed((hour + 1) * HOUR_NS, now_ns))
-        if closed and self._has_deleted(view, held):
-            return True
         if len(held) < 2:
+            return []
+        by_class: dict[int, list[int]] = {}
+        for section in held:
+            by_class.setdefault(section.retention, []).append(section.samples)
+        closed = force or self._is_closed(view, hour, now_ns)
+        return [number for number, samples in by_class.items() if self._ripe(samples, closed, force)]
+
+    def _ripe(self, samples: Sequence[int], closed: bool, force: bool) -> bool:
+        if len(samples) < 2:
             return False
-        if force or len(held) >= self._settings.fragments_max:
+        if force or len(samples) >= self._settings.fragments_max:
             return True
-        samples = [section.samples for section in held]
         late = sum(samples) - max(samples)
-        return closed and (len(held) >= _PIECES_MAX or late * _SMALL_SHARE >= sum(samples))
+        return closed and (len(samples) >= _PIECES_MAX or late * _SMALL_SHARE >= sum(samples))
+
+    def _is_closed(self, view: View, hour: int, now_ns: int) -> bool:
+        """An hour that samples are still coming in for, live or as a back-fill, would be merged over and over."""
+        written = any(hour in memtable.hours for memtable in view.memtables)
+        return not written and self._closed((hour + 1) * HOUR_NS, now_ns)
 
     def _closed(self, end_ns: int, now_ns: int) -> bool:
         return end_ns + round(self._settings.close_after_s * SECOND_NS) <= now_ns
 
-    @staticmethod
-    def _has_deleted(view: View, held: Sequence[Section]) -> bool:
-        return any(
-            stone.hides(s.generation, s.applied) and s.first_ns < stone.end_ns and s.last_ns >= stone.start_ns
-            for stone in view.tombstones
-            for s in held
-        )
+    def merge_hour(self, hour: int, retention: int) -> None:
+        """All raw sections of an hour of a class become one.
 
-    def merge_hour(self, hour: int) -> None:
-        """All raw sections of an hour become one."""
+        Where another class holds samples of the same points, for a point changed its class within the hour, all of
+        them are merged: of equal samples the newest wins wherever it lies. Such a point goes to the class that keeps
+        it longest.
+        """
         view = self._views.current
         held = [section for section in view.sections[hour] if section.raw]
+        points, counts, owner, shared = self._owners(view, held)
+        if not shared:
+            held = [section for section in held if section.retention == retention]
+            chosen = owner == retention
+            points, counts, owner = points[chosen], counts[chosen], owner[chosen]
         applied = max((stone.id for stone in view.tombstones), default=0)
+        generation = max(section.generation for section in held)
+        deleted = any(stone.touches(section) for stone in view.tombstones for section in held)
+        files: list[SegmentFile] = []
+        sections: list[Section] = []
+        for number in sorted({section.retention for section in held}):
+            mine = owner == number
 
-        def fill(writer: SegmentWriter) -> None:
-            moments = np.unique(np.concatenate([self._segments.moments(view, section) for section in held]))
-            writer.begin(hour, max(section.generation for section in held), applied, moments)
-            for handles in self._slices(view, held):
-                for batch in self._reader.hour(view, hour, handles, sections=held, memory=False):
-                    writer.add(batch)
-                self._pause()
-            writer.end()
+            def fill(writer: SegmentWriter, number: int = number, mine: NDArray[np.bool_] = mine) -> None:
+                moments = np.unique(np.concatenate([self._segments.moments(view, section) for section in held]))
+                writer.begin(hour, generation, applied, moments, number)
+                for handles in self._slices(points[mine], counts[mine]):
+                    for batch in self._reader.hour(view, hour, handles, sections=held, memory=False):
+                        writer.add(batch)
+                    self._pause()
+                writer.end()
 
-        file, sections = self._changes.write(hour, fill)
-        self._changes.apply([] if file is None else [file], sections, held)
+            file, added = self._changes.write(hour, fill)
+            files += [] if file is None else [file]
+            sections += added
+        self._changes.apply(files, sections, held, changed=deleted or shared)
 
-    def _slices(self, view: View, held: Sequence[Section]) -> list[np.ndarray]:
+    def _owners(
+        self, view: View, held: Sequence[Section]
+    ) -> tuple[Handles, NDArray[np.int64], NDArray[np.int64], bool]:
+        """Points of some sections, how many samples each has, the class that it goes to, and whether any is in two."""
+
+        def longest(section: Section) -> float:
+            age_ns = self._classes.retention(section.retention).raw_ns
+            return float("inf") if age_ns is None else age_ns
+
+        found = [(section, *self._segments.handles(view, section)) for section in sorted(held, key=longest)]
+        points, where = np.unique(np.concatenate([handles for _, handles, _ in found]), return_inverse=True)
+        counts = np.bincount(where, np.concatenate([count for _, _, count in found])).astype(np.int64)
+        owner = np.full(len(points), -1, np.int64)
+        shared, at = False, 0
+        for section, handles, _ in found:
+            mine = where[at : at + len(handles)]
+            at += len(handles)
+            shared |= bool(((owner[mine] >= 0) & (owner[mine] != section.retention)).any())
+            owner[mine] = section.retention
+        return points, counts, owner, shared
+
+    def _slices(self, points: Handles, counts: NDArray[np.int64]) -> list[Handles]:
         """Points in groups that decode to about `slice_samples`."""
-        found = [self._segments.handles(view, section) for section in held]
-        points, where = np.unique(np.concatenate([handles for handles, _ in found]), return_inverse=True)
-        counts = np.bincount(where, np.concatenate([count for _, count in found]))
+        if not len(points):
+            return []
         group = (np.cumsum(counts) - counts) // self._settings.slice_samples
         return np.split(points, np.flatnonzero(group[1:] != group[:-1]) + 1)
 
+    # --- deletions ------------------------------------------------------------------------------------------------
+
+    def _clean(self, view: View, hour: int, now_ns: int, force: bool) -> bool:
+        """Take what deletions hide out of one section, or note that there is nothing of it in some."""
+        if not view.tombstones:
+            return False
+        stones = {s: [stone for stone in view.tombstones if stone.touches(s)] for s in view.sections[hour]}
+        stones = {section: touching for section, touching in stones.items() if touching}
+        if not stones or not (force or self._is_closed(view, hour, now_ns)):
+            return False
+        newest = max(stone.id for stone in view.tombstones)
+        free = [s for s, touching in stones.items() if not self._holds_any(view, s, touching)]
+        if free:
+            self._changes.apply([], [replace(section, applied=newest) for section in free], free)
+            return True
+        section, touching = next(iter(stones.items()))
+        if not self._space.room_for(section.length):
+            return False
+        if section.raw:
+            self.merge_hour(hour, section.retention)
+        else:
+            self._rewrite_minutes(view, section, touching, newest)
+        return True
+
+    def _holds_any(self, view: View, section: Section, stones: Sequence[Tombstone]) -> bool:
+        if section.raw:
+            held, _ = self._segments.handles(view, section)
+        else:
+            kinds = self._segments.rollup_columns(view, section, {"handle"}).values()
+            held = np.concatenate([columns["handle"] for columns in kinds]).astype(np.uint32)
+        return any(bool(np.isin(stone.handles, held).any()) for stone in stones)
+
+    def _rewrite_minutes(self, view: View, section: Section, stones: Sequence[Tombstone], applied: int) -> None:
+        """Where only minutes are left, a deletion takes those that it touches."""
+        block, samples = rollups_without(
+            self._segments.rollup_columns(view, section, set(COLUMNS)), section.hour, stones
+        )
+
+        def fill(writer: SegmentWriter) -> None:
+            if block:
+                after = replace(section, applied=applied, samples=samples, rollup_length=len(block))
+                writer.copy_rollups(after, block)
+
+        file, sections = self._changes.write(section.hour, fill)
+        self._changes.apply([] if file is None else [file], sections, [section], changed=True)
+
+    # --- days -----------------------------------------------------------------------------------------------------
+
     def _merge_day(self, view: View, day: int, now_ns: int) -> bool:
-        """Copy the sections of a closed day into one file; raw and roll-ups apart, for they retire apart."""
+        """Copy the sections of a closed day into one file; classes, raw and roll-ups apart, for they go apart."""
         if not self._closed((day + 1) * DAY_NS, now_ns):
             return False
-        hours = range(day * _DAY_HOURS, (day + 1) * _DAY_HOURS)
-        for raw in (True, False):
-            held = [section for hour in hours for section in view.sections.get(hour, ()) if section.raw is raw]
+        groups: dict[tuple[int, bool], list[Section]] = {}
+        for hour in range(day * DAY_HOURS, (day + 1) * DAY_HOURS):
+            for section in view.sections.get(hour, ()):
+                groups.setdefault((section.retention, section.raw), []).append(section)
+        for held in groups.values():
             size = sum(section.length for section in held)
             if len({section.file for section in held}) < 2 or size > _DAY_BYTES_MAX:
+                continue
+            if len({section.hour for section in held}) < len(held):
+                continue  # a file holds an hour once; its pieces are merged first
+            if not self._space.room_for(size):
                 continue
 
             def fill(writer: SegmentWriter, held: Sequence[Section] = held) -> None:
@@ -124,42 +237,7 @@ class Compactor:
                     writer.copy(section, self._segments.section_bytes(view, section))
                     self._pause()
 
-            if len({section.hour for section in held}) < len(held):
-                continue  # a file holds an hour once; its pieces are merged first
             file, sections = self._changes.write(held[0].hour, fill)
             self._changes.apply([] if file is None else [file], sections, held)
             return True
         return False
-
-    def _retire(self, view: View, now_ns: int) -> bool:
-        rollup, raw = self._settings.rollup_retention_ns, self._settings.raw_retention_ns
-        if rollup is not None:
-            gone = [s for hour, held in view.sections.items() if (hour + 1) * HOUR_NS <= now_ns - rollup for s in held]
-            if gone:
-                self._changes.apply([], [], gone)
-                return True
-        if raw is not None:
-            old = [hour for hour in sorted(view.sections) if (hour + 1) * HOUR_NS <= now_ns - raw]
-            old = [hour for hour in old if any(section.raw for section in view.sections[hour])]
-            if old:
-                self.keep_rollups(old[: int(_DAY_HOURS)])
-                return True
-        return False
-
-    def keep_rollups(self, hours: Sequence[int]) -> None:
-        """Give up the samples of these hours; one file takes their roll-ups."""
-        for hour in hours:
-            view = self._views.current
-            held = [section for section in view.sections[hour] if section.raw]
-            if len(held) > 1 or self._has_deleted(view, held):
-                self.merge_hour(hour)
-        view = self._views.current
-        old = [section for hour in hours for section in view.sections.get(hour, ()) if section.raw]
-
-        def fill(writer: SegmentWriter) -> None:
-            for section in old:
-                writer.copy_rollups(section, self._segments.rollup_bytes(view, section))
-
-        if old:
-            file, sections = self._changes.write(old[0].hour, fill)
-            self._changes.apply([] if file is None else [file], sections, old)

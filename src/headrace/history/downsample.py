@@ -1,37 +1,65 @@
-"""What a downsample reads: roll-ups where they can answer, samples where they cannot.
+"""What a downsample reads: the coarsest that can answer, hour by hour.
 
-span ─► hour by hour: rows from roll-ups, or from samples where roll-ups cannot answer ─► `buckets`
+    span ─┬─ whole hours of closed days, where buckets are whole hours ─► summaries ─┐
+          │                       points that these cannot answer for ─┐             ├─► rows ─► `buckets`
+          └─ all other hours ─────────────────────────────────────────►┴─► `hours` ──┘
+
+Where only summaries are left, an hour belongs to where its first sample is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headrace.history import rows as r
-from headrace.history.buckets import Before, Grid, buckets_of, cells_of, columns_needed
+from headrace.history.buckets import (
+    LOOK_BACK_NS,
+    NO_MEAN,
+    Grid,
+    buckets_of,
+    cells_of,
+    columns_needed,
+    held_before,
+    pairs,
+)
 from headrace.history.catalog import Section
-from headrace.history.minutes import from_minutes, minute_columns
+from headrace.history.columns import starts_of
+from headrace.history.hours import HourRows
 from headrace.history.reader import Reader
 from headrace.history.segment import SegmentStore
+from headrace.history.summary_reader import SummaryReader, period_of
 from headrace.history.view import View
-from headrace.model.batch import Batch, Handles, ValueKind
+from headrace.model.batch import Handles
 from headrace.model.errors import DataError
-from headrace.model.quality import is_good
-from headrace.model.time import DAY_NS, HOUR_NS, MINUTE_NS
+from headrace.model.time import DAY_NS, HOUR_NS
 from headrace.sdk.store import Aggregate, Buckets, Interpolation
 
-LOOK_BACK_NS: Final = 7 * DAY_NS
-"""How far before the span a value is looked for that still holds at its start."""
+_SLICE_POINTS: Final = 512  # of a period at a time: its hours as rows take some 50 MB
+_HELD: Final = r.columns_for([Aggregate.TIME_WEIGHTED_MEAN])
 
-_TEXT: Final = "point number {} is text, which has no mean; ask for its raw samples"
+
+@dataclass(slots=True)
+class _Question:
+    """What is asked, and which hours are not answered by summaries: all points of `hours`, some points of `again`."""
+
+    handles: Handles
+    grid: Grid
+    need: frozenset[str]
+    good_only: bool
+    hours: NDArray[np.int64]
+    by_hours: bool
+    again: dict[int, list[Handles]] = field(default_factory=dict)
 
 
 class Downsampler:
     def __init__(self, reader: Reader, segments: SegmentStore) -> None:
-        self._reader, self._segments = reader, segments
+        self._reader, self._hours, self._summaries = reader, HourRows(reader, segments), SummaryReader(segments)
 
     def run(
         self,
@@ -43,129 +71,148 @@ class Downsampler:
         good_only: bool,
     ) -> Buckets:
         handles, need = np.unique(asked), columns_needed(aggregates, interpolation)
+        question = _Question(handles, grid, need, good_only, _hours_to_read(view, grid), grid.by_hours)
         parts = []
         with np.errstate(all="ignore"):
-            for hour in view.hours(grid.start_ns, grid.end_ns):
-                for rows in self._hour(view, hour, handles, grid, need, good_only):
-                    rows = r.in_time_order(rows)
-                    parts.append(r.combine(rows, cells_of(rows, handles, grid)))
-            before: Before = {}
-            if "holds" in need or "last" in need:
-                start_ns = grid.start_ns
-                newest = self._reader.latest_at(view, handles, start_ns - 1, start_ns - LOOK_BACK_NS)
-                before = held_before(newest, good_only)
+            for rows in self._rows(view, question):
+                rows = r.in_time_order(rows)
+                parts.append(r.combine(rows, cells_of(rows, handles, grid)))
+            before = self._before(view, handles, grid, good_only) if "holds" in need or "last" in need else {}
         return buckets_of(parts, asked, grid, aggregates, interpolation, before)
 
-    def _hour(
-        self, view: View, hour: int, handles: Handles, grid: Grid, need: frozenset[str], good_only: bool
-    ) -> list[r.Rows]:
-        """Rows of one hour, part by part; rows of one point are in one part only."""
-        begin, end = max(grid.start_ns, hour * HOUR_NS), min(grid.end_ns, (hour + 1) * HOUR_NS)
-        held = view.sections.get(hour, ())
-        if not (grid.by_minutes and begin % MINUTE_NS == 0 and end % MINUTE_NS == 0):
-            # Roll-ups cannot cut a minute; where only they are left, a minute belongs to where it begins.
-            sections, left = [], [section for section in held if not section.raw]
-            unfit = handles
-        else:
-            sections, left = [section for section in held if section.raw], [s for s in held if not s.raw]
-            unfit = np.empty(0, np.uint32)
-        parts: list[r.Rows] = []
-        for section in sections:
-            found, wanting = self._from_rollups(view, section, handles, begin, end, need, good_only)
-            parts += found
-            unfit = np.union1d(unfit, wanting)
-        if sections and any(hour in memtable.hours for memtable in view.memtables):
-            fresh = self._reader.hour(view, hour, handles, begin, end, sections=())
-            refuse_text(fresh)
-            parts += [r.from_samples(batch, need, good_only) for batch in fresh]
-        elif not sections:
-            unfit = handles
-        several = len(sections) + sum(hour in memtable.hours for memtable in view.memtables) > 1
-        if several and parts:
-            rows = r.in_time_order(r.concat(parts, need))
-            unfit = np.union1d(unfit, _overlapping(rows))
-            parts = [rows]
-        if len(unfit):
-            parts = [_without(rows, unfit) for rows in parts]
-            found_samples = self._reader.hour(view, hour, unfit, begin, end, received=False)
-            refuse_text(found_samples)
-            parts += [r.from_samples(batch, need, good_only) for batch in found_samples]
-        for section in left:
-            parts += self._from_rollups(view, section, handles, begin, end, need, good_only)[0]
-        parts = [rows for rows in parts if len(rows["n"])]
-        return [r.concat(parts, need)] if left and parts else parts
+    def _rows(self, view: View, ask: _Question) -> Iterator[r.Rows]:
+        grid = ask.grid
+        yield from self._summarised(view, ask)
+        for hour in ask.hours.tolist():
+            yield from self._hours.rows(
+                view, hour, ask.handles, ask.need, ask.good_only, grid.start_ns, grid.end_ns, by_minutes=grid.by_minutes
+            )
+        for hour, points in sorted(ask.again.items()):
+            some = np.unique(np.concatenate(points))
+            yield from self._hours.rows(view, hour, some, ask.need, ask.good_only, grid.start_ns, grid.end_ns)
 
-    def _from_rollups(
-        self, view: View, section: Section, handles: Handles, begin_ns: int, end_ns: int, need: frozenset[str],
-        good_only: bool,
-    ) -> tuple[list[r.Rows], Handles]:  # fmt: skip
-        """Rows of a section's roll-ups, and the points that need its samples instead."""
-        parts, unfit = [], [_hidden(view, section, handles) if section.raw else np.empty(0, np.uint32)]
-        for kind, columns in self._segments.rollup_columns(view, section, minute_columns(need)).items():
-            if kind is ValueKind.TEXT:
-                text = np.intersect1d(columns["handle"], handles)
-                if len(text) and section.last_ns >= begin_ns and section.first_ns < end_ns:
-                    raise DataError(_TEXT.format(int(text[0])))
-                continue
-            rows, wanting = from_minutes(kind, columns, section.hour, handles, need, good_only)
-            inside = (rows["first_ns"] >= begin_ns) & (rows["first_ns"] < end_ns)
-            parts.append(rows if inside.all() else r.take(rows, inside))
-            if section.raw:
-                unfit.append(wanting)
-            else:
-                parts[-1] = _not_hidden(view, section, parts[-1])
-        return [rows for rows in parts if len(rows["n"])], np.unique(np.concatenate(unfit))
+    def _summarised(self, view: View, ask: _Question) -> Iterator[r.Rows]:
+        """Rows of summaries, period by period and slice by slice of points; what they cannot tell goes to `again`."""
+        grid = ask.grid
+        inside = [
+            each
+            for each in view.summaries
+            if each.first_ns < grid.end_ns and each.last_ns >= grid.start_ns and (ask.by_hours or each.sole)
+        ]
+        slices = np.array_split(ask.handles, -(-len(ask.handles) // _SLICE_POINTS) or 1)
+        for _, group in groupby(inside, key=period_of):
+            sections = list(group)
+            for handles in slices:
+                parts = [rows for each in sections if (rows := self._of_summary(view, each, handles, ask)) is not None]
+                if parts:
+                    names = frozenset(parts[0])
+                    rows = parts[0] if len(parts) == 1 else r.in_time_order(r.concat(parts, names))
+                    rows = _settle(rows, ask)
+                    yield {name: rows[name] for name in ask.need}
 
+    def _of_summary(self, view: View, section: Section, handles: Handles, ask: _Question) -> r.Rows | None:
+        """Rows of one summary, with a column `sole` where nobody else knows; None where it has none."""
+        need = ask.need if ask.good_only else ask.need | {"count", "good"}
+        found = self._summaries.read(view, section, handles, need)
+        if found is None:
+            return None
+        rows, text = found
+        grid, first_ns = ask.grid, rows["first_ns"]
+        days = first_ns // DAY_NS - section.day
+        rows["sole"] = (section.sole >> days & 1).astype(np.bool_)
+        keep = (first_ns >= grid.start_ns) & (first_ns < grid.end_ns) & (section.days >> days & 1).astype(np.bool_)
+        if not ask.by_hours:
+            keep &= rows["sole"]
+        elif len(ask.hours) and ask.hours[-1] >= section.hour:
+            keep &= rows["sole"] | ~np.isin(first_ns // HOUR_NS, ask.hours)
+        if (text & keep).any():
+            raise DataError(NO_MEAN.format(int(rows["handle"][text & keep][0])))
+        rows = r.take(rows, keep & ~text)
+        for stone in view.tombstones:
+            if stone.touches(section):
+                touched = (rows["last_ns"] >= stone.start_ns) & (rows["first_ns"] < stone.end_ns)
+                touched &= np.isin(rows["handle"], stone.handles)
+                _ask_again(rows, touched & ~rows["sole"], ask)
+                rows = r.take(rows, ~touched)
+        return rows
 
-def held_before(batches: Sequence[Batch], good_only: bool) -> Before:
-    """Of the newest samples before a span, what holds at its start. Raises: DataError for text."""
-    refuse_text(batches)
-    before: dict[int, tuple[int, float]] = {}
-    for batch in batches:
-        values = batch.values.astype(np.float64)
-        counts = ~np.isnan(values) & (is_good(batch.quality) if good_only else True)
-        for handle, time_ns, value in zip(
-            batch.handles[counts].tolist(), batch.source_ns[counts].tolist(), values[counts].tolist(), strict=True
-        ):
-            before[handle] = (time_ns, value)
-    return before
+    def _before(self, view: View, handles: Handles, grid: Grid, good_only: bool) -> dict[int, tuple[int, float]]:
+        """Time and value of what holds at the start of the span, by point."""
+        early_ns = grid.start_ns - LOOK_BACK_NS
+        newest = self._reader.latest_at(view, handles, grid.start_ns - 1, early_ns)
+        before = held_before(newest, good_only)
+        missing = np.setdiff1d(handles, np.concatenate([batch.handles for batch in newest])) if newest else handles
+        if len(missing):
+            before.update(self._before_in_rows(view, missing, early_ns, grid.start_ns, good_only))
+        return before
 
-
-def refuse_text(batches: Sequence[Batch]) -> None:
-    for batch in batches:
-        if batch.kind is ValueKind.TEXT:
-            raise DataError(_TEXT.format(int(batch.handles[0])))
-
-
-def _hidden(view: View, section: Section, handles: Handles) -> Handles:
-    """Points of which a deletion may hide samples in this section."""
-    hidden = [
-        np.intersect1d(stone.handles, handles)
-        for stone in view.tombstones
-        if stone.hides(section.generation, section.applied)
-        and section.first_ns < stone.end_ns
-        and section.last_ns >= stone.start_ns
-    ]
-    return np.unique(np.concatenate(hidden)).astype(np.uint32) if hidden else np.empty(0, np.uint32)
+    def _before_in_rows(
+        self, view: View, missing: Handles, start_ns: int, end_ns: int, good_only: bool
+    ) -> dict[int, tuple[int, float]]:
+        """The same where samples are gone: the last row that minutes or hours tell of."""
+        span = Grid(start_ns, end_ns, start_ns, end_ns - start_ns, 1)
+        before: dict[int, tuple[int, float]] = {}
+        for hour in reversed(view.hours(start_ns, end_ns)):
+            if not len(missing):
+                return before
+            if any(not section.raw for section in view.sections.get(hour, ())):
+                parts = self._hours.rows(view, hour, missing, _HELD, good_only, start_ns, end_ns)
+                missing = _take_last(parts, missing, before)
+        ask = _Question(missing, span, _HELD, good_only, np.empty(0, np.int64), by_hours=False)
+        _take_last(list(self._summarised(view, ask)), missing, before)
+        return before
 
 
-def _not_hidden(view: View, section: Section, rows: r.Rows) -> r.Rows:
-    """Where only roll-ups are left, a deletion hides the minutes that it touches."""
-    for stone in view.tombstones:
-        if stone.hides(section.generation, section.applied):
-            touched = (rows["last_ns"] >= stone.start_ns) & (rows["first_ns"] < stone.end_ns)
-            touched &= np.isin(rows["handle"], stone.handles)
-            rows = r.take(rows, ~touched) if touched.any() else rows
-    return rows
+def _hours_to_read(view: View, grid: Grid) -> NDArray[np.int64]:
+    """Hours that are not answered by summaries, in order."""
+    if not grid.by_hours:
+        return np.array(view.hours(grid.start_ns, grid.end_ns), np.int64)
+    hours = set(view.loose_hours(grid.start_ns, grid.end_ns))
+    cut = {time_ns // HOUR_NS for time_ns in (grid.start_ns, grid.end_ns) if time_ns % HOUR_NS}
+    hours |= cut & view.sections.keys()
+    return np.array(sorted(hours), np.int64)
 
 
-def _overlapping(rows: r.Rows) -> Handles:
-    """Points with rows from two places for the same time: an equal sample may be in both."""
-    handles = rows["handle"]
-    over = (handles[1:] == handles[:-1]) & (rows["first_ns"][1:] <= rows["last_ns"][:-1])
-    return np.unique(handles[1:][over])
+def _settle(rows: r.Rows, ask: _Question) -> r.Rows:
+    """Leave out what summaries cannot tell, and ask for it again."""
+    hour = rows["first_ns"] // HOUR_NS
+    unfit = np.zeros(len(hour), np.bool_)
+    if not ask.good_only:
+        unfit |= rows["good"] < rows["count"]
+    # Two classes may hold samples of one point in the hour of its change, and an equal sample may be in both.
+    same = (rows["handle"][1:] == rows["handle"][:-1]) & (hour[1:] == hour[:-1])
+    if same.any():
+        over = same & (rows["first_ns"][1:] <= rows["last_ns"][:-1])
+        unfit[1:] |= over
+        unfit[:-1] |= over
+        while (spread := same & (unfit[1:] != unfit[:-1])).any():
+            unfit[1:] |= spread
+            unfit[:-1] |= spread
+    unfit &= ~rows["sole"]
+    if not unfit.any():
+        return rows
+    _ask_again(rows, unfit, ask)
+    return r.take(rows, ~unfit)
 
 
-def _without(rows: r.Rows, handles: Handles) -> r.Rows:
-    out = np.isin(rows["handle"], handles)
-    return r.take(rows, ~out) if out.any() else rows
+def _ask_again(rows: r.Rows, unfit: NDArray[np.bool_], ask: _Question) -> None:
+    if not unfit.any():
+        return
+    hour, handles = rows["first_ns"][unfit] // HOUR_NS, rows["handle"][unfit]
+    order = np.argsort(hour, kind="stable")
+    hour, handles = hour[order], handles[order]
+    starts = np.append(starts_of(hour), len(hour)).tolist()
+    for low, high in pairwise(starts):
+        ask.again.setdefault(int(hour[low]), []).append(handles[low:high])
+
+
+def _take_last(parts: Sequence[r.Rows], missing: Handles, before: dict[int, tuple[int, float]]) -> Handles:
+    """The newest row of each point, where its value holds on; returns the points that no row is of."""
+    parts = [rows for rows in parts if len(rows["n"])]
+    if not parts:
+        return missing
+    rows = r.in_time_order(r.concat(parts, _HELD))
+    rows = r.take(rows, np.append(rows["handle"][1:] != rows["handle"][:-1], True))
+    holding = rows["holds"]
+    before.update(pairs(rows["handle"][holding], rows["last_ns"][holding], rows["last"][holding]))
+    return np.setdiff1d(missing, rows["handle"], assume_unique=True)

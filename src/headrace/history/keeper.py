@@ -1,7 +1,7 @@
 """The background of the historian: one thread that flushes, compacts and retires, never on the commit path.
 
 woken ─► flush every frozen memtable, oldest first
-timer ─► freeze the memtable if old ─► flush ─► compact one hour ─► retire what is past its retention
+timer ─► freeze the memtable if old, or the disk low ─► flush ─► make room ─► retire ─► compact ─► summarise
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from pathlib import Path
 
 from headrace.history.catalog import Catalog
 from headrace.history.change import Changes
+from headrace.history.classes import Classes
 from headrace.history.committer import Committer
 from headrace.history.compaction import Compactor
-from headrace.history.disk import Disk
 from headrace.history.flush import flush
 from headrace.history.latest import LastValues
 from headrace.history.reader import Reader
+from headrace.history.retiring import Retirer
 from headrace.history.segment import SegmentStore
 from headrace.history.settings import HistorySettings
+from headrace.history.space import DiskSpace
+from headrace.history.summarising import Summariser
 from headrace.history.view import Views
 from headrace.model.errors import HeadraceError
 from headrace.sdk.clock import Clock
@@ -40,7 +43,6 @@ class Keeper:
     def __init__(
         self,
         directory: Path,
-        disk: Disk,
         settings: HistorySettings,
         clock: Clock,
         catalog: Catalog,
@@ -49,11 +51,18 @@ class Keeper:
         segments: SegmentStore,
         reader: Reader,
         committer: Committer,
+        classes: Classes,
+        space: DiskSpace,
     ) -> None:
-        self._directory, self._disk, self._settings, self._clock = directory, disk, settings, clock
-        self._views, self._committer = views, committer
-        self._changes = Changes(directory, catalog, views, segments, latest)
-        self._compactor = Compactor(settings, views, self._changes, segments, reader, self._pause)
+        self._settings, self._clock, self._views, self._committer = settings, clock, views, committer
+        self._classes, self._space = classes, space
+        changes = Changes(directory, catalog, views, segments, latest, lambda: committer.committed_ns)
+        self._changes = changes
+        self._compactor = Compactor(settings, views, changes, segments, reader, classes, space, self._pause)
+        self._summariser = Summariser(settings, views, changes, segments, reader, space, self._pause)
+        self._retirer = Retirer(
+            views, changes, segments, classes, space, self._compactor, self._summariser, self._pause
+        )
         self._thread = ThreadPoolExecutor(1, "history-keeper")
         self._woken, self._room = asyncio.Event(), asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
@@ -62,7 +71,7 @@ class Keeper:
         self._notice: asyncio.Future[None] | None = None
         self._worked_from, self._forced = 0.0, False
         self._failed = ""
-        self.counters: dict[str, float] = {"flushes": 0, "compactions": 0, "retired_hours": 0}
+        self.counters: dict[str, float] = {"flushes": 0, "compactions": 0, "retired_hours": 0, "summaries": 0}
 
     def start(self) -> None:
         self._tasks = [
@@ -119,6 +128,7 @@ class Keeper:
     async def _tick(self) -> None:
         while True:
             await self._clock.sleep(self._settings.housekeeping_s)
+            self._space.observe()
             await self._committer.run(self._committer.freeze_if_old)
             self.wake()
 
@@ -137,30 +147,29 @@ class Keeper:
     def _flush_all(self) -> None:
         self._committer.prepare_next_log()
         while len(memtables := self._views.current.memtables) > 1:
-            flush(memtables[0], self._changes, self._settings.slice_samples, self._check_stop)
+            members = self._classes.members()
+            flush(memtables[0], members, self._changes, self._settings.slice_samples, self._check_stop)
             self.counters["flushes"] += 1
             self._committer.prepare_next_log()
 
     def _compact(self, *, force: bool = False) -> None:
         """Until nothing is left to do."""
         self._forced = force
-        self._make_space()
         self._worked_from = time.perf_counter()
-        while (done := self._compactor.step(self._clock.now_ns(), force=force)) is not None:
+        while (done := self._step(force)) is not None:
             self.counters[done] += 1
             self._pause()
 
-    def _make_space(self) -> None:
-        """Below twice the low-water mark, where so declared, the oldest raw hours go before samples are refused."""
-        if self._settings.disk_policy != "drop-oldest":
-            return
-        while self._disk.free_bytes(self._directory) < 2 * self._settings.disk_reserve_bytes:
-            view = self._views.current
-            raw = [hour for hour in sorted(view.sections) if any(section.raw for section in view.sections[hour])]
-            if len(raw) < 2:
-                return  # the hour in progress is what people look at
-            self._compactor.keep_rollups(raw[:1])
-            self.counters["retired_hours"] += 1
+    def _step(self, force: bool) -> str | None:
+        """One piece of work: what makes room first, then what leaves less for the others to do."""
+        now_ns = self._clock.now_ns()
+        if self._retirer.make_room():
+            return "retired_hours"
+        return (
+            self._retirer.step(now_ns)
+            or self._compactor.step(now_ns, force=force)
+            or self._summariser.step(now_ns, force=force)
+        )
 
     def _pause(self) -> None:
         """Between slices of compaction: flushes first, then rest, so that the duty is held."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import numpy as np
+import zstandard
 from numpy.typing import NDArray
 
-from headrace.history.rollups import RealValues, columns_behind
+from headrace.history.catalog import Tombstone
+from headrace.history.rollups import RUN_COLUMNS, KindTable, RealValues, columns_behind, encode_block
 from headrace.history.rows import Rows
 from headrace.model.batch import Handles, ValueKind
 from headrace.model.time import HOUR_NS, MINUTE_NS
@@ -45,7 +48,7 @@ def from_minutes(
     good_only: bool,
 ) -> tuple[Rows, Handles]:
     """Rows by (point, time) of `handles`, and the points whose samples must be asked instead."""
-    columns = _only(stored, handles)
+    columns = only(stored, handles)
     owner = np.repeat(columns["handle"].astype(np.uint32), columns["rows"])
     count, bad, skipped = columns["count"], columns["bad"], columns["skipped"]
     n = count - bad - skipped
@@ -88,8 +91,10 @@ def _time(
     return estimate
 
 
-def _only(stored: dict[str, NDArray[np.int64]], handles: Handles) -> dict[str, NDArray[np.int64]]:
-    """The runs of some points and their rows."""
+def only(
+    stored: dict[str, NDArray[np.int64]], handles: Handles, of_runs: Collection[str] = RUN_COLUMNS
+) -> dict[str, NDArray[np.int64]]:
+    """The runs of some points and their rows; `of_runs` are the columns with one element a run."""
     chosen = np.isin(stored["handle"], handles)
     if chosen.all():
         return stored
@@ -100,6 +105,39 @@ def _only(stored: dict[str, NDArray[np.int64]], handles: Handles) -> dict[str, N
     rows = np.arange(int(total[-1]) if len(total) else 0) + np.repeat(
         (ends - stored["rows"])[runs] - (total - sizes), sizes
     )
-    return {
-        name: column[runs] if name in ("handle", "rows", "scale") else column[rows] for name, column in stored.items()
-    }
+    return {name: column[runs] if name in of_runs else column[rows] for name, column in stored.items()}
+
+
+def rollups_without(
+    kinds: Mapping[ValueKind, dict[str, NDArray[np.int64]]], hour: int, stones: Sequence[Tombstone]
+) -> tuple[bytes, int]:
+    """All columns of an hour's roll-ups as a block again, without the minutes that deletions touch, and the samples
+    that are left; an empty block where nothing is."""
+    tables, samples = {}, 0
+    for kind, columns in kinds.items():
+        handles = columns["handle"].astype(np.uint32)
+        if kind is ValueKind.TEXT:  # runs without rows
+            end_ns = (hour + 1) * HOUR_NS
+            covering = [stone for stone in stones if stone.start_ns <= hour * HOUR_NS and stone.end_ns >= end_ns]
+            gone = np.zeros(len(handles), np.bool_)
+            for stone in covering:
+                gone |= np.isin(handles, stone.handles)
+            left = only(columns, handles[~gone])
+        else:
+            owner = np.repeat(handles, columns["rows"])
+            first_ns = hour * HOUR_NS + columns["minute"] * MINUTE_NS + columns["offset"]
+            keep = np.ones(len(owner), np.bool_)
+            for stone in stones:
+                touched = (first_ns + columns["span"] >= stone.start_ns) & (first_ns < stone.end_ns)
+                keep &= ~(touched & np.isin(owner, stone.handles))
+            run_of = np.repeat(np.arange(len(handles)), columns["rows"])[keep]
+            rows = np.bincount(run_of, minlength=len(handles)).astype(np.int64)
+            left = {
+                name: column[rows > 0] if name in RUN_COLUMNS else column[keep] for name, column in columns.items()
+            } | {"rows": rows[rows > 0]}
+            samples += int(left["count"].sum())
+        if len(left["handle"]):
+            tables[kind] = KindTable()
+            tables[kind].add(left)
+    zstd = zstandard.ZstdCompressor(level=3, write_checksum=True, write_content_size=True)
+    return (encode_block(tables, zstd) if tables else b""), samples

@@ -11,8 +11,8 @@ each; told as a place in the table of such moments it steps by the same number e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +83,15 @@ class Stamps:
             stamps.lag[piece] = places - stamps.rank[piece]
         return stamps
 
-    def take(self, selection: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Stamps:
+    @classmethod
+    def concat(cls, parts: Sequence[Stamps]) -> Stamps | None:
+        """In order; None of none."""
+        if not parts:
+            return None
+        columns = ("rank", "sourced", "lag", "told")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
+
+    def take(self, selection: NDArray[np.integer[Any]] | NDArray[np.bool_] | slice) -> Stamps:
         return Stamps(self.rank[selection], self.sourced[selection], self.lag[selection], self.told[selection])
 
 

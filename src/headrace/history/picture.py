@@ -12,13 +12,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headrace.history.catalog import CatalogReader
 from headrace.history.journal import NAME
 from headrace.history.lock import DirectoryLock
-from headrace.history.wal import log_numbers, log_path
+from headrace.history.wal import LogWriter, log_numbers, log_path
 from headrace.model.errors import HeadraceError, NotFound
 
 
@@ -57,9 +57,11 @@ def spans(directory: Path, position: int, end: tuple[int, int] | None = None) ->
         if position <= number and (end is None or number <= end[0]):
             size = end[1] if end is not None and number == end[0] else log_path(folder, number).stat().st_size
             found.append(LogSpan(number, log_path(folder, number), size, last=False))
-    if found:
-        final = found[-1]
-        found[-1] = LogSpan(final.number, final.path, final.bytes, last=True)
+    # The newest log may have been made ahead of need; then it is the one before that a crash may have torn.
+    for at in range(len(found) - 1, max(len(found) - 3, -1), -1):
+        found[at] = replace(found[at], last=True)
+        if found[at].bytes > LogWriter.EMPTY_BYTES:
+            break
     return found
 
 

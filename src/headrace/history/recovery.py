@@ -67,7 +67,7 @@ def recover(directory: Path, disk: Disk, clock: Clock, archive: LogArchive) -> R
 def _recover(
     directory: Path, disk: Disk, clock: Clock, catalog: Catalog, journal: Journal, archive: LogArchive
 ) -> Recovered:
-    deletions = _catch_up(catalog, journal)
+    deletions, journaled_ns = _catch_up(catalog, journal)
     files = catalog.files()
     _check_files(directory / "seg", files)
     view = View((), {}, {}, tuple(catalog.tombstones())).with_sections(catalog.sections(), (), files, ())
@@ -79,7 +79,7 @@ def _recover(
     folder, position = directory / "wal", catalog.position
     numbers = [number for number in log_numbers(folder) if number >= position]
     _check_gaps(folder, numbers, position)
-    memtables, log, committed_ns = [], None, 0
+    memtables, log, committed_ns = [], None, max(journaled_ns, catalog.committed_ns)
     for number in numbers:
         last = number == _last_with_data(folder, numbers)
         memtable = Memtable(number, clock.monotonic_s())
@@ -114,12 +114,16 @@ def _recover(
     return Recovered(catalog, journal, view, latest, log, deletions, committed_ns)
 
 
-def _catch_up(catalog: Catalog, journal: Journal) -> list[Tombstone]:
-    """Give the catalog the names that only the journal has; returns the deletions that it lacks. Raises: DataError."""
+def _catch_up(catalog: Catalog, journal: Journal) -> tuple[list[Tombstone], int]:
+    """Give the catalog the names that only the journal has; returns the deletions that it lacks, and the newest time.
+
+    Raises: DataError where the two contradict each other.
+    """
     known, position, deletions = dict(catalog.points()), catalog.next_tombstone(), []
-    last, missing = 0, []
+    last, newest_ns, missing = 0, 0, []
     named: dict[int, str] = {}
     for record in journal.take_records():
+        newest_ns = max(newest_ns, record.time_ns)
         if isinstance(record, Registration):
             named.update(record.points)
             missing += [(handle, path) for handle, path in record.points if handle not in known]
@@ -134,7 +138,7 @@ def _catch_up(catalog: Catalog, journal: Journal) -> list[Tombstone]:
         )
     if missing:
         catalog.add_points(missing)
-    return deletions
+    return deletions, newest_ns
 
 
 def _last_with_data(folder: Path, numbers: list[int]) -> int:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,21 +29,15 @@ from headrace.history.chunk_reader import decode
 from headrace.history.chunks import INDEX_COLUMNS, RANKED, ChunkTable, chunk_starts, encode
 from headrace.history.disk import Disk
 from headrace.history.moments import NONE, Stamps
-from headrace.history.pack import unpack_column
-from headrace.history.section_index import decode_index, decode_moments, encode_index
+from headrace.history.section_index import encode_index
+from headrace.history.segment_file import HEADER, SegmentFileReader, footer_bytes, footer_entry, trailer
 from headrace.history.settings import HistorySettings
 from headrace.history.view import View
 from headrace.model.batch import Batch, Handles, TimesNs, ValueKind
 from headrace.model.errors import DataError, HeadraceError, Unavailable
 
-FORMAT: Final = 1
-HEADER: Final = b"HRSEG" + bytes([FORMAT, 0, 0])
-_FOOTER: Final = struct.Struct("<qQIQQQQI")  # hour, generation, samples/…: see `_footer_entry`
-_TRAILER: Final = struct.Struct("<III4s")  # footer length, CRC32 of the footer, format, magic
-_END: Final = b"HRSG"
 _LEVEL: Final = 3
 _TEXT_SAMPLES_MAX: Final = 1024  # a chunk is decoded as a whole, and a text may have 64 KiB
-_GAP_MAX: Final = 64 * 1024  # chunks this close are read in one go
 
 
 class SegmentWriter:
@@ -65,9 +58,10 @@ class SegmentWriter:
         self._moments = NONE
         self._write(HEADER)
 
-    def begin(self, hour: int, generation: int, applied: int, moments: TimesNs = NONE) -> None:
-        """`moments` are those that the section's samples may share."""
-        self._begun = Section(self.number, hour, generation, applied, True, 0, 0, 0, self._position, 0, 0, 0, 0)
+    def begin(self, hour: int, generation: int, applied: int, moments: TimesNs = NONE, retention: int = 0) -> None:
+        """`moments` are those that the section's samples may share; `retention` is the number of its class."""
+        at = self._position
+        self._begun = Section(self.number, hour, generation, applied, True, 0, 0, 0, at, 0, 0, 0, 0, retention)
         self._tables, self._rollups, self._moments = [], {}, moments
 
     def add(self, batch: Batch, stamps: Stamps | None = None) -> None:
@@ -129,10 +123,21 @@ class SegmentWriter:
         )  # fmt: skip
         self._write(data)
 
+    def put(self, data: bytes) -> None:
+        """A part of a section that others encode; `put_section` names it."""
+        self._write(data)
+
+    def put_section(self, section: Section) -> None:
+        self.sections.append(replace(section, file=self.number))
+
+    @property
+    def position(self) -> int:
+        return self._position
+
     def finish(self) -> SegmentFile:
         """Durable under its final name on return. Raises: OSError."""
-        footer = b"".join(_footer_entry(section) for section in self.sections)
-        self._write(footer + _TRAILER.pack(len(footer), zlib.crc32(footer), FORMAT, _END))
+        footer = b"".join(footer_bytes(section) for section in self.sections)
+        self._write(footer + trailer(footer))
         self._disk.datasync(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = -1
@@ -151,34 +156,6 @@ class SegmentWriter:
         self._position += len(data)
 
 
-def _footer_entry(section: Section) -> bytes:
-    return _FOOTER.pack(
-        section.hour, section.generation, int(section.raw), section.position,
-        section.index_offset, section.index_length, section.rollup_offset, section.rollup_length,
-    )  # fmt: skip
-
-
-def footer_entry(section: Section) -> tuple[int, ...]:
-    """What the footer of its file says of a section."""
-    entry: tuple[int, ...] = _FOOTER.unpack(_footer_entry(section))
-    return entry
-
-
-def check_footer(data: bytes, name: str) -> list[tuple[int, ...]]:
-    """The footer's entries from a whole file's bytes or its end. Raises: DataError that names the file."""
-    if len(data) < _TRAILER.size:
-        raise DataError(f"history file {name} is cut short")
-    length, crc, version, magic = _TRAILER.unpack_from(data, len(data) - _TRAILER.size)
-    if magic != _END:
-        raise DataError(f"history file {name} does not end like a segment: it is damaged or cut short")
-    if version != FORMAT:
-        raise DataError(f"history file {name} has segment format {version}; this version reads {FORMAT}")
-    begin = len(data) - _TRAILER.size - length
-    if begin < 0 or length % _FOOTER.size or zlib.crc32(data[begin : begin + length]) != crc:
-        raise DataError(f"history file {name} has a damaged footer")
-    return list(_FOOTER.iter_unpack(data[begin : begin + length]))
-
-
 class SegmentStore:
     """Reads segments, and keeps decoded indexes and roll-up columns up to `cache_bytes`."""
 
@@ -191,6 +168,10 @@ class SegmentStore:
 
     def writer(self, number: int, first_hour: int) -> SegmentWriter:
         return SegmentWriter(self._disk, self.directory, number, first_hour, self._settings.chunk_samples)
+
+    def discard(self, file: SegmentFile) -> None:
+        """A finished file that came to nothing. Raises: OSError."""
+        self._disk.unlink(self.directory / file.name)
 
     def forget(self, files: Sequence[int]) -> None:
         """Files that are gone need no memory."""
@@ -255,10 +236,10 @@ class SegmentStore:
     ) -> dict[ValueKind, dict[str, NDArray[np.int64]]]:
         """Roll-up columns by kind. Raises: DataError naming the file."""
         with _Named(self, view, section) as file:
-            directory = self._cached((section.file, section.hour, "directory"), lambda: file.directory(section))
+            directory = self.cached((section.file, section.hour, "directory"), lambda: file.directory(section))
             return {
                 kind: {
-                    name: self._cached(
+                    name: self.cached(
                         (section.file, section.hour, kind, name),
                         lambda place=places[name], name=name: file.rollup_column(section, place, name),
                     )
@@ -276,8 +257,12 @@ class SegmentStore:
         with _Named(self, view, section) as file:
             return file.pread(section.position + section.rollup_offset, section.rollup_length)
 
-    def _index(self, file: _File, section: Section) -> ChunkTable:
-        table: ChunkTable = self._cached((section.file, section.hour, "index"), lambda: file.index(section))
+    def opened(self, view: View, section: Section) -> _Named:
+        """A section's file, to read other parts of it: `with segments.opened(view, section) as file`."""
+        return _Named(self, view, section)
+
+    def _index(self, file: SegmentFileReader, section: Section) -> ChunkTable:
+        table: ChunkTable = self.cached((section.file, section.hour, "index"), lambda: file.index(section))
         return table
 
     def moments(self, view: View, section: Section) -> TimesNs:
@@ -285,11 +270,11 @@ class SegmentStore:
         with _Named(self, view, section) as file:
             return self._moments(file, section)
 
-    def _moments(self, file: _File, section: Section) -> TimesNs:
-        moments: TimesNs = self._cached((section.file, section.hour, "moments"), lambda: file.moments(section))
+    def _moments(self, file: SegmentFileReader, section: Section) -> TimesNs:
+        moments: TimesNs = self.cached((section.file, section.hour, "moments"), lambda: file.moments(section))
         return moments
 
-    def _cached(self, key: tuple[Any, ...], make: Any) -> Any:
+    def cached(self, key: tuple[Any, ...], make: Any) -> Any:
         with self._lock:
             held = self._cache.get(key)
             if held is not None:
@@ -312,59 +297,6 @@ class SegmentStore:
         self._checked.add(file)
 
 
-class _File:
-    def __init__(self, path: Path, descriptor: int, size: int) -> None:
-        self.path, self._descriptor, self._size = path, descriptor, size
-
-    def pread(self, offset: int, length: int) -> bytes:
-        if offset < 0 or length < 0 or offset + length > self._size:
-            raise DataError("an offset points outside the file")
-        data = os.pread(self._descriptor, length, offset)
-        if len(data) != length:
-            raise DataError("the file is cut short")
-        return data
-
-    def check(self) -> list[tuple[int, ...]]:
-        """The footer. Raises: DataError."""
-        if self.pread(0, len(HEADER)) != HEADER:
-            raise DataError("the header is not that of a segment of this format")
-        trailer = self.pread(self._size - _TRAILER.size, _TRAILER.size)
-        length = min(_TRAILER.unpack(trailer)[0], self._size - _TRAILER.size)
-        end = self.pread(self._size - _TRAILER.size - length, length + _TRAILER.size)
-        return check_footer(end, self.path.name)
-
-    def index(self, section: Section) -> ChunkTable:
-        data = memoryview(self.pread(section.position + section.index_offset, section.index_length))
-        return decode_index(data)
-
-    def moments(self, section: Section) -> TimesNs:
-        return decode_moments(self.pread(section.position + section.index_offset, section.index_length))
-
-    def frames(self, section: Section, offsets: list[int], lengths: list[int]) -> list[bytes]:
-        """Frames in the order asked; neighbours are read together."""
-        frames: list[bytes] = []
-        at = 0
-        while at < len(offsets):
-            last, end = at, offsets[at] + lengths[at]
-            while last + 1 < len(offsets) and end <= offsets[last + 1] <= end + _GAP_MAX:
-                last += 1
-                end = offsets[last] + lengths[last]
-            begin = offsets[at]
-            data = self.pread(section.position + begin, end - begin)
-            frames += [data[offsets[i] - begin : offsets[i] - begin + lengths[i]] for i in range(at, last + 1)]
-            at = last + 1
-        return frames
-
-    def directory(self, section: Section) -> dict[ValueKind, dict[str, rollups.ColumnPlace]]:
-        begin = section.position + section.rollup_offset
-        head = self.pread(begin, rollups.DIRECTORY_HEAD)
-        return rollups.decode_directory(head, self.pread(begin + len(head), int.from_bytes(head[:4], "little")))
-
-    def rollup_column(self, section: Section, place: rollups.ColumnPlace, name: str) -> NDArray[np.int64]:
-        data = self.pread(section.position + section.rollup_offset + place.offset, place.length)
-        return unpack_column(data, place.count, zstandard.ZstdDecompressor(), deltas=name in rollups.DELTAS)
-
-
 class _Named:
     """Opens a section's file; whatever goes wrong inside becomes a DataError that names it."""
 
@@ -374,12 +306,12 @@ class _Named:
         self._path, self._size = store.directory / entry.name, entry.bytes
         self._descriptor = -1
 
-    def __enter__(self) -> _File:
+    def __enter__(self) -> SegmentFileReader:
         try:
             self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise Unavailable(f"history file {self._path} cannot be read: {error.strerror}") from error
-        file = _File(self._path, self._descriptor, self._size)
+        file = SegmentFileReader(self._path, self._descriptor, self._size)
         if not self._store.checked(self._section.file):
             try:
                 if footer_entry(self._section) not in file.check():

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headrace.model.errors import ConfigError
+from headrace.model.retention import Retention
 
 DiskPolicy = Literal["refuse", "drop-oldest"]
-"""What happens below the low-water mark: refuse new samples, or first give up the oldest raw hours."""
+"""Where no class is declared, what happens below the low-water mark: refuse new samples, or first give up the oldest
+raw hours. A declared class says so itself (`give_up`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +26,13 @@ class HistorySettings:
     cache_bytes: int = 48 * 1024 * 1024
     raw_retention_ns: int | None = None
     rollup_retention_ns: int | None = None
+    summary_retention_ns: int | None = None
     disk_reserve_bytes: int = 256 * 1024 * 1024
+    disk_warning_s: float = 7 * 24 * 3600.0  # an alarm this long before the disk is full at the present rate
     disk_policy: DiskPolicy = "refuse"
     housekeeping_s: float = 5.0
     close_after_s: float = 900.0  # an hour is merged this long after its end …
+    summary_after_s: float = 3600.0  # a closed day is summarised once nothing came in for it that long
     fragments_max: int = 12  # … or earlier, once so many segments hold a part of it
     archive_logs: bool = False  # keep the logs of what is in segments until a backup target has them
     archive_bytes_max: int = 4 << 30  # … but never more than this; the oldest go first
@@ -41,8 +46,13 @@ class HistorySettings:
             raise ConfigError("history setting chunk_samples must be 1 to 65536")
         if not 0 < self.compaction_duty <= 1:
             raise ConfigError("history setting compaction_duty must be above 0 and at most 1")
-        raw, rollup = self.raw_retention_ns, self.rollup_retention_ns
-        if rollup is not None and (raw is None or rollup < raw):
-            raise ConfigError(
-                "history setting rollup_retention_ns must be at least raw_retention_ns: roll-ups outlive raw"
-            )
+        try:
+            _ = self.retention
+        except ConfigError as error:
+            raise ConfigError(f"history settings raw_, rollup_ and summary_retention_ns: {error.message}") from None
+
+    @property
+    def retention(self) -> Retention:
+        """Of points of the default class, where it is not declared."""
+        give_up = 1 if self.disk_policy == "drop-oldest" else None
+        return Retention(self.raw_retention_ns, self.rollup_retention_ns, self.summary_retention_ns, give_up)

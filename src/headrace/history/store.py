@@ -27,6 +27,7 @@ import numpy as np
 from headrace.history.archive import LogArchive
 from headrace.history.buckets import grid_of
 from headrace.history.catalog import CatalogReader, Edit, Tombstone
+from headrace.history.classes import Classes
 from headrace.history.committer import Committer
 from headrace.history.disk import Disk
 from headrace.history.downsample import Downsampler
@@ -38,9 +39,11 @@ from headrace.history.reader import EARLIEST_NS, LATEST_NS, Reader
 from headrace.history.recovery import Recovered, recover
 from headrace.history.segment import SegmentStore
 from headrace.history.settings import HistorySettings
+from headrace.history.space import DiskSpace
 from headrace.history.view import View, Views
 from headrace.model.batch import Batch, Handles, ValueKind
 from headrace.model.errors import DataError, LimitReached, Unavailable
+from headrace.model.retention import Retention
 from headrace.sdk.clock import Clock
 from headrace.sdk.store import Aggregate, Buckets, Interpolation, Page, StoreStats
 
@@ -62,7 +65,7 @@ class EmbeddedStore:
         recovered: Recovered,
         archive: LogArchive,
     ) -> None:
-        self._directory, self._settings, self._lock, self._clock = directory, settings, lock, clock
+        self._directory, self._settings, self._lock = directory, settings, lock
         self._catalog, self._journal, self.archive = recovered.catalog, recovered.journal, archive
         self._latest: LastValues = recovered.latest
         self._paths = dict(recovered.catalog.points())
@@ -73,14 +76,18 @@ class EmbeddedStore:
         self._reader = Reader(self._segments)
         self._downsampler = Downsampler(self._reader, self._segments)
         self._views = Views(recovered.view, archive.discard)
+        self._classes = Classes(self._catalog, settings)
+        self._space = DiskSpace(directory, disk, settings, clock, self._views)
+        self._space.set_points(len(self._paths))
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "history-decode")
         self._committer = Committer(
-            directory / "wal", disk, settings, clock, self._views, self._latest, recovered.log, self._frozen
-        )
+            directory / "wal", disk, settings, clock, self._views, self._latest, recovered.log, self._frozen,
+            self._space,
+        )  # fmt: skip
         self._committer.committed_ns = recovered.committed_ns
         self._keeper = Keeper(
-            directory, disk, settings, clock, self._catalog, self._views, self._latest, self._segments, self._reader,
-            self._committer,
+            directory, settings, clock, self._catalog, self._views, self._latest, self._segments, self._reader,
+            self._committer, self._classes, self._space,
         )  # fmt: skip
         self._loop = asyncio.get_running_loop()
         self._keeper.start()
@@ -93,14 +100,23 @@ class EmbeddedStore:
             new = list(dict.fromkeys(path for path in paths if path not in self._handles))
             if new:
                 added = list(enumerate(new, len(self._paths)))
-                await asyncio.to_thread(self._record_points, added)
+                now_ns = await self._committer.call(self._committer.stamp)
+                await asyncio.to_thread(self._record_points, added, now_ns)
                 self._paths.update(added)
                 self._handles.update((path, handle) for handle, path in added)
+                self._space.set_points(len(self._paths))
         return np.array([self._handles[path] for path in paths], np.uint32)
 
-    def _record_points(self, added: Sequence[tuple[int, str]]) -> None:
-        with self._journal.registering(added, max(self._committer.committed_ns, self._clock.now_ns())):
+    def _record_points(self, added: Sequence[tuple[int, str]], now_ns: int) -> None:
+        with self._journal.registering(added, now_ns):
             self._catalog.add_points(added)
+
+    async def retain(self, classes: Mapping[str, Retention], members: Mapping[str, Handles]) -> None:
+        self._check_open()
+        for handles in members.values():
+            self._check_handles(handles)
+        await asyncio.to_thread(self._classes.assign, classes, members)
+        self._keeper.wake()
 
     def paths(self) -> Mapping[int, str]:
         return MappingProxyType(self._paths)
@@ -245,6 +261,15 @@ class EmbeddedStore:
         )  # fmt: skip
 
     @property
+    def directory(self) -> Path:
+        return self._directory
+
+    @property
+    def journal_bytes(self) -> int:
+        """How much of the journal is settled."""
+        return self._journal.size
+
+    @property
     def timeline(self) -> int:
         """Which life of which store this is; a restored or repaired store begins another."""
         return self._journal.timeline
@@ -253,6 +278,7 @@ class EmbeddedStore:
         view = self._views.current
         sections = [section for held in view.sections.values() for section in held]
         waiting = [memtable for memtable in view.memtables if memtable.samples]
+        sections += view.summaries
         oldest = [s.first_ns for s in sections] + [m.oldest_ns for m in waiting if m.oldest_ns is not None]
         newest = [s.last_ns for s in sections] + [m.newest_ns for m in waiting if m.newest_ns is not None]
         logs = sum(path.stat().st_size for path in (self._directory / "wal").glob("*.log"))
@@ -269,10 +295,11 @@ class EmbeddedStore:
                 "commits": self._committer.commits,
                 "durable_lag_ms": self._committer.lag_ms(),
                 "log_bytes": logs,
-                "disk_low": float(self._committer.disk_low),
+                "disk_low": float(self._space.refusing),
                 "tombstones": len(view.tombstones),
                 **self._keeper.counters,
             },
+            disk=self._space.outlook(),
         )
 
     async def close(self) -> None:

@@ -6,52 +6,113 @@ A view is immutable; the store replaces it whole. Files that a newer view lost s
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from headrace.history.catalog import Section, SegmentFile, Tombstone
+from headrace.history.catalog import DAY_HOURS, Section, SegmentFile, Tombstone
 from headrace.history.memtable import Memtable
 from headrace.model.time import HOUR_NS
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """`memtables` oldest first, the active one last; `sections` by hour, oldest write first."""
+    """`memtables` oldest first, the active one last; `sections` by hour, oldest write first; `summaries` by hour.
+
+    `order` are the hours of `sections` in order, `loose` those of them for which a summary does not speak; `days` is
+    the summary that speaks for a (class, day).
+    """
 
     memtables: Sequence[Memtable] = ()
     sections: Mapping[int, Sequence[Section]] = field(default_factory=dict)
     files: Mapping[int, SegmentFile] = field(default_factory=dict)
     tombstones: Sequence[Tombstone] = ()
+    summaries: Sequence[Section] = ()
+    order: Sequence[int] = ()
+    loose: Sequence[int] = ()
+    days: Mapping[tuple[int, int], Section] = field(default_factory=dict)
 
     def hours(self, start_ns: int, end_ns: int) -> list[int]:
         """Hours that may hold samples of `[start_ns, end_ns)`, in order."""
-        hours = set(self.sections)
+        return self._with_memory(within(self.order, start_ns, end_ns), start_ns, end_ns)
+
+    def loose_hours(self, start_ns: int, end_ns: int) -> list[int]:
+        """Those of `hours` for which summaries do not speak, or not any more once the memtables are flushed."""
+        return self._with_memory(within(self.loose, start_ns, end_ns), start_ns, end_ns)
+
+    def _with_memory(self, hours: Sequence[int], start_ns: int, end_ns: int) -> list[int]:
+        fresh: set[int] = set()
         for memtable in self.memtables:
-            hours |= memtable.hours.copy()
-        return sorted(hour for hour in hours if hour * HOUR_NS < end_ns and (hour + 1) * HOUR_NS > start_ns)
+            fresh |= memtable.hours.copy()
+        inside = {hour for hour in fresh if hour * HOUR_NS < end_ns and (hour + 1) * HOUR_NS > start_ns}
+        return sorted(inside.union(hours)) if inside.difference(hours) else list(hours)
+
+    def covers(self, section: Section) -> bool:
+        """Whether a summary says all that this section does."""
+        summary = self.days.get((section.retention, section.day))
+        return summary is not None and not summary.is_sole(section.day)
 
     def with_sections(
         self, add: Iterable[Section], drop: Iterable[Section], files: Iterable[SegmentFile], drop_files: Iterable[int]
     ) -> View:
-        sections = dict(self.sections)
-        gone = set(drop)
-        for hour in {section.hour for section in gone}:
-            sections[hour] = tuple(section for section in sections[hour] if section not in gone)
-        for section in add:
-            merged = (*sections.get(section.hour, ()), section)
-            sections[section.hour] = tuple(sorted(merged, key=lambda each: (each.generation, each.file)))
-        kept_files = {number: file for number, file in self.files.items() if number not in set(drop_files)}
+        sections, days = dict(self.sections), dict(self.days)
+        gone, added = set(drop), list(add)
+        summaries = [each for each in self.summaries if each not in gone]
+        summaries += [each for each in added if each.summary]
+        touched = {each.hour for each in (*gone, *added) if not each.summary}
+        for each in gone:
+            if each.summary:
+                for day in each.covered():
+                    days.pop((each.retention, day), None)
+        for each in (each for each in added if each.summary):
+            days.update(((each.retention, day), each) for day in each.covered())
+        for hour in touched:
+            sections[hour] = tuple(section for section in sections.get(hour, ()) if section not in gone)
+        for section in added:
+            if not section.summary:
+                sections[section.hour] = (*sections[section.hour], section)
+        for hour in touched:
+            if sections[hour]:
+                sections[hour] = tuple(sorted(sections[hour], key=lambda each: (each.generation, each.file)))
+            else:
+                del sections[hour]
+        kept_files = dict(self.files)
+        for number in drop_files:
+            kept_files.pop(number, None)
         kept_files.update((file.number, file) for file in files)
-        return View(self.memtables, {h: s for h, s in sections.items() if s}, kept_files, self.tombstones)
+        order = self.order if touched <= sections.keys() and touched <= self.sections.keys() else sorted(sections)
+        changed = View(
+            self.memtables, sections, kept_files, self.tombstones,
+            sorted(summaries, key=lambda each: (each.hour, each.retention)), order, (), days,
+        )  # fmt: skip
+        for each in (*gone, *added):
+            if each.summary:
+                touched.update(hour for day in each.covered() for hour in range(day * DAY_HOURS, (day + 1) * DAY_HOURS))
+        return replace(changed, loose=self._loosened(changed, touched))
 
-    def files_without(self, drop: Iterable[Section]) -> list[int]:
-        """Files in which nothing is left once `drop` is gone."""
+    def _loosened(self, changed: View, touched: set[int]) -> Sequence[int]:
+        loose = set(self.loose) - touched
+        for hour in touched:
+            if any(not changed.covers(section) for section in changed.sections.get(hour, ())):
+                loose.add(hour)
+        return sorted(loose)
+
+    def files_without(self, drop: Iterable[Section], add: Iterable[Section] = ()) -> list[int]:
+        """Files in which nothing is left once `drop` is gone and `add` is there."""
         gone = set(drop)
-        touched = {section.file for section in gone}
+        touched = {section.file for section in gone} - {section.file for section in add}
+        if not touched:
+            return []
         used = {s.file for held in self.sections.values() for s in held if s.file in touched and s not in gone}
+        used |= {s.file for s in self.summaries if s.file in touched and s not in gone}
         return sorted(touched - used)
+
+
+def within(hours: Sequence[int], start_ns: int, end_ns: int) -> Sequence[int]:
+    """Of hours in order, those that overlap `[start_ns, end_ns)`."""
+    return hours[bisect_left(hours, start_ns // HOUR_NS) : bisect_left(hours, -(-end_ns // HOUR_NS))]
 
 
 class Views:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.model.batch import Batch, Handles
+from headrace.model.retention import Retention
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,9 +78,31 @@ class Buckets:
         )
 
 
+class DiskState(StrEnum):
+    ENOUGH = "enough"
+    LOW = "low"  # nearly full, or full within days at the present rate
+    FULL = "full"  # samples are refused
+
+
+@dataclass(frozen=True, slots=True)
+class DiskOutlook:
+    """Samples are refused once `free_bytes` is below `needed_bytes`; at the present rate that is in `full_in_s`.
+
+    `full_in_s` is None where the store does not grow, or has not been watched for long enough.
+    """
+
+    state: DiskState
+    free_bytes: int
+    needed_bytes: int
+    full_in_s: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class StoreStats:
-    """`appended` counts samples since start; `durable_lag_ms` is the age of the oldest sample not yet durable."""
+    """`appended` counts samples since start; `extra` has what only this kind of store knows, numbers by name.
+
+    `oldest_ns` and `newest_ns` are source times; `disk` is None where the store does not watch its own.
+    """
 
     points: int
     samples: int
@@ -90,6 +113,21 @@ class StoreStats:
     oldest_ns: int | None
     newest_ns: int | None
     extra: Mapping[str, float] = field(default_factory=dict)
+    disk: DiskOutlook | None = None
+
+
+@runtime_checkable
+class Retaining(Protocol):
+    """A store that keeps points of different classes for different times. Optional: ask `isinstance`."""
+
+    async def retain(self, classes: Mapping[str, Retention], members: Mapping[str, Handles]) -> None:
+        """From now on; durable on return, and idempotent. Points that no class names are of `default`.
+
+        Samples written after the call go to the new class of their point; what was written before stays with its
+        former class. A class that is declared no more keeps what it holds as it was declared last.
+        Raises: DataError for members of a class that is not declared; LimitReached.
+        """
+        ...
 
 
 class HistoryStore(Protocol):

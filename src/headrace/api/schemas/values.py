@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from headrace.api.schemas.base import Answer, JsonValue, Time
+from headrace.api.schemas.base import Answer, JsonValue, Request, Time
 
 Quality = Annotated[int, Field(description="OPC UA StatusCode (OPC 10000-4 §7.39).", examples=[0])]
 EpochMs = Annotated[float, Field(description="Milliseconds since 1970, UTC.", examples=[1_795_334_400_000.0])]
@@ -48,3 +48,38 @@ class Downsampled(Answer):
     width_ms: float
     count: int
     series: list[Series]
+
+
+class SqlRequest(Request):
+    """One SELECT over `samples`, `minutes`, `points` and `assets`."""
+
+    sql: Annotated[str, Field(min_length=1, max_length=20_000, examples=["SELECT path, avg(value) FROM samples"])]
+    timezone: Annotated[str, Field(min_length=1, max_length=64, examples=["Asia/Shanghai"])] = "UTC"
+    limit: Annotated[int, Field(ge=1, le=1_000_000, description="Rows at most.")] = 10_000
+
+
+class SqlColumn(Answer):
+    name: str
+    type: str = Field(description="As DuckDB calls it.", examples=["DOUBLE"])
+
+
+class SqlRows(Answer):
+    """Times are RFC 3339 in UTC; an integer beyond ±(2^53−1) and a decimal are text; null for NaN and infinities."""
+
+    columns: list[SqlColumn]
+    rows: list[list[object]]
+    truncated: bool = Field(description="There were more rows than `limit`, or than fit in 32 MiB.")
+
+
+class RefusedRows(Answer):
+    path: str
+    reason: str = Field(examples=["is not declared"])
+    rows: int
+
+
+class ImportAnswer(Answer):
+    """What an import came to."""
+
+    rows: int = Field(description="Stored; with `dry_run`, that could be.")
+    points: int
+    refused: list[RefusedRows]

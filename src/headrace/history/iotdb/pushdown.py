@@ -16,8 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.history import rows as r
-from headrace.history.buckets import Before, Grid, buckets_of, cells_of, columns_needed
-from headrace.history.downsample import LOOK_BACK_NS, held_before, refuse_text
+from headrace.history.buckets import (
+    LOOK_BACK_NS,
+    Before,
+    Grid,
+    buckets_of,
+    cells_of,
+    columns_needed,
+    held_before,
+    refuse_text,
+)
 from headrace.history.iotdb.connection import Answer, Connection
 from headrace.history.iotdb.pool import Pool
 from headrace.history.iotdb.schema import BY_KIND, FIELDS, GOOD_BELOW, NAN, Fields, Names, device_blocks, during

@@ -1,0 +1,80 @@
+"""Apache IoTDB, one ConfigNode and one DataNode on loopback, through the platform's own store for it.
+
+So it holds all that ours holds, in the schema that the platform uses there. The CPU is the servers'; what our store
+spends on making tablets is formatting, and counts for nobody. Its log is synced before it answers (`wal_mode=SYNC`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.history.dataset import Dataset
+from bench.history.ours import Asked
+from bench.history.peers.base import Absent, folder_bytes
+from bench.history.peers.server import rest
+from headrace.model.batch import Batch
+from headrace.sdk.clock import SystemClock
+
+_HEAP_MB = 2_048
+
+
+class IoTDB(Asked):
+    title = "Apache IoTDB"
+    in_process = False
+
+    def start(self, directory: Path, dataset: Dataset, *, fresh: bool) -> None:
+        try:
+            tool = importlib.import_module("tools.iotdb")
+            store = importlib.import_module("headrace.history.iotdb")
+        except ImportError as error:
+            raise Absent(f"this checkout cannot start or reach it ({error})") from None
+        jars = tool.jars()
+        if jars is None:
+            raise Absent(tool.HOW)
+        server = next(iter(sorted(jars.glob("iotdb-server-*.jar"))))
+        self.title = f"Apache IoTDB {server.stem.rsplit('-', 1)[1]}"
+        self._directory = directory
+        self._cluster = tool.Cluster(directory / "cluster", data_heap_mb=_HEAP_MB, quick=False)
+        try:
+            self._cluster.start()
+        except RuntimeError as error:
+            raise Absent(f"its servers did not start: {error}") from None
+        self._loop = asyncio.new_event_loop()
+        settings = self._cluster.settings("bench")
+        self._store = self._loop.run_until_complete(store.open_iotdb(settings, SystemClock()))
+        handles = self._loop.run_until_complete(self._store.register(dataset.paths()))
+        assert np.array_equal(handles, np.arange(dataset.points)), "points are numbered as they are registered"
+
+    def write(self, commit: Sequence[Batch]) -> None:
+        self._loop.run_until_complete(self._store.append(commit))
+
+    def finish(self) -> None:
+        self._store._pool.call(lambda connection: connection.execute("FLUSH"))
+        rest(self.cpu_s)
+
+    def disk(self) -> Mapping[str, int]:
+        """Files of samples; logs of what is in them already are deleted at its leisure."""
+        return {"data": folder_bytes(self._directory, ".tsfile", ".resource")}
+
+    def cpu_s(self) -> float:
+        return float(self._cluster.cpu_s())
+
+    def extra(self) -> Mapping[str, Any]:
+        peaks = [
+            float(Path(f"/proc/{one.pid}/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+            for one in self._cluster.members
+        ]
+        return {"rss_mb": sum(peaks)}
+
+    def stop(self) -> None:
+        try:
+            self._loop.run_until_complete(self._store.close())
+            self._loop.close()
+        finally:
+            self._cluster.stop(hard=True)

@@ -1,0 +1,130 @@
+"""One hour of some points as summary rows: from roll-up minutes, or from samples where minutes cannot answer.
+
+sections of the hour ─► minutes ─┬─► rows
+                                 └─► points they cannot answer for ─► samples ─► rows
+memtables ───────────► samples ────► rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from headrace.history import rows as r
+from headrace.history.buckets import NO_MEAN, refuse_text
+from headrace.history.catalog import Section
+from headrace.history.minutes import from_minutes, minute_columns
+from headrace.history.reader import Reader
+from headrace.history.segment import SegmentStore
+from headrace.history.view import View
+from headrace.model.batch import Handles, ValueKind
+from headrace.model.errors import DataError
+from headrace.model.time import HOUR_NS, MINUTE_NS
+
+
+class HourRows:
+    def __init__(self, reader: Reader, segments: SegmentStore) -> None:
+        self._reader, self._segments = reader, segments
+
+    def rows(
+        self,
+        view: View,
+        hour: int,
+        handles: Handles,
+        need: frozenset[str],
+        good_only: bool,
+        start_ns: int,
+        end_ns: int,
+        *,
+        by_minutes: bool = True,
+        sections: Sequence[Section] | None = None,
+    ) -> list[r.Rows]:
+        """Rows of `[start_ns, end_ns)` within the hour, part by part; rows of one point are in one part only.
+
+        `by_minutes` where it does not matter which sample of a minute is which; `sections` are those of the view
+        unless given.
+        """
+        begin, end = max(start_ns, hour * HOUR_NS), min(end_ns, (hour + 1) * HOUR_NS)
+        held = view.sections.get(hour, ()) if sections is None else sections
+        if not (by_minutes and begin % MINUTE_NS == 0 and end % MINUTE_NS == 0):
+            # Roll-ups cannot cut a minute; where only they are left, a minute belongs to where it begins.
+            sections, left = [], [section for section in held if not section.raw]
+            unfit = handles
+        else:
+            sections, left = [section for section in held if section.raw], [s for s in held if not s.raw]
+            unfit = np.empty(0, np.uint32)
+        parts: list[r.Rows] = []
+        for section in sections:
+            found, wanting = self._from_rollups(view, section, handles, begin, end, need, good_only)
+            parts += found
+            unfit = np.union1d(unfit, wanting)
+        if sections and any(hour in memtable.hours for memtable in view.memtables):
+            fresh = self._reader.hour(view, hour, handles, begin, end, sections=())
+            refuse_text(fresh)
+            parts += [r.from_samples(batch, need, good_only) for batch in fresh]
+        elif not sections:
+            unfit = handles
+        several = len(sections) + sum(hour in memtable.hours for memtable in view.memtables) > 1
+        if several and parts:
+            rows = r.in_time_order(r.concat(parts, need))
+            unfit = np.union1d(unfit, _overlapping(rows))
+            parts = [rows]
+        if len(unfit):
+            parts = [_without(rows, unfit) for rows in parts]
+            found_samples = self._reader.hour(view, hour, unfit, begin, end, sections=held, received=False)
+            refuse_text(found_samples)
+            parts += [r.from_samples(batch, need, good_only) for batch in found_samples]
+        for section in left:
+            parts += self._from_rollups(view, section, handles, begin, end, need, good_only)[0]
+        parts = [rows for rows in parts if len(rows["n"])]
+        return [r.concat(parts, need)] if left and parts else parts
+
+    def _from_rollups(
+        self, view: View, section: Section, handles: Handles, begin_ns: int, end_ns: int, need: frozenset[str],
+        good_only: bool,
+    ) -> tuple[list[r.Rows], Handles]:  # fmt: skip
+        """Rows of a section's roll-ups, and the points that need its samples instead."""
+        parts, unfit = [], [_hidden(view, section, handles) if section.raw else np.empty(0, np.uint32)]
+        for kind, columns in self._segments.rollup_columns(view, section, minute_columns(need)).items():
+            if kind is ValueKind.TEXT:
+                text = np.intersect1d(columns["handle"], handles)
+                if len(text) and section.last_ns >= begin_ns and section.first_ns < end_ns:
+                    raise DataError(NO_MEAN.format(int(text[0])))
+                continue
+            rows, wanting = from_minutes(kind, columns, section.hour, handles, need, good_only)
+            inside = (rows["first_ns"] >= begin_ns) & (rows["first_ns"] < end_ns)
+            parts.append(rows if inside.all() else r.take(rows, inside))
+            if section.raw:
+                unfit.append(wanting)
+            else:
+                parts[-1] = not_hidden(view, section, parts[-1])
+        return [rows for rows in parts if len(rows["n"])], np.unique(np.concatenate(unfit))
+
+
+def _hidden(view: View, section: Section, handles: Handles) -> Handles:
+    """Points of which a deletion may hide samples in this section."""
+    hidden = [np.intersect1d(stone.handles, handles) for stone in view.tombstones if stone.touches(section)]
+    return np.unique(np.concatenate(hidden)).astype(np.uint32) if hidden else np.empty(0, np.uint32)
+
+
+def not_hidden(view: View, section: Section, rows: r.Rows) -> r.Rows:
+    """Where only roll-ups are left, a deletion hides the minutes that it touches."""
+    for stone in view.tombstones:
+        if stone.touches(section):
+            touched = (rows["last_ns"] >= stone.start_ns) & (rows["first_ns"] < stone.end_ns)
+            touched &= np.isin(rows["handle"], stone.handles)
+            rows = r.take(rows, ~touched) if touched.any() else rows
+    return rows
+
+
+def _overlapping(rows: r.Rows) -> Handles:
+    """Points with rows from two places for the same time: an equal sample may be in both."""
+    handles = rows["handle"]
+    over = (handles[1:] == handles[:-1]) & (rows["first_ns"][1:] <= rows["last_ns"][:-1])
+    return np.unique(handles[1:][over])
+
+
+def _without(rows: r.Rows, handles: Handles) -> r.Rows:
+    out = np.isin(rows["handle"], handles)
+    return r.take(rows, ~out) if out.any() else rows
