@@ -1,4 +1,4 @@
-"""The platform with its history in Apache IoTDB: values, trends, alarms; after a kill, and while the cluster is down."""
+"""The platform with its history in Apache IoTDB: values, trends, alarms; after a kill, and through an outage."""
 
 from __future__ import annotations
 
