@@ -116,7 +116,7 @@ class Cluster:
         row = next((row for start, row in self.tables.items() if statement.startswith(start)), {})
         columns = [Column(np.array([value.encode()], object), np.ones(1, bool)) for value in row.values()]
         rows = np.zeros(1 if row else 0, np.int64)
-        return Answer(list(row), list(range(len(row))), iter([Block(rows, columns)]))
+        return Answer(list(row), list(range(len(row))), (block for block in [Block(rows, columns)]))
 
     def execute(self, statement: str) -> None:
         self.done.append(statement)

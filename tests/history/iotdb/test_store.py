@@ -147,6 +147,16 @@ async def test_a_large_append_is_split_and_the_newest_of_equals_wins(tmp_path: P
     await store.close()
 
 
+async def test_a_page_of_long_texts_comes_whole(tmp_path: Path, databases: Databases) -> None:
+    store = await open_iotdb(databases(tmp_path), SystemClock())
+    handles = await store.register(["t"])
+    texts = [f"{n}".ljust(TEXT_BYTES_MAX, "x") for n in range(400)]  # more than Thrift takes in one frame by itself
+    sent = Batch.of(ValueKind.TEXT, np.zeros(400), BASE_NS + np.arange(400), texts)
+    await store.append([sent])
+    assert (await everything(store, handles))[ValueKind.TEXT].same_as(sent)
+    await store.close()
+
+
 async def test_a_text_is_not_downsampled_whatever_else_the_point_was(tmp_path: Path, databases: Databases) -> None:
     store = await open_iotdb(databases(tmp_path), SystemClock())
     handles = await store.register(["p", "q"])
