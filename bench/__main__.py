@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import signal
 import sys
 
 from bench.harness import Measure, machine, record
@@ -15,6 +16,7 @@ def main() -> None:
         if error.name != f"bench.{name}":
             raise
         sys.exit(f"there is no bench '{name}': see bench/*.py")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever has started servers then stops them
     print(f"# {machine()}", file=sys.stderr)
     kept: list[Measure] = []
     try:

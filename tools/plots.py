@@ -125,16 +125,24 @@ def _query(lines: Sequence[Line], language: Language, *, full: bool = True) -> M
     if not rows:
         return None
     groups, cells = [], []
-    for question in dict.fromkeys(line["tags"]["question"] for line in rows):
-        asked = [line for line in rows if line["tags"]["question"] == question]
+    asked_of: dict[tuple[str, str], list[Line]] = {}
+    for line in rows:
+        asked_of.setdefault((line["tags"]["question"], line["tags"]["set"]), []).append(line)
+    for (question, samples), asked in sorted(asked_of.items(), key=lambda each: _order(rows, each[0][0])):
+        name = language.say(question) + ("" if full else f" · {language.say(samples)}")
         found = [("Headrace", asked[0]["value"])] + [(line["tags"]["who"], line["peer"]) for line in asked]
         groups.append(
-            (language.say(question), [Bar(who, ms, f"{number(ms)} ms", _kind(who)) for who, ms in found])
+            (name, [Bar(who, ms, f"{number(ms)} ms", _kind(who)) for who, ms in found])
         )  # fmt: skip
-        cells += [(language.say(question), who, number(ms), _times(ms, found[0][1])) for who, ms in found]
-    sizes = ", ".join(dict.fromkeys(language.say(line["tags"]["set"]) for line in rows))
-    svg = bars(f"{language.say('CPU of a question, ms')} · {sizes}", groups, log=True)
+        cells += [(name, who, number(ms), _times(ms, found[0][1])) for who, ms in found]
+    title = language.say("CPU of a question, ms") + (f" · {language.say(size)}" if full else "")
+    svg = bars(title, groups, log=True)
     return svg, _table(language, ("question", "historian", "CPU ms", "Headrace's CPU ×"), cells)
+
+
+def _order(rows: Sequence[Line], question: str) -> int:
+    """Where a question first stands."""
+    return next(at for at, line in enumerate(rows) if line["tags"]["question"] == question)
 
 
 def _shares(lines: Sequence[Line], language: Language) -> Made:
@@ -155,11 +163,11 @@ def _curve(axis: str) -> Callable[[Sequence[Line], Language], Made]:
             held.append(Panel(language.say(what) + unit, [("ours", ours), *([("duckdb", theirs)] if theirs else [])]))
             cells += [(language.say(what), short(line["tags"]["x"]), number(line["value"]),
                        number(line["peer"]) if line["peer"] else "") for line in here]  # fmt: skip
-        label = language.say("samples in the store" if axis == "size" else "points")
-        svg = panels(
-            language.say("CPU as the store grows" if axis == "size" else "CPU with more points"), held, label,
-            language.say("CPU a sample, or a question"), [("ours", "Headrace"), ("duckdb", "DuckDB")],
-        )  # fmt: skip
+        grows = axis == "size"
+        title = language.say("CPU as the store grows" if grows else "CPU with more points")
+        label = language.say("samples in the store" if grows else "points")
+        legend = [("ours", "Headrace"), ("duckdb", "DuckDB")]
+        svg = panels(title, held, label, language.say("CPU a sample, or a question"), legend)
         return svg, _table(language, ("what", label, "Headrace", "DuckDB"), cells)
 
     return make
@@ -219,10 +227,6 @@ def _set(lines: Sequence[Line]) -> str:
 
 def _tag(line: Line, name: str) -> Any:
     return line.get("tags", {}).get(name)
-
-
-def _first(line: Line) -> str:
-    return str(line["tags"]["who"]).split()[0]
 
 
 def _kind(who: str) -> str:

@@ -24,6 +24,7 @@ from pathlib import Path
 from bench.harness import Measure
 from bench.history import curves, disk, ingest, query
 from bench.history.bench import FULL_SECONDS, POINTS, RUNS, Bench
+from bench.history.child import ASK_S
 from bench.history.peers import PEERS
 
 _PARTS = {"ingest": ingest.rows, "disk": disk.rows, "query": query.rows, "curves": curves.rows}
@@ -32,7 +33,7 @@ _PARTS = {"ingest": ingest.rows, "disk": disk.rows, "query": query.rows, "curves
 def measures(arguments: Sequence[str] = ()) -> Iterator[Measure]:
     asked = _parser().parse_args(list(arguments))
     folder = Path(tempfile.mkdtemp(prefix="headrace-bench-", dir=asked.directory))
-    bench = Bench(folder, max(1, asked.samples // POINTS), asked.runs, tuple(asked.peers))
+    bench = Bench(folder, max(1, asked.samples // POINTS), asked.runs, tuple(asked.peers), asked.asking)
     try:
         for part in asked.part or _PARTS:
             yield from _PARTS[part](bench)
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=_samples, default=FULL_SECONDS * POINTS)
     parser.add_argument("--peers", type=_peers, default=())
     parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--asking", type=float, default=ASK_S, help="CPU seconds to spend on asking a question again")
     parser.add_argument("--directory", type=Path, default=None, help="where the historians live meanwhile")
     return parser
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bench.history.child import Job, run
+from bench.history.child import ASK_S, Job, run
 from bench.history.dataset import Dataset
 from bench.history.questions import (
     FIFTY_BUCKETS,
@@ -29,6 +29,10 @@ Result = dict[str, Any]
 POINTS: Final = 10_000
 FULL_SECONDS: Final = 7_200
 SHARE_SECONDS: Final = 300
+SLOWER: Final = {"iotdb": 120}
+"""Seconds of the share that a peer takes for whom all of it would still be too long."""
+JOB_S: Final = {"iotdb": 300.0}
+"""After which a job of a peer is given up; 900 s otherwise."""
 RUNS: Final = 3
 QUESTIONS: Final = (ONE_RAW, ONE_BUCKETS, FIFTY_BUCKETS, FLEET, FLEET_MINUTES, LATEST)
 UNMERGED: Final = (ONE_RAW, FIFTY_BUCKETS, FLEET)
@@ -44,11 +48,15 @@ class Bench:
     seconds: int = FULL_SECONDS
     runs: int = RUNS
     only: tuple[str, ...] = ()
+    ask_s: float = ASK_S
     _kept: dict[Any, Result | None] = field(default_factory=dict)
 
-    @property
-    def share_seconds(self) -> int:
-        return min(SHARE_SECONDS, self.seconds)
+    def share_seconds(self, peer: str) -> int:
+        return min(SLOWER.get(peer, SHARE_SECONDS), self.seconds)
+
+    def shared(self, peer: str) -> str:
+        """How much of the set a peer takes, in words."""
+        return f"{millions(POINTS, self.share_seconds(peer))} of it"
 
     def wanted(self, peer: str) -> bool:
         return peer == "ours" or not self.only or peer in self.only
@@ -56,8 +64,11 @@ class Bench:
     def full(self, peer: str) -> Result | None:
         return self.result(peer, POINTS, self.seconds, self.runs if peer == "ours" else 1)
 
-    def share(self, peer: str) -> Result | None:
-        return self.result(peer, POINTS, self.share_seconds)
+    def share(self, peer: str) -> tuple[Result, Result] | None:
+        """Ours and the peer's on the same small set."""
+        theirs = self.result(peer, POINTS, self.share_seconds(peer))
+        ours = None if theirs is None else self.result("ours", POINTS, self.share_seconds(peer))
+        return None if theirs is None or ours is None else (ours, theirs)
 
     def result(self, peer: str, points: int, seconds: int, runs: int = 1) -> Result | None:
         """Loaded, compacted and asked; with several runs the medians of the loads. None where it could not be."""
@@ -77,14 +88,15 @@ class Bench:
             last = number == runs - 1
             at_once = QUESTIONS if last and peer in SERVERS else ()
             unmerged = UNMERGED if last and peer == "ours" and seconds == self.seconds else ()
-            loaded = run(Job(peer, str(folder), points, seconds, compact=last, ask=at_once, ask_unmerged=unmerged))
+            loaded = run(Job(peer, str(folder), points, seconds, compact=last, ask=at_once, ask_unmerged=unmerged,
+                             ask_s=self.ask_s), JOB_S.get(peer, 900.0))  # fmt: skip
             if loaded is None:
                 return None
             loads.append(loaded)
         result = {**loads[-1], "loads": loads, "cpu_s": statistics.median(each["cpu_s"] for each in loads)}
         result["wall_s"] = statistics.median(each["wall_s"] for each in loads)
         if peer not in SERVERS:
-            asked = run(Job(peer, str(folder), points, seconds, load=False, ask=QUESTIONS))
+            asked = run(Job(peer, str(folder), points, seconds, load=False, ask=QUESTIONS, ask_s=self.ask_s))
             result |= {"answers": asked["answers"], "opened_s": asked.get("opened_s")} if asked else {}
         return result
 

@@ -29,7 +29,7 @@ from bench.history.questions import Question, questions
 from headrace.model.time import SECOND_NS
 
 ASKED_MIN, ASKED_MAX, ASK_S = 5, 101, 1.5
-"""How often a question is asked after a warm-up: odd times until so much CPU is spent."""
+"""How often a question is asked after a warm-up: at least and at most, and until so much CPU is spent."""
 
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +54,7 @@ class Job:
     once: bool = False
     kill: bool = False
     sizes: tuple[int, ...] = ()
+    ask_s: float = ASK_S
 
 
 def run(job: Job, timeout_s: float = 900) -> dict[str, Any] | None:
@@ -66,8 +67,7 @@ def run(job: Job, timeout_s: float = 900) -> dict[str, Any] | None:
     try:
         output, _ = process.communicate(timeout=timeout_s)
     except BaseException as error:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _end(process)
         if not isinstance(error, subprocess.TimeoutExpired):
             raise
         print(f"# {job.peer}: given up after {timeout_s:.0f} s", file=sys.stderr)
@@ -79,6 +79,16 @@ def run(job: Job, timeout_s: float = 900) -> dict[str, Any] | None:
     return dict(result)
 
 
+def _end(process: subprocess.Popen[str]) -> None:
+    """Ask first: the child has servers to stop."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 def _python(peer: str) -> str:
     """chdb has an environment of its own; see its module."""
     own = ROOT / ".venv-bench/bin/python"
@@ -86,6 +96,7 @@ def _python(peer: str) -> str:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     given = json.loads(sys.argv[1])
     job = Job(**{**given, **{name: tuple(given[name]) for name in ("ask", "ask_unmerged", "sizes")}})
     try:
@@ -106,11 +117,11 @@ def work(job: Job) -> dict[str, Any]:
     try:
         result: dict[str, Any] = {}
         if job.sizes:
-            result["steps"] = list(grow(peer, dataset, job.sizes, job.ask))
+            result["steps"] = list(grow(peer, dataset, job))
         elif job.load:
             result |= load(peer, dataset, kill=job.kill)
         if job.ask_unmerged:
-            result["unmerged"] = _answers(peer, dataset, job.ask_unmerged, ASKED_MIN)
+            result["unmerged"] = _answers(peer, dataset, job.ask_unmerged, ASKED_MIN, job.ask_s)
         if job.compact:
             cpu_s = peer.cpu_s()
             peer.compact()
@@ -118,7 +129,7 @@ def work(job: Job) -> dict[str, Any]:
         result["rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         result["disk"] = dict(peer.disk())
         result["title"] = peer.title
-        result["answers"] = _answers(peer, dataset, job.ask, 1 if job.once else ASKED_MIN)
+        result["answers"] = _answers(peer, dataset, job.ask, 1 if job.once else ASKED_MIN, job.ask_s)
         result |= peer.extra()
     finally:
         peer.stop()
@@ -168,13 +179,13 @@ def load(peer: Peer, dataset: Dataset, *, kill: bool = False) -> dict[str, Any]:
     }
 
 
-def grow(peer: Peer, dataset: Dataset, sizes: Sequence[int], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def grow(peer: Peer, dataset: Dataset, job: Job) -> Iterator[dict[str, Any]]:
     """One store at several sizes: at each all is brought into its final form, then it is asked about all it holds.
 
     `cpu_s` and `samples` are of the step alone.
     """
     commits, total, newest_ns = dataset.commits(), 0, dataset.start_ns
-    for size in sizes:
+    for size in job.sizes:
         step, made_s, cpu_s = 0, 0.0, peer.cpu_s()
         while total + step < size:
             began_s = time.thread_time()
@@ -189,7 +200,7 @@ def grow(peer: Peer, dataset: Dataset, sizes: Sequence[int], names: Sequence[str
         peer.finish()
         spent_s, total = peer.cpu_s() - cpu_s - made_s, total + step
         held = Dataset(dataset.points, (newest_ns - dataset.start_ns) // SECOND_NS + 1, dataset.seed)
-        answers = _answers(peer, held, names, 3)
+        answers = _answers(peer, held, job.ask, 3, job.ask_s)
         yield {"size": size, "samples": step, "cpu_s": spent_s, "disk": dict(peer.disk()), "answers": answers}
 
 
@@ -201,13 +212,14 @@ def _percentiles(took_s: list[float]) -> dict[str, float]:
     return {"count": len(ms), **shares, "max": float(ms.max())}
 
 
-def _answers(peer: Peer, dataset: Dataset, names: Sequence[str], least: int) -> dict[str, Any]:
+def _answers(peer: Peer, dataset: Dataset, names: Sequence[str], least: int, ask_s: float) -> dict[str, Any]:
     """By question; those that the peer cannot be asked are left out."""
-    asked = ((each.name, ask(peer, each, least=least)) for each in questions(dataset) if each.name in names)
+    chosen = [each for each in questions(dataset) if each.name in names]
+    asked = ((each.name, ask(peer, each, least=least, ask_s=ask_s)) for each in chosen)
     return {name: answer for name, answer in asked if answer is not None}
 
 
-def ask(peer: Peer, question: Question, *, least: int) -> dict[str, Any] | None:
+def ask(peer: Peer, question: Question, *, least: int, ask_s: float) -> dict[str, Any] | None:
     """Median CPU and wall of one question, and what the answer came to; where `least` is 1 it is asked once, cold."""
     answer = peer.ask(question)
     if answer is None:
@@ -221,7 +233,7 @@ def ask(peer: Peer, question: Question, *, least: int) -> dict[str, Any] | None:
         cpus, walls = [], []
         # The CPU of another process is told in steps of 10 ms, so that one is asked many times between two looks.
         at_least_s = 0.0 if peer.in_process else 0.25
-        while len(cpus) < least or (sum(cpus) < ASK_S and len(cpus) < ASKED_MAX and peer.in_process):
+        while len(cpus) < least or (sum(cpus) < ask_s and len(cpus) < ASKED_MAX and peer.in_process):
             cpu_s, wall_s = _timed(peer, answer, at_least_s)
             cpus.append(cpu_s)
             walls.append(wall_s)

@@ -38,7 +38,8 @@ def _sizes(bench: Bench, sizes: list[int]) -> Iterator[Measure]:
         folder = bench.directory(f"{peer}-growing")
         say(f"{peer}: growing to {reached[-1] / 1e6:g} M samples")
         seconds = -(-reached[-1] // POINTS)
-        found = bench.wanted(peer) and run(Job(peer, str(folder), POINTS, seconds, ask=QUESTIONS, sizes=reached))
+        job = Job(peer, str(folder), POINTS, seconds, ask=QUESTIONS, sizes=reached, ask_s=bench.ask_s)
+        found = run(job) if bench.wanted(peer) else None
         bench.discard(folder)
         if found:
             grown[peer] = {step["size"]: {**step, "title": found["title"]} for step in found["steps"]}
@@ -54,7 +55,7 @@ def _points(bench: Bench, samples: int) -> Iterator[Measure]:
             continue
         ours, duckdb = (bench.result(peer, points, seconds) for peer in ("ours", "duckdb"))
         for peer in ("ours", "duckdb"):
-            if (points, seconds) not in ((POINTS, bench.seconds), (POINTS, bench.share_seconds)):
+            if (points, seconds) != (POINTS, bench.seconds):
                 bench.discard(bench.directory(peer, points, seconds))
         if ours is not None:
             yield from _at(ours, duckdb, f"{millions(points, seconds)} of {points:,} points", {"points": points})

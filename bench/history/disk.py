@@ -24,11 +24,10 @@ def rows(bench: Bench) -> Iterator[Measure]:
             if theirs is not None:
                 yield _beside(ours, theirs, size, target)
                 yield from _parts(theirs)
-    small = bench.share("ours")
-    for peer in SHARE if small is not None else ():
-        theirs = bench.share(peer)
-        if small is not None and theirs is not None:
-            yield _beside(small, theirs, f"{millions(POINTS, bench.share_seconds)} of it")
+    for peer in SHARE:
+        both = bench.share(peer)
+        if both is not None:
+            yield _beside(*both, bench.shared(peer))
 
 
 def _beside(ours: Result, theirs: Result, size: str, target: str = "") -> Measure:

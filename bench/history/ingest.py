@@ -47,13 +47,13 @@ def _beside(ours: Result, theirs: Result, size: str, target: str = "", note: str
 
 def _shares(bench: Bench) -> Iterator[Measure]:
     """Each peer's rate on the smaller set against ours on the full one."""
-    ours, size = bench.full("ours"), millions(POINTS, bench.share_seconds)
-    assert ours is not None
+    ours = bench.full("ours")
     for peer in SHARE:
-        theirs = bench.share(peer)
-        if theirs is None:
+        both = bench.share(peer)
+        if ours is None or both is None:
             continue
-        yield _beside(ours, theirs, f"{size} of it", _SHARE_TARGETS.get(peer, ""))
+        _, theirs = both
+        yield _beside(ours, theirs, bench.shared(peer), _SHARE_TARGETS.get(peer, ""))
         if theirs["formatted_s"] > 0.01 * theirs["cpu_s"]:
             yield Measure(f"… the client's formatting for {theirs['title']}, counted for nobody",
                           1e6 * theirs["formatted_s"] / theirs["samples"], "µs/sample")  # fmt: skip

@@ -80,13 +80,12 @@ def _cold(bench: Bench, size: str) -> Iterator[Measure]:
 
 def _shares(bench: Bench) -> Iterator[Measure]:
     """The peers that took the smaller set, beside ours on that set."""
-    small, size = bench.share("ours"), f"{millions(POINTS, bench.share_seconds)} of it"
-    for peer in SHARE if small is not None else ():
-        theirs = bench.share(peer)
-        if small is None or theirs is None:
-            continue
-        for name in QUESTIONS:
+    for peer in SHARE:
+        both = bench.share(peer)
+        for name in QUESTIONS if both is not None else ():
+            assert both is not None
+            small, theirs = both
             if name not in theirs["answers"]:
                 say(f"{theirs['title']} cannot be asked for: {name}")
             elif agreed(small, theirs, name, make(peer).tolerance):
-                yield _beside(small, theirs, name, size)
+                yield _beside(small, theirs, name, bench.shared(peer))

@@ -43,6 +43,8 @@ from headrace.sdk.services import (
     ChangeAction,
     FeedCounters,
     FieldChange,
+    HistoryJob,
+    JobState,
     Plan,
     SourceFile,
     Token,
@@ -436,6 +438,28 @@ class FakeAccess:
         self.entries.append(AuditEntry(len(self.entries) + 1, T0, actor, action, subject, outcome, dict(data or {})))
 
 
+class FakeCare:
+    """One job at a time, done at once."""
+
+    def __init__(self) -> None:
+        self.held: list[HistoryJob] = []
+
+    def start(self, kind: str, actor: str, *, target: str | None = None, keep: int | None = None) -> HistoryJob:
+        if kind == "backup" and target is None:
+            raise ConfigError("say where to")
+        result = {"target": target, "keep": keep}
+        self.held.append(HistoryJob(len(self.held) + 1, kind, actor, JobState.DONE, T0, T0, result=result))
+        return self.held[-1]
+
+    def job(self, id: int) -> HistoryJob:
+        if not 1 <= id <= len(self.held):
+            raise NotFound(f"there is no history job {id}")
+        return self.held[id - 1]
+
+    def jobs(self) -> Sequence[HistoryJob]:
+        return self.held[::-1]
+
+
 @dataclass
 class World:
     """The services under a name each, so that a test can push at them."""
@@ -469,6 +493,7 @@ class World:
             SystemClock(),
             feed,
             lambda: info,
+            FakeCare(),
         )
         world = cls(services, registry, store, live, alarms, links, access, feed)
         numbers = await store.register(sorted(model.points))

@@ -91,6 +91,13 @@ async def test_what_does_not_fit_is_refused_and_the_rest_goes_on(engineer: httpx
     assert answer.json()["rows"] == 2
 
 
+async def test_without_a_received_time_the_source_time_stands_for_it(engineer: httpx.AsyncClient, world: World) -> None:
+    some = pa.array([T0 + 5, None], pa.int64()).view(STAMP)
+    body = stream(path=[TEMPERATURE] * 2, source_time=times(2), received_time=some, float64=[1.0, 2.0])
+    assert (await engineer.post(ROUTE, content=body)).json()["rows"] == 2
+    assert (await stored(world))[0].received_ns.tolist() == [T0 + 5, T0 + 1]
+
+
 async def test_a_dry_run_stores_nothing(engineer: httpx.AsyncClient, world: World) -> None:
     body = stream(path=[TEMPERATURE], source_time=times(1), float64=[1.0])
     answer = await engineer.post(ROUTE, content=body, params={"dry_run": "true"})

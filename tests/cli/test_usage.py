@@ -45,6 +45,7 @@ def test_all_commands_are_known() -> None:
     assert {" ".join(path) for path in ALL if not hasattr(ALL[path], "commands")} == {
         "demo", "serve", "plan", "apply", "export", "points list", "points import", "points export", "tail", "write",
         "history show", "history export", "history import", "history migrate", "sql",
+        "history check", "history repair", "history backup", "history restore", "history backups",
         "doctor", "plant run", "plant replay", "plant fault", "plant clear", "plant declare",
         "user reset",
     }  # fmt: skip

@@ -2,69 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from tests.e2e.platform_process import ROOT, environment
+from tests.e2e.pages import RUNS_FOR_S, blocks, run_page
+from tests.e2e.platform_process import ROOT
 from tests.services import require_service
 
 PAGE, CHINESE = ROOT / "docs" / "tutorial.md", ROOT / "docs" / "tutorial.zh-CN.md"
-MARK = "=====next block====="
-RUNS_FOR_S = 110
-
-
-def blocks(page: Path) -> list[str]:
-    return re.findall(r"^```sh\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-
-
-def run_page(folder: Path) -> list[str]:
-    """What each block says, stdout and stderr, run in one shell that stops at the first failure."""
-    binaries = folder / "bin"
-    binaries.mkdir()
-    command = binaries / "headrace"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m headrace "$@"\n')
-    command.chmod(0o755)
-    script = folder / "page.sh"
-    script.write_text("set -eu\n" + f"echo {MARK}\n".join(blocks(PAGE)), "utf-8")
-    surroundings = {name: value for name, value in environment().items() if not name.startswith("HEADRACE_")}
-    surroundings["PATH"] = f"{binaries}{os.pathsep}{surroundings['PATH']}"
-    with (folder / "said").open("wb") as said:
-        shell = subprocess.Popen(
-            ["bash", str(script)],
-            cwd=folder,
-            env=surroundings,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            status = shell.wait(RUNS_FOR_S)
-        except subprocess.TimeoutExpired:
-            status = None
-        finally:
-            # What the page leaves running goes with it.
-            try:
-                os.killpg(shell.pid, signal.SIGKILL)
-                left = True
-            except ProcessLookupError:
-                left = False
-    text = (folder / "said").read_text("utf-8")
-    assert status == 0, text[-3000:]
-    assert not left, "the page leaves something running"
-    return text.split(MARK + "\n")
 
 
 @pytest.mark.timeout(RUNS_FOR_S + 60)
 def test_the_page_runs_and_keeps_its_promises(tmp_path: Path) -> None:
     require_service("curl", shutil.which("curl") is not None, "install curl")
-    _, declared, _, applied, slip, tail, alarms, history, doctor, _ = run_page(tmp_path)
+    _, declared, _, applied, slip, tail, alarms, history, doctor, _ = run_page(PAGE, tmp_path)
     assert "opc.tcp://127.0.0.1:" in declared
     assert "+ alarm replay/tank/level:high" in applied
     assert "applied as revision" in applied

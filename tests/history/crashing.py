@@ -1,7 +1,14 @@
-"""A child that appends and says what was acknowledged, until it is killed. Run with a directory and a seed.
+"""A child that does everything a historian does, at once, and says what was acknowledged, until it is killed.
 
-Each line on stdout is `<first> <count>`: samples first … first + count - 1 of every point are durable. Sample k of a
-point has the value k + point / 10 and the time BASE_NS + k × STEP_NS, so the reader can tell what should be there.
+Run with a directory, a backup target and a seed. Lines on stdout, each of something that is durable:
+
+    a <first> <count>           samples first … first + count - 1 of every point
+    A <first> <count>           the same, asked for
+    D, d <point> <first> <count>   deletion of these samples of a point: asked for, done
+    B, b <name>                 a backup was asked for / is complete
+
+Sample k of a point has the value k + point / 10 and the time BASE_NS + k × STEP_NS, so the reader can tell what should
+be there. Single samples of 1990 are there for the retention to take away.
 """
 
 import asyncio
@@ -12,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from headrace.history import HistorySettings, open_store
+from headrace.history.backup import back_up, ship_logs
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.time import SECOND_NS
 from headrace.sdk.clock import SystemClock
@@ -19,9 +27,12 @@ from headrace.sdk.clock import SystemClock
 BASE_NS = 1_780_000_000 * SECOND_NS
 STEP_NS = 7 * SECOND_NS
 POINTS = 5
+YEAR_NS = 365 * 24 * 3600 * SECOND_NS
+RETIRED_NS = 20 * YEAR_NS  # from 1970; beyond the retention
 SETTINGS = HistorySettings(
     memtable_samples=1500, slice_samples=400, chunk_samples=256, fragments_max=2, housekeeping_s=0.01,
-    close_after_s=0, compaction_duty=1.0,
+    close_after_s=0, compaction_duty=1.0, archive_logs=True,
+    raw_retention_ns=25 * YEAR_NS, rollup_retention_ns=26 * YEAR_NS,
 )  # fmt: skip
 
 
@@ -31,22 +42,52 @@ def samples(first: int, count: int) -> Batch:
     return Batch.of(ValueKind.FLOAT64, handles, BASE_NS + index * STEP_NS, np.round(index + handles / 10, 1))
 
 
-async def main(directory: Path, seed: int) -> None:
+def say(*words: object) -> None:
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
+async def main(directory: Path, target: Path, seed: int) -> None:
     rng = random.Random(seed)
-    store = await open_store(directory, SETTINGS, SystemClock())
+    clock = SystemClock()
+    store = await open_store(directory, SETTINGS, clock)
     handles = await store.register([f"p{n}" for n in range(POINTS)])
     newest = await store.latest(handles)
     at = int((newest[0].source_ns.max() - BASE_NS) // STEP_NS) + 1 if newest else 0
-    while True:
+
+    async def keep_backing_up() -> None:
+        while True:
+            say("B")
+            made = await back_up(store, target, clock, keep=3, duty=1.0)
+            say("b", made.manifest.name)
+            await ship_logs(store, target)
+
+    backing_up = asyncio.create_task(keep_backing_up())
+    while not backing_up.done():
         count = rng.choice([1, 3, 40, 120])
-        await store.append([samples(at, count)])
-        sys.stdout.write(f"{at} {count}\n")
-        sys.stdout.flush()
-        if at > 200 and rng.random() < 0.2:
-            early = rng.randrange(at - 200)
-            await store.append([samples(early, 5)])  # the same again, late
+        batch = samples(at, count)
+        await store.append([batch.take(rng.sample(range(len(batch)), len(batch)))])  # out of order
+        say("a", at, count)
         at += count
+        what = rng.random()
+        if at > 200 and what < 0.2:
+            early = rng.randrange(at - 200)
+            say("A", early, 5)
+            await store.append([samples(early, 5)])  # again, late: what was deleted is there once more
+            say("a", early, 5)
+        elif at > 200 and what < 0.3:
+            point, early = rng.randrange(POINTS), rng.randrange(at - 200)
+            say("D", point, early, 20)
+            begin = BASE_NS + early * STEP_NS
+            await store.delete(np.array([point], np.uint32), begin, begin + 20 * STEP_NS)
+            say("d", point, early, 20)
+        elif what < 0.4:
+            old = Batch.of(ValueKind.FLOAT64, [0], RETIRED_NS + at, -1.0)
+            await store.append([old])  # for the retention to take away
+        elif what < 0.42:
+            await store.flush()
+    await backing_up
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))

@@ -55,6 +55,23 @@ async def test_a_torn_last_frame_ends_the_log_and_appending_goes_on(tmp_path: Pa
         await store.close()
 
 
+async def test_damage_within_the_newest_log_is_no_torn_end(tmp_path: Path) -> None:
+    """What follows it was durable only after it, so it was acknowledged: dropping it in silence would lose samples."""
+    await filled(tmp_path, [ramp(0, 50, start_ns=BASE_NS + part * HOUR_NS) for part in range(4)])
+    (log,) = [path for path in (tmp_path / "wal").iterdir() if path.stat().st_size > LogWriter.EMPTY_BYTES]
+    sound = log.read_bytes()
+    for at in (LogWriter.EMPTY_BYTES + 2, len(sound) // 2):
+        data = bytearray(sound)
+        data[at] ^= 1
+        log.write_bytes(data)
+        with pytest.raises(DataError, match=log.name):
+            await opened(tmp_path)
+    log.write_bytes(sound)
+    store = await opened(tmp_path)
+    assert len(await values(store)) == 200
+    await store.close()
+
+
 async def test_damage_in_an_earlier_log_is_an_error_that_names_it(tmp_path: Path) -> None:
     wal = tmp_path / "wal"
     await filled(tmp_path, [])

@@ -1,5 +1,7 @@
 """The store against the simplest thing that could be right: a dictionary, under random interleavings."""
 
+from __future__ import annotations
+
 import asyncio
 import math
 import tempfile
@@ -9,12 +11,14 @@ from pathlib import Path
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.history.clock import ManualClock
 
 from headrace.history import HistorySettings, open_store
+from headrace.history.backup import back_up
+from headrace.history.restore import restore
 from headrace.history.store import EmbeddedStore
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.time import HOUR_NS, MINUTE_NS, SECOND_NS
-from headrace.sdk.clock import SystemClock
 from headrace.sdk.store import Aggregate
 from headrace.sdk.testing.store import BASE_NS, everything
 
@@ -29,9 +33,11 @@ VALUES = {
     ValueKind.TEXT: st.sampled_from(["", "on", "停", "x" * 300]),
 }
 SPAN_S = 7200 + 600
+RETENTION_NS = HOUR_NS
 SMALL = HistorySettings(
-    memtable_samples=64, memtable_frames=8, chunk_samples=16, slice_samples=24, fragments_max=3, housekeeping_s=60
-)
+    memtable_samples=64, memtable_frames=8, chunk_samples=16, slice_samples=24, fragments_max=3, housekeeping_s=60,
+    raw_retention_ns=RETENTION_NS, rollup_retention_ns=RETENTION_NS,
+)  # fmt: skip
 
 
 @dataclass
@@ -39,18 +45,50 @@ class Model:
     """(point, time) → (value, quality, received)."""
 
     samples: dict[tuple[int, int], tuple[object, int, int]] = field(default_factory=dict)
+    newest: dict[int, tuple[int, tuple[object, int, int]]] = field(default_factory=dict)  # also of retired samples
+
+    def copy(self) -> Model:
+        return Model(dict(self.samples), dict(self.newest))
+
+    def append(self, batch: Batch) -> None:
+        for handle, time_ns, value, quality, received in zip(
+            batch.handles.tolist(), batch.source_ns.tolist(), batch.values.tolist(),
+            batch.quality.tolist(), batch.received_ns.tolist(), strict=True,
+        ):  # fmt: skip
+            row = (value, quality, received)
+            self.samples[handle, time_ns] = row
+            if handle not in self.newest or time_ns >= self.newest[handle][0]:
+                self.newest[handle] = (time_ns, row)
+
+    def delete(self, points: list[int], low: int, high: int) -> None:
+        self.samples = {
+            key: row for key, row in self.samples.items() if key[0] not in points or not low <= key[1] < high
+        }
+        for point in points:
+            if point in self.newest and low <= self.newest[point][0] < high:
+                left = [(time_ns, row) for (handle, time_ns), row in self.samples.items() if handle == point]
+                self.newest.pop(point)
+                if left:
+                    self.newest[point] = max(left, key=lambda each: each[0])
+
+    def retire(self, before_ns: int) -> None:
+        """Whole hours that ended by then; the newest value of a point is still known."""
+        self.samples = {key: row for key, row in self.samples.items() if (key[1] // HOUR_NS + 1) * HOUR_NS > before_ns}
 
     def of(self, kind: ValueKind) -> Batch:
         point = KINDS.index(kind)
-        rows = sorted((t, *rest) for (p, t), rest in self.samples.items() if p == point)
+        return self._batch(kind, sorted((t, *rest) for (p, t), rest in self.samples.items() if p == point))
+
+    def latest(self, kind: ValueKind) -> Batch:
+        held = self.newest.get(KINDS.index(kind))
+        return self._batch(kind, [] if held is None else [(held[0], *held[1])])
+
+    def _batch(self, kind: ValueKind, rows: list[tuple[int, object, int, int]]) -> Batch:
         times, values, quality, received = zip(*rows, strict=True) if rows else ((), (), (), ())
         return Batch.of(
-            kind, np.full(len(rows), point), np.array(times, np.int64), np.array(values, kind.dtype),
+            kind, np.full(len(rows), KINDS.index(kind)), np.array(times, np.int64), np.array(values, kind.dtype),
             np.array(quality, np.uint32), np.array(received, np.int64),
         )  # fmt: skip
-
-    def newest(self, kind: ValueKind) -> Batch:
-        return self.of(kind).take(slice(-1, None))
 
 
 @st.composite
@@ -76,7 +114,7 @@ deletes = st.tuples(
 steps = st.one_of(
     st.lists(appends(), min_size=1, max_size=4),
     deletes,
-    st.sampled_from(["flush", "compact", "reopen"]),
+    st.sampled_from(["flush", "compact", "reopen", "retire", "back up", "restore", "back up and restore"]),
 )
 
 
@@ -91,7 +129,7 @@ async def check(store: EmbeddedStore, model: Model) -> None:
         expected = model.of(kind)
         assert held.get(kind, Batch.empty(kind)).same_as(expected)
         assert Batch.concat(scanned.get(kind, [Batch.empty(kind)])).same_as(expected)
-        assert newest.get(kind, Batch.empty(kind)).same_as(model.newest(kind))
+        assert newest.get(kind, Batch.empty(kind)).same_as(model.latest(kind))
     await check_buckets(store, model)
 
 
@@ -133,35 +171,75 @@ async def check_buckets(store: EmbeddedStore, model: Model) -> None:
                 assert (near | (column == row) | (np.isnan(column) & np.isnan(row))).all(), name
 
 
-async def play(directory: Path, script: list[object]) -> None:
-    store = await open_store(directory, SMALL, SystemClock())
+class Play:
+    """A store and the model beside it; a step may put another store in its place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.directory, self.target = folder, folder / "0", folder / "target"
+        self.target.mkdir()
+        self.clock = ManualClock(BASE_NS)  # too early for any of the samples to retire
+        self.backed_up: tuple[str, Model] | None = None
+
+    async def settle(self, store: EmbeddedStore, model: Model) -> None:
+        """Once hours may retire, they do so at a time of the store's choosing: let it be now."""
+        if self.clock.now > BASE_NS:
+            await store.flush()
+            await store.compact()
+            model.retire(self.clock.now - RETENTION_NS)
+
+    async def back_up(self, store: EmbeddedStore, model: Model) -> None:
+        await self.settle(store, model)
+        made = await back_up(store, self.target, self.clock, duty=1.0, keep=100)
+        self.backed_up = (f"{made.manifest.timeline}/{made.manifest.name}", model.copy())
+
+    async def restore(self, store: EmbeddedStore) -> tuple[EmbeddedStore, Model]:
+        """The last backup in the place of the store, in a target of its own, and the model of then."""
+        assert self.backed_up is not None
+        name, model = self.backed_up
+        await store.close()
+        self.directory = self.directory.with_name(str(int(self.directory.name) + 1))
+        timeline, _, name = name.partition("/")
+        await restore(self.target, self.directory, self.clock, name=name, timeline=timeline)
+        return await open_store(self.directory, SMALL, self.clock), model.copy()
+
+
+async def play(folder: Path, script: list[object]) -> None:
+    around = Play(folder)
+    store = await open_store(around.directory, SMALL, around.clock)
     await store.register([kind.label for kind in KINDS])
     model = Model()
     for step in script:
         match step:
+            case "back up":
+                await around.back_up(store, model)
+            case "restore":
+                if around.backed_up is not None:
+                    store, model = await around.restore(store)
+            case "back up and restore":
+                await around.back_up(store, model)
+                store, model = await around.restore(store)
             case "flush":
                 await store.flush()
+            case "retire":
+                around.clock.now += HOUR_NS // 2
+                await around.settle(store, model)
             case "compact":
                 await store.flush()
                 await store.compact()
             case "reopen":
                 await store.close()
-                store = await open_store(directory, SMALL, SystemClock())
+                store = await open_store(around.directory, SMALL, around.clock)
             case tuple(span):
+                await around.settle(store, model)
                 points, start, length = span
                 low, high = BASE_NS + start * SECOND_NS, BASE_NS + (start + length) * SECOND_NS
                 await store.delete(np.array(points, np.uint32), low, high)
-                model.samples = {
-                    key: row for key, row in model.samples.items() if key[0] not in points or not low <= key[1] < high
-                }
+                model.delete(points, low, high)
             case list(batches):
                 await store.append(batches)
                 for batch in batches:
-                    for handle, time_ns, value, quality, received in zip(
-                        batch.handles.tolist(), batch.source_ns.tolist(), batch.values.tolist(),
-                        batch.quality.tolist(), batch.received_ns.tolist(), strict=True,
-                    ):  # fmt: skip
-                        model.samples[handle, time_ns] = (value, quality, received)
+                    model.append(batch)
+    await around.settle(store, model)
     await check(store, model)
     await store.flush()
     await check(store, model)
@@ -171,7 +249,7 @@ async def play(directory: Path, script: list[object]) -> None:
 
 
 @settings(
-    max_examples=40,
+    max_examples=60,
     deadline=None,
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -193,7 +193,6 @@ async def test_many_deletions_are_applied_and_forgotten(tmp_path: Path) -> None:
     for part in range(100):
         begin_ns = BEGIN_NS + part * 300 * SECOND_NS
         await store.delete(np.array([part % 2], np.uint32), begin_ns, begin_ns + 1)
-    assert (await store.stats()).extra["tombstones"] == 100
     await store.compact()
     assert (await store.stats()).extra["tombstones"] == 0
     assert (await every_hour(store, BEGIN_NS, BEGIN_NS + 2 * DAY_NS))[Aggregate.COUNT].sum() == 2 * 576 - 100

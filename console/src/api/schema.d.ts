@@ -216,6 +216,162 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/grafana/prometheus/api/v1/label/{name}/values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Prometheus: values
+         * @description The values of one label among the selected series.
+         */
+        get: operations["prometheusValues"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grafana/prometheus/api/v1/labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Prometheus: labels
+         * @description The labels that the selected series have.
+         */
+        get: operations["prometheusLabels"];
+        put?: never;
+        /**
+         * Prometheus: labels, as a form
+         * @description The labels that the selected series have.
+         */
+        post: operations["prometheusLabelsForm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grafana/prometheus/api/v1/metadata": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Prometheus: metrics
+         * @description There is one metric.
+         */
+        get: operations["prometheusMetadata"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grafana/prometheus/api/v1/query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Prometheus: one moment
+         * @description The value of each series at `time`. `point{path="…"}` or `avg_over_time(point{…}[5m])`, see docs/query.md.
+         */
+        get: operations["prometheusQuery"];
+        put?: never;
+        /**
+         * Prometheus: query, as a form
+         * @description The value of each series at `time`. `point{path="…"}` or `avg_over_time(point{…}[5m])`, see docs/query.md.
+         */
+        post: operations["prometheusQueryForm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grafana/prometheus/api/v1/query_range": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Prometheus: steps
+         * @description Each series from `start` to `end`, a value a `step`, from roll-ups where they fit.
+         */
+        get: operations["prometheusQueryRange"];
+        put?: never;
+        /**
+         * Prometheus: query_range, as a form
+         * @description Each series from `start` to `end`, a value a `step`, from roll-ups where they fit.
+         */
+        post: operations["prometheusQueryRangeForm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grafana/prometheus/api/v1/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Prometheus: series
+         * @description The labels of each series that a selector takes, whenever it has samples.
+         */
+        get: operations["prometheusSeries"];
+        put?: never;
+        /**
+         * Prometheus: series, as a form
+         * @description The labels of each series that a selector takes, whenever it has samples.
+         */
+        post: operations["prometheusSeriesForm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grafana/prometheus/api/v1/status/buildinfo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Prometheus: version
+         * @description Which Prometheus this speaks like, and what it is.
+         */
+        get: operations["prometheusBuildinfo"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/health": {
         parameters: {
             query?: never;
@@ -264,10 +420,70 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * History as Parquet or CSV
+         * History as Parquet, CSV or Arrow
          * @description Exact: source and received time to the ns, value in its own type, quality. Rows by hour, point and time.
          */
         get: operations["exportHistory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/history/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bring history in
+         * @description The body is an Arrow stream with the columns of an export (`format=arrow`): path, source_time, received_time?,
+         *     float64 | int64 | bool | text, quality?. Rows of points that are not declared with that type are refused and
+         *     counted, the others stored. Doing it again changes nothing: for an equal point and time the newest write wins.
+         */
+        post: operations["importHistory"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/history/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Checks and backups, newest first */
+        get: operations["listHistoryJobs"];
+        put?: never;
+        /**
+         * Check or back up the history
+         * @description One at a time; the end is in the audit trail. A backup holds everything acknowledged before this call.
+         */
+        post: operations["startHistoryJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/history/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far a check or backup is */
+        get: operations["getHistoryJob"];
         put?: never;
         post?: never;
         delete?: never;
@@ -290,6 +506,29 @@ export interface paths {
         get: operations["getHistoryRaw"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/history/sql": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ad-hoc SQL over history
+         * @description One SELECT, in DuckDB's dialect. Conditions on path, asset, name, unit and time narrow what is read.
+         *
+         *     JSON, or exact columns for `Accept: application/vnd.apache.arrow.stream`. Bounded in time, memory, rows and bytes;
+         *     `X-Headrace-Truncated: true` says that rows were left, `X-Headrace-Rows-Read` how many were scanned.
+         */
+        post: operations["queryHistory"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1002,7 +1241,7 @@ export interface components {
          * ExportFormat
          * @enum {string}
          */
-        ExportFormat: "parquet" | "csv";
+        ExportFormat: "parquet" | "csv" | "arrow";
         /**
          * FeedState
          * @description The live feed: `coalesced` frames were merged into later ones because a client was still taking the last.
@@ -1046,6 +1285,46 @@ export interface components {
              */
             status: "ok";
         };
+        /**
+         * HistoryJobAnswer
+         * @description Ask again until `state` is no longer `running`; `result` is that of a check or of a backup.
+         */
+        HistoryJobAnswer: {
+            /** Actor */
+            actor: string;
+            /**
+             * At
+             * @description The file in hand.
+             */
+            at: string;
+            /** Done Bytes */
+            done_bytes: number;
+            /** Ended At */
+            ended_at: string | null;
+            /** Error */
+            error: string;
+            /** Id */
+            id: number;
+            /** Kind */
+            kind: string;
+            /** Result */
+            result: {
+                [key: string]: unknown;
+            };
+            /**
+             * Started At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            started_at: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "running" | "done" | "failed";
+            /** Total Bytes */
+            total_bytes: number;
+        };
         /** HistoryState */
         HistoryState: {
             /** Appended */
@@ -1068,6 +1347,21 @@ export interface components {
             samples: number;
             /** Segments */
             segments: number;
+        };
+        /**
+         * ImportAnswer
+         * @description What an import came to.
+         */
+        ImportAnswer: {
+            /** Points */
+            points: number;
+            /** Refused */
+            refused: components["schemas"]["RefusedRows"][];
+            /**
+             * Rows
+             * @description Stored; with `dry_run`, that could be.
+             */
+            rows: number;
         };
         /**
          * Interpolation
@@ -1194,6 +1488,24 @@ export interface components {
             max_hz: number;
             /** Subscribe */
             subscribe: string[];
+        };
+        /** NewHistoryJob */
+        NewHistoryJob: {
+            /**
+             * Keep
+             * @description How many backups stay. Default: the declared number.
+             */
+            keep?: number | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "check" | "backup";
+            /**
+             * Target
+             * @description Folder on the server for a backup, absolute. Default: the declared one.
+             */
+            target?: string | null;
         };
         /** NewToken */
         NewToken: {
@@ -1411,6 +1723,18 @@ export interface components {
             /** Values */
             values: (number | boolean | string | null)[];
         };
+        /** RefusedRows */
+        RefusedRows: {
+            /** Path */
+            path: string;
+            /**
+             * Reason
+             * @example is not declared
+             */
+            reason: string;
+            /** Rows */
+            rows: number;
+        };
         /** Series */
         Series: {
             /**
@@ -1460,6 +1784,55 @@ export interface components {
              * @example li.wei
              */
             user: string;
+        };
+        /** SqlColumn */
+        SqlColumn: {
+            /** Name */
+            name: string;
+            /**
+             * Type
+             * @description As DuckDB calls it.
+             * @example DOUBLE
+             */
+            type: string;
+        };
+        /**
+         * SqlRequest
+         * @description One SELECT over `samples`, `minutes`, `points` and `assets`.
+         */
+        SqlRequest: {
+            /**
+             * Limit
+             * @description Rows at most.
+             * @default 10000
+             */
+            limit: number;
+            /**
+             * Sql
+             * @example SELECT path, avg(value) FROM samples
+             */
+            sql: string;
+            /**
+             * Timezone
+             * @default UTC
+             * @example Asia/Shanghai
+             */
+            timezone: string;
+        };
+        /**
+         * SqlRows
+         * @description Times are RFC 3339 in UTC; an integer beyond ±(2^53−1) and a decimal are text; null for NaN and infinities.
+         */
+        SqlRows: {
+            /** Columns */
+            columns: components["schemas"]["SqlColumn"][];
+            /** Rows */
+            rows: unknown[][];
+            /**
+             * Truncated
+             * @description There were more rows than `limit`, or than fit in 32 MiB.
+             */
+            truncated: boolean;
         };
         /** SystemAnswer */
         SystemAnswer: {
@@ -2002,6 +2375,426 @@ export interface operations {
             };
         };
     };
+    prometheusValues: {
+        parameters: {
+            query?: {
+                "match[]"?: string[] | null;
+                start?: string | null;
+                end?: string | null;
+                limit?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    prometheusLabels: {
+        parameters: {
+            query?: {
+                "match[]"?: string[] | null;
+                start?: string | null;
+                end?: string | null;
+                limit?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    prometheusLabelsForm: {
+        parameters: {
+            query?: {
+                "match[]"?: string[] | null;
+                start?: string | null;
+                end?: string | null;
+                limit?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/x-www-form-urlencoded": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    prometheusMetadata: {
+        parameters: {
+            query?: {
+                limit?: string | null;
+                limit_per_metric?: string | null;
+                metric?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    prometheusQuery: {
+        parameters: {
+            query?: {
+                query?: string | null;
+                time?: string | null;
+                timeout?: string | null;
+                limit?: string | null;
+                stats?: string | null;
+                lookback_delta?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    prometheusQueryForm: {
+        parameters: {
+            query?: {
+                query?: string | null;
+                time?: string | null;
+                timeout?: string | null;
+                limit?: string | null;
+                stats?: string | null;
+                lookback_delta?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/x-www-form-urlencoded": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    prometheusQueryRange: {
+        parameters: {
+            query?: {
+                query?: string | null;
+                start?: string | null;
+                end?: string | null;
+                step?: string | null;
+                timeout?: string | null;
+                limit?: string | null;
+                stats?: string | null;
+                lookback_delta?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    prometheusQueryRangeForm: {
+        parameters: {
+            query?: {
+                query?: string | null;
+                start?: string | null;
+                end?: string | null;
+                step?: string | null;
+                timeout?: string | null;
+                limit?: string | null;
+                stats?: string | null;
+                lookback_delta?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/x-www-form-urlencoded": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    prometheusSeries: {
+        parameters: {
+            query?: {
+                "match[]"?: string[] | null;
+                start?: string | null;
+                end?: string | null;
+                limit?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    prometheusSeriesForm: {
+        parameters: {
+            query?: {
+                "match[]"?: string[] | null;
+                start?: string | null;
+                end?: string | null;
+                limit?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/x-www-form-urlencoded": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    prometheusBuildinfo: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     getHealth: {
         parameters: {
             query?: never;
@@ -2074,8 +2867,10 @@ export interface operations {
     };
     exportHistory: {
         parameters: {
-            query: {
-                path: string[];
+            query?: {
+                path?: string[] | null;
+                /** @description All points below it; empty: all. */
+                asset?: string | null;
                 /** @description RFC 3339, epoch ms or `now-1h`. Default: 1 h before. */
                 start?: string | null;
                 /** @description The same forms; exclusive. Default: now. */
@@ -2083,6 +2878,8 @@ export interface operations {
                 format?: components["schemas"]["ExportFormat"];
                 /** @description Open a CSV with a byte order mark, so that Excel reads Chinese. */
                 mark?: boolean;
+                /** @description Tell about how many rows follow, in `X-Headrace-Rows`. */
+                estimate?: boolean;
             };
             header?: never;
             path?: never;
@@ -2096,8 +2893,140 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
                     "text/csv": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    importHistory: {
+        parameters: {
+            query?: {
+                /** @description Where it comes from; kept in the audit trail. */
+                label?: string;
+                /** @description Check everything and store nothing. */
+                dry_run?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/vnd.apache.arrow.stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listHistoryJobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryJobAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    startHistoryJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewHistoryJob"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryJobAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getHistoryJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryJobAnswer"];
                 };
             };
             /** @description What went wrong. */
@@ -2136,6 +3065,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RawColumns"];
+                    "application/vnd.apache.arrow.stream": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    queryHistory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SqlRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SqlRows"];
                     "application/vnd.apache.arrow.stream": string;
                 };
             };

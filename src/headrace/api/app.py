@@ -27,6 +27,7 @@ from headrace.api.routes import (
     exports,
     grafana,
     history,
+    history_jobs,
     imports,
     plant,
     session,
@@ -44,21 +45,11 @@ def bare_app() -> FastAPI:
     app = FastAPI(
         title="Headrace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
-    for module in (
-        session,
-        plant,
-        history,
-        sql,
-        exports,
-        imports,
-        grafana,
-        alarms,
-        writes,
-        connections,
-        declarations,
-        users,
-        system,
-    ):
+    rooms = (
+        session, plant, history, history_jobs, sql, exports, imports, grafana, alarms, writes, connections,
+        declarations, users, system,
+    )  # fmt: skip
+    for module in rooms:
         app.include_router(module.router)
     app.include_router(system.root_router)
     return app

@@ -108,6 +108,8 @@ async def take_in(
         raise Unavailable("the caller left in the middle of the import") from None
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"the body is not an Arrow stream as an export gives it: {str(error)[:200]}") from None
+    finally:
+        pa.default_memory_pool().release_unused()
 
 
 def _next_record(reader: Any) -> pa.RecordBatch | None:
@@ -131,7 +133,12 @@ def _batches(record: pa.RecordBatch, index: PlantIndex, done: Imported) -> Itera
         raise DataError(f"the stream lacks the column '{missing[0]}'; its columns are those of an export")
     rows, names = _encoded(columns["path"])
     source = _times(columns["source_time"], "source_time")
-    received = _times(columns["received_time"], "received_time") if "received_time" in columns else source
+    received = source
+    if "received_time" in columns:  # where it is not told, the source time stands for it
+        told = columns["received_time"]
+        received = _times(
+            told if not told.null_count else pa.compute.coalesce(told, columns["source_time"]), "received_time"
+        )
     quality = columns.get("quality")
     codes = (
         np.zeros(record.num_rows, np.uint32)

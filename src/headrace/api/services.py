@@ -13,6 +13,7 @@ from headrace.sdk.services import (
     AlarmDesk,
     CommandDesk,
     FeedCounters,
+    HistoryCare,
     Links,
     LiveValues,
     Registry,
@@ -49,3 +50,4 @@ class Services:
     clock: Clock
     feed: FeedCounters
     system: Callable[[], SystemInfo]
+    care: HistoryCare

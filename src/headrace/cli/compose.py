@@ -32,6 +32,7 @@ def services(platform: Platform) -> Services:
         clock=platform.clock,
         feed=FeedCounters(),
         system=_system(platform),
+        care=platform.care,
     )
 
 

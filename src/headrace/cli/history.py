@@ -1,7 +1,8 @@
 """`headrace history`: the past of points, and the care of the store that holds it.
 
-show     cli/history.py             export   cli/history_export.py
-import   cli/history_import.py      migrate  cli/history_migrate.py
+show                                        cli/history.py
+export import migrate                       cli/history_export.py, history_import.py, history_migrate.py
+check repair backup restore backups         cli/history_keep.py
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import typer
 
 from headrace.cli import history_export, history_import, history_migrate
 from headrace.cli.client import DEFAULT_HOME, HomeOption, JsonOption, ServerOption, connect
+from headrace.cli.history_keep import backup, backups, check, repair, restore
 from headrace.cli.output import note, print_json, print_table
 from headrace.model import quality
 from headrace.model.errors import DataError
 
 app = typer.Typer(help="Show and look after the past of points.", no_args_is_help=True)
-app.command("migrate")(history_migrate.migrate)
-
 app.command("export")(history_export.export)
 app.command("import")(history_import.import_files)
+app.command("migrate")(history_migrate.migrate)
+for command in (check, repair, backup, restore, backups):
+    app.command()(command)
 
 
 @app.command()

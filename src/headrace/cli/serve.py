@@ -22,6 +22,7 @@ import typer
 from headrace.cli.client import DEFAULT_HOME, HomeOption
 from headrace.cli.output import note, print_json
 from headrace.model.errors import ConfigError
+from headrace.model.time import SECOND_NS, parse_duration_ns
 
 if TYPE_CHECKING:
     from headrace.platform.platform import Platform
@@ -51,6 +52,9 @@ def serve(
         str,
         typer.Option(envvar="HEADRACE_HISTORY", help="iotdb://user@host:6667/database; else a folder of its home."),
     ] = "",
+    backup_to: Annotated[Path | None, typer.Option(help="Folder for backups of the history, on another disk.")] = None,
+    backup_every: Annotated[str, typer.Option(help="How often; the logs between go there every minute.")] = "24h",
+    backup_keep: Annotated[int, typer.Option(min=1, help="How many backups stay.")] = 7,
     run_for: ForOption = 0.0,
     report: ReportOption = "",
     log_level: LogOption = "info",
@@ -70,6 +74,9 @@ def serve(
         hosts=tuple(allow_host or ()),
         database_url=database,
         history_url=history,
+        backup_to=None if backup_to is None else backup_to.absolute(),
+        backup_every_s=parse_duration_ns(backup_every) / SECOND_NS,
+        backup_keep=backup_keep,
     )
     files = read_folder(folder) if folder is not None else None
     _run(_serve(settings, files, run_for, report, time.monotonic()))

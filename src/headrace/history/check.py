@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from headrace.history import framing
 from headrace.history.catalog import Section, SegmentFile
@@ -247,3 +247,16 @@ def _amount(samples: int, sections: Sequence[Section]) -> str:
         return "nothing that the catalog knows"
     begin, end = min(s.first_ns for s in sections), max(s.last_ns for s in sections)
     return f"{samples} samples between {format_time(begin)} and {format_time(end)}"
+
+
+def document(report: Report) -> dict[str, Any]:
+    """For programs."""
+    return {
+        "sound": report.sound,
+        "files": report.files,
+        "logs": report.logs,
+        "points": report.points,
+        "samples": report.samples,
+        "bytes": report.bytes,
+        "findings": [asdict(finding) for finding in report.findings],
+    }

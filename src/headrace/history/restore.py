@@ -49,11 +49,11 @@ class Restored:
 
 async def restore(
     target: Path, directory: Path, clock: Clock, *, at_ns: int | None = None, name: str | None = None,
-    progress: Progress = silent,
+    timeline: str | None = None, progress: Progress = silent,
 ) -> Restored:  # fmt: skip
     """`name` restores exactly that backup. Raises: NotFound, Conflict, Unavailable; DataError naming a damaged file."""
     await asyncio.to_thread(_check_empty, directory)
-    vault, manifest = await asyncio.to_thread(choose, target, at_ns, name)
+    vault, manifest = await asyncio.to_thread(choose, target, at_ns, name, timeline)
     workshop = directory.with_name(directory.name + ".restoring")
     try:
         await asyncio.to_thread(_lay_out, vault, manifest, workshop, progress)
@@ -77,9 +77,11 @@ def _check_empty(directory: Path) -> None:
         raise Conflict(f"'{directory}' is not empty; a restore goes into a new folder, so move this one away first")
 
 
-def choose(target: Path, at_ns: int | None, name: str | None) -> tuple[Vault, Manifest]:
-    """The newest backup, or the newest of before the moment. Raises: NotFound."""
-    everything = vaults_of.vaults(target)
+def choose(
+    target: Path, at_ns: int | None, name: str | None = None, timeline: str | None = None
+) -> tuple[Vault, Manifest]:
+    """The newest backup, or the newest of before the moment; of all timelines, or of one. Raises: NotFound."""
+    everything = [vault for vault in vaults_of.vaults(target) if timeline in (None, vault.timeline)]
     found = [(manifest, vault) for vault in everything for manifest in vault.manifests()]
     damaged = "".join(f"; {why}" for vault in everything for why in vault.damaged())
     if name is not None:

@@ -57,6 +57,8 @@ def _sum(db: sqlite3.Connection, table: str) -> tuple[int, int]:
 
 
 def _row_sum(*values: Any) -> int:
+    if bytes not in map(type, values):
+        return zlib.crc32("\x00".join(map(str, values)).encode())
     crc = 0
     for value in values:
         crc = zlib.crc32(value if isinstance(value, bytes) else str(value).encode(), zlib.crc32(b"\x00", crc))

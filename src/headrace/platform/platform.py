@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.access.desk import AccessDesk
 from headrace.compute.alarms.desk import AlarmDesk
@@ -24,6 +24,7 @@ from headrace.control.desk import ControlDesk
 from headrace.exchange.local import LocalBus
 from headrace.history import open_history
 from headrace.platform.database import open_database
+from headrace.platform.history_care import HistoryDesk
 from headrace.platform.pipeline import Pipeline
 from headrace.platform.reconcile import Reconciler, ReconcilingRegistry
 from headrace.platform.settings import Settings, make_home
@@ -49,6 +50,7 @@ class Platform:
     registry: ReconcilingRegistry
     reconciler: Reconciler
     pipeline: Pipeline
+    care: HistoryDesk
 
 
 @asynccontextmanager
@@ -59,11 +61,20 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
     async with AsyncExitStack() as stack:
         engine = await asyncio.to_thread(open_database, settings.database)
         stack.callback(engine.dispose)
-        store = await open_history(settings.history_url or settings.history_dir, settings.history, time)
+        # With a backup target the logs are kept for a restore to any moment, until the target has them.
+        keeping = replace(
+            settings.history, archive_logs=settings.history.archive_logs or settings.backup_to is not None
+        )
+        store = await open_history(settings.history_url or settings.history_dir, keeping, time)
         stack.push_async_callback(store.close)
         bus = LocalBus()
         live = LiveTable()
         access = AccessDesk(engine, time)
+        care = HistoryDesk(
+            store, time, access, backup_to=settings.backup_to, backup_every_s=settings.backup_every_s,
+            keep=settings.backup_keep,
+        )  # fmt: skip
+        stack.push_async_callback(care.close)
         alarms = AlarmDesk(engine, time, access, access, live)
         trust = TrustStore(settings.connections_dir / "trusted.json")
         drivers = driver_folder.load()
@@ -98,6 +109,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             registry=ReconcilingRegistry(declared, reconciler),
             reconciler=reconciler,
             pipeline=pipeline,
+            care=care,
         )
         await alarms.start()
         stack.push_async_callback(alarms.close)
@@ -106,10 +118,12 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         async with asyncio.TaskGroup() as tasks:
             flow = tasks.create_task(pipeline.run(), name="pipeline")
             field = tasks.create_task(links.run(), name="links")
+            keeping_time = tasks.create_task(care.run(), name="history-care")
             try:
                 await reconciler.reconcile(await declared.model())
                 yield platform
             finally:
+                keeping_time.cancel()
                 links.stop()
                 await field
                 await bus.close()

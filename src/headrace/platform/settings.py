@@ -36,6 +36,9 @@ class Settings:
     hosts: tuple[str, ...] = ()
     history: HistorySettings = field(default_factory=HistorySettings)
     history_url: str = ""
+    backup_to: Path | None = None
+    backup_every_s: float = 86_400.0
+    backup_keep: int = 7
 
     def __post_init__(self) -> None:
         if not self.loopback and self.tls_certificate is None and not self.behind_tls:
@@ -45,6 +48,8 @@ class Settings:
             )
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ConfigError("TLS needs both --tls-cert and --tls-key")
+        if self.backup_every_s < 60 or self.backup_keep < 1:
+            raise ConfigError("backups are at least a minute apart, and at least one is kept")
 
     @property
     def loopback(self) -> bool:

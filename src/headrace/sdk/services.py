@@ -6,6 +6,7 @@ AlarmDesk   alarms and their history        compute/alarms/
 CommandDesk setpoints                       control/
 Links       sessions with devices           connect/supervisor.py
 AccessDesk  people, sessions, tokens        access/
+HistoryCare check and backup of the store   platform/history_care.py
 """
 
 from __future__ import annotations
@@ -296,3 +297,47 @@ class FeedCounters:
     coalesced: int = 0
     slow_closed: int = 0
     extra: dict[str, int] = field(default_factory=dict)
+
+
+# --- care of the historian ----------------------------------------------------------------------------------------
+
+
+class JobState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryJob:
+    """A check or a backup: how far it is, and what it came to. `kind` is `check` or `backup`."""
+
+    id: int
+    kind: str
+    actor: str
+    state: JobState
+    started_ns: int
+    ended_ns: int | None = None
+    at: str = ""  # what is being read or copied
+    done_bytes: int = 0
+    total_bytes: int = 0
+    error: str = ""
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+class HistoryCare(Protocol):
+    def start(self, kind: str, actor: str, *, target: str | None = None, keep: int | None = None) -> HistoryJob:
+        """Begin one; one at a time. `target` defaults to the declared backup folder.
+
+        Raises: Conflict while another runs, ConfigError for a target that cannot be, Unavailable where the store
+        looks after itself.
+        """
+        ...
+
+    def job(self, id: int) -> HistoryJob:
+        """Raises: NotFound."""
+        ...
+
+    def jobs(self) -> Sequence[HistoryJob]:
+        """The newest first."""
+        ...

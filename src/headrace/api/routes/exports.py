@@ -102,3 +102,7 @@ async def _stream(
             for at in range(0, len(ready), PIECE_BYTES):
                 yield ready[at : at + PIECE_BYTES]
         yield await asyncio.to_thread(file.finish)
+    if file.media_type != CsvFile.media_type:
+        import pyarrow as pa
+
+        pa.default_memory_pool().release_unused()
