@@ -55,7 +55,8 @@ def bars(
     target: tuple[float, str] | None = None,
 ) -> str:
     """Horizontal bars; a group without a name is one chart of bars alone. `target` is a value and its label."""
-    left, right, row, top = 270, 96, 24, 52
+    right, row, top = 96, 24, 52
+    left = 28 + 7.2 * max(_columns(bar.label) for _, held in groups for bar in held)
     every = [bar.value for _, held in groups for bar in held if bar.value > 0]
     low = 10 ** math.floor(math.log10(min(every))) if log else 0.0
     high = max([*every, target[0] if target else 0.0])
@@ -72,7 +73,7 @@ def bars(
         for bar in held:
             wide = max(x_of(bar.value) - left, 2)
             body.append(_text(left - 8, y + 14, bar.label, "ink" if bar.kind == "ours" else "quiet", anchor="end"))
-            body.append(f'<rect class="{bar.kind}" x="{left}" y="{y + 3}" width="{wide:.1f}" height="15" rx="2"/>')
+            body.append(f'<rect class="{bar.kind}" x="{left:.1f}" y="{y + 3}" width="{wide:.1f}" height="15" rx="2"/>')
             body.append(_text(left + wide + 6, y + 15, bar.text, "ink"))
             y += row
         y += 8 if name else 0

@@ -9,8 +9,10 @@
     folders, ports ─► ConfigNode 1 ─► the others join ─► DataNodes ─► sign in at each ─► a password of its own
 
 The jars come from Maven Central by `tests/peers/iotdb/pom.xml` into `.cache/iotdb/` (`tools/setup.sh services`). What a
-real cluster should share with this one: `timestamp_precision=ns`, `wal_mode=SYNC`, and with several DataNodes three
-replicas under RatisConsensus. What it should not share: heaps of a few hundred MB, and servers without TLS.
+real cluster should share with this one: `timestamp_precision=ns`, RatisConsensus for data, and with several DataNodes
+three replicas. What it should not share: heaps of a few hundred MB, and servers without TLS. The version is not the
+client's: Maven Central had all of the servers' parts last for 2.0.1-beta, and the protocol has not changed since.
+IoTDB listens on every interface, whatever address it is given; root's password is a random one.
 """
 
 from __future__ import annotations
@@ -90,12 +92,14 @@ class Cluster:
         base_port: int | None = None,
         data_heap_mb: int = 512,
         quick: bool = True,
+        tls: bool = False,
     ) -> None:
-        """`quick` spares the JVM its second compiler: quicker to start, slower at length."""
+        """`quick` spares the JVM its second compiler: quick to start, slow at length; `tls` with a key of its own."""
         self.directory, self._heap_mb, self._quick = directory.resolve(), data_heap_mb, quick
         self._state = self.directory / "cluster.json"
         self.password = ""
         self.members: list[Member] = []
+        self.ca_file = str(self.directory / "ca.pem") if tls else None
         if self._state.exists():
             self._load()
         else:
@@ -104,7 +108,7 @@ class Cluster:
     # --- for tests ------------------------------------------------------------------------------------------------
 
     def settings(self, database: str) -> IotdbSettings:
-        return IotdbSettings(self.addresses, "root", database, secret=self.password)
+        return self._settings(database, self.password, *self.addresses)
 
     def url(self, database: str) -> str:
         """Without the password, which is in the file `password` of the directory."""
@@ -134,6 +138,11 @@ class Cluster:
                 fields = Path(f"/proc/{one.pid}/stat").read_text().rpartition(")")[2].split()
                 ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
+
+    def _settings(self, database: str, password: str, *nodes: Node) -> IotdbSettings:
+        return IotdbSettings(
+            nodes, "root", database, secret=password, tls=self.ca_file is not None, ca_file=self.ca_file
+        )
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -228,7 +237,7 @@ class Cluster:
         node = Node("127.0.0.1", member.ports["dn_rpc_port"])
         while True:
             try:
-                Connection(node, IotdbSettings((node,), "root", "none", secret=self.password)).close()
+                Connection(node, self._settings("none", self.password, node)).close()
                 return
             except AccessError:
                 self._set_password(node)
@@ -239,7 +248,7 @@ class Cluster:
     def _set_password(self, node: Node) -> None:
         """A new cluster knows root by a password that everyone knows."""
         try:
-            session = Connection(node, IotdbSettings((node,), "root", "none", secret="root"))
+            session = Connection(node, self._settings("none", "root", node))
             session.execute(f"ALTER USER root SET PASSWORD '{self.password}'")
             session.close()
         except (Lost, Busy, HeadraceError):
@@ -282,6 +291,7 @@ class Cluster:
         secret = self.directory / "password"
         secret.touch(0o600)
         secret.write_text(self.password)
+        extra = {} if self.ca_file is None else _key(self.directory, self.password)
         wanted: list[tuple[Role, int, str]] = [
             (role, number, port) for role in ("config", "data") for number in range(1, nodes + 1)
             for port in _PORTS[role]
@@ -293,7 +303,7 @@ class Cluster:
                 own = {port: ports[role, number, port] for port in _PORTS[role]}
                 home = self.directory / f"{role}-{number}"
                 (home / "conf").mkdir(parents=True)
-                (home / "conf" / "iotdb-system.properties").write_text(_properties(own, seed, nodes))
+                (home / "conf" / "iotdb-system.properties").write_text(_properties({**own, **extra}, seed, nodes))
                 for name in ("logback.xml", "logback-confignode.xml", "logback-datanode.xml"):
                     (home / "conf" / name).write_text(_LOGGING)
                 self.members.append(Member(role, number, home, own))
@@ -335,9 +345,26 @@ def _free_ports(count: int, base: int | None) -> list[int]:
             one.close()
 
 
-def _properties(ports: dict[str, int], seed: str, nodes: int) -> str:
+def _key(directory: Path, password: str) -> dict[str, str]:
+    """A key for this machine, which signs itself; settings that use it."""
+    store, common = directory / "key.p12", ["-alias", "node", "-storepass", password]
+    name = ["-dname", "CN=localhost", "-ext", "SAN=IP:127.0.0.1,DNS:localhost"]
+    subprocess.run(
+        ["keytool", "-genkeypair", "-keyalg", "RSA", "-keystore", str(store), *common, *name],
+        check=True,
+        capture_output=True,
+    )
+    subprocess.run(
+        ["keytool", "-exportcert", "-rfc", "-keystore", str(store), "-file", str(directory / "ca.pem"), *common],
+        check=True,
+        capture_output=True,
+    )
+    return {"enable_thrift_ssl": "true", "key_store_path": str(store), "key_store_pwd": password}
+
+
+def _properties(own: dict[str, int | str], seed: str, nodes: int) -> str:
     """Names and meanings: `iotdb-system.properties.template` of the server."""
-    settings = {
+    settings: dict[str, int | str] = {
         "cluster_name": "headrace-tests",
         "cn_seed_config_node": seed,
         "dn_seed_config_node": seed,
@@ -346,7 +373,7 @@ def _properties(ports: dict[str, int], seed: str, nodes: int) -> str:
         "dn_internal_address": "127.0.0.1",
         "dn_join_cluster_retry_interval_ms": 1000,
         "timestamp_precision": "ns",
-        "wal_mode": "SYNC",
+        "data_region_consensus_protocol_class": "org.apache.iotdb.consensus.ratis.RatisConsensus",
         "schema_replication_factor": nodes,
         "data_replication_factor": nodes,
         # Small, for a cluster that shares a machine with its tests.
@@ -357,9 +384,7 @@ def _properties(ports: dict[str, int], seed: str, nodes: int) -> str:
         "cn_metric_level": "OFF",
         "dn_metric_level": "OFF",
     }
-    if nodes > 1:
-        settings["data_region_consensus_protocol_class"] = "org.apache.iotdb.consensus.ratis.RatisConsensus"
-    settings.update(ports)
+    settings.update(own)
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 

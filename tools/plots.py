@@ -234,7 +234,7 @@ def _kind(who: str) -> str:
 
 
 def _named(who: str, size: str, language: Language) -> str:
-    return f"{who}, {language.say(size)}" if size.endswith(" of it") else who
+    return f"{who}, {language.say(size.removesuffix(' of it'))}" if size.endswith(" of it") else who
 
 
 def _times(value: float, of: float) -> str:

@@ -4,7 +4,8 @@
 #
 #   venv      .venv from requirements.lock (every wheel pinned by hash)
 #   console   the web console, built with Node from the machine or, where it is missing or old, from a wheel
-#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, npm peers); root installs, others are told
+#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, npm peers, IoTDB); root installs, others
+#             are told
 #   bench     peers that only the historian's bench talks to (InfluxDB, VictoriaMetrics, chdb in .venv-bench)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -96,6 +97,22 @@ setup_services() {
       else echo "npm peers could not be installed; tests that need them will say so and skip" >&2; fi
     fi
   fi
+  setup_iotdb
+}
+
+setup_iotdb() { # the servers' jars, 105 MB, into .cache/iotdb
+  mkdir -p .cache
+  local pom=tests/peers/iotdb/pom.xml stamp=.cache/iotdb/.stamp want
+  want=$(sha256sum $pom | cut -d' ' -f1)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
+  if ! command -v java >/dev/null || ! command -v mvn >/dev/null; then
+    apt_install openjdk-17-jre-headless maven || return 0
+  fi
+  say "fetching Apache IoTDB from Maven Central for the tests"
+  rm -rf .cache/iotdb
+  if mvn -q -B -f $pom dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$PWD/.cache/iotdb/lib" >.cache/iotdb-fetch.log 2>&1
+  then echo "$want" >"$stamp"
+  else echo "Apache IoTDB could not be fetched (.cache/iotdb-fetch.log); tests that need it will say so and skip" >&2; rm -rf .cache/iotdb; fi
 }
 
 setup_bench() { # what is missing afterwards is told by the bench and left out

@@ -35,8 +35,8 @@ def hour_of_noise(hour: int, seed: int = 5) -> list[Batch]:
     return [Batch.of(kind, np.full(500, n), times, columns[kind], quality, times + 7) for n, kind in enumerate(KINDS)]
 
 
-async def a_history(directory: Path) -> int:
-    """Three flushed hours, one of them in two pieces, and two commits in the log; returns how many samples."""
+async def a_history(directory: Path, commits: int = 3) -> int:
+    """Three flushed hours, one of them in two pieces, and some commits in the log; returns how many samples."""
     store = await opened(directory)
     await store.register([kind.label for kind in KINDS[:3]])
     await store.register([KINDS[3].label])
@@ -46,7 +46,7 @@ async def a_history(directory: Path) -> int:
         await store.append(batches)
         await store.flush()
         samples += sum(map(len, batches))
-    for late in (hour_of_noise(0, seed=6), hour_of_noise(HOURS), hour_of_noise(HOURS + 1)):
+    for late in (hour_of_noise(0, seed=6), hour_of_noise(HOURS), hour_of_noise(HOURS + 1))[:commits]:
         await store.append([batch.take(slice(None, None, 3)) for batch in late])
         samples += sum(len(batch.take(slice(None, None, 3))) for batch in late)
     await store.close()

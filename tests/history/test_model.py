@@ -46,9 +46,10 @@ class Model:
 
     samples: dict[tuple[int, int], tuple[object, int, int]] = field(default_factory=dict)
     newest: dict[int, tuple[int, tuple[object, int, int]]] = field(default_factory=dict)  # also of retired samples
+    retired: bool = False
 
     def copy(self) -> Model:
-        return Model(dict(self.samples), dict(self.newest))
+        return Model(dict(self.samples), dict(self.newest), self.retired)
 
     def append(self, batch: Batch) -> None:
         for handle, time_ns, value, quality, received in zip(
@@ -72,8 +73,10 @@ class Model:
                     self.newest[point] = max(left, key=lambda each: each[0])
 
     def retire(self, before_ns: int) -> None:
-        """Whole hours that ended by then; the newest value of a point is still known."""
+        """Whole hours that ended by then; the newest value of a point is still known, and roll-ups stay for a day."""
+        before = len(self.samples)
         self.samples = {key: row for key, row in self.samples.items() if (key[1] // HOUR_NS + 1) * HOUR_NS > before_ns}
+        self.retired |= len(self.samples) < before
 
     def of(self, kind: ValueKind) -> Batch:
         point = KINDS.index(kind)
@@ -130,7 +133,8 @@ async def check(store: EmbeddedStore, model: Model) -> None:
         assert held.get(kind, Batch.empty(kind)).same_as(expected)
         assert Batch.concat(scanned.get(kind, [Batch.empty(kind)])).same_as(expected)
         assert newest.get(kind, Batch.empty(kind)).same_as(model.latest(kind))
-    await check_buckets(store, model)
+    if not model.retired:  # else roll-ups know of samples that are gone: see test_retention.py
+        await check_buckets(store, model)
 
 
 async def check_buckets(store: EmbeddedStore, model: Model) -> None:

@@ -38,7 +38,7 @@ class Chdb(Peer):
             from chdb import session
         except ImportError:
             raise Absent("tools/setup.sh bench puts it into .venv-bench") from None
-        self.title = f"chdb {chdb.__version__} (ClickHouse {chdb.engine_version})"
+        self.title = f"chdb {chdb.__version__}"
         self._directory = directory
         self._session = session.Session(str(directory / "clickhouse"))
         self._sql = Sql(dataset, Dialect(divide="intDiv({0}, {1})", newest="argMax(value, source)", number="Float64"))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class IoTDB(Asked):
         if jars is None:
             raise Absent(tool.HOW)
         server = next(iter(sorted(jars.glob("iotdb-server-*.jar"))))
-        self.title = f"Apache IoTDB {server.stem.split('-', 2)[2]}, commits of {_COMMIT_SAMPLES // 1000:,} k"
+        self.title = f"IoTDB {server.stem.split('-', 2)[2]} ({_COMMIT_SAMPLES // 1000:,} k a commit)"
         self._directory, self._gathered = directory, list[Batch]()
         self._cluster = tool.Cluster(directory / "cluster", data_heap_mb=_HEAP_MB, quick=False)
         try:
@@ -50,7 +51,7 @@ class IoTDB(Asked):
         except RuntimeError as error:
             raise Absent(f"its servers did not start: {error}") from None
         self._loop = asyncio.new_event_loop()
-        settings = self._cluster.settings("bench")
+        settings = replace(self._cluster.settings("bench"), answer_s=180.0, retry_s=180.0)
         self._store = self._loop.run_until_complete(store.open_iotdb(settings, SystemClock()))
         handles = self._loop.run_until_complete(self._store.register(dataset.paths()))
         assert np.array_equal(handles, np.arange(dataset.points)), "points are numbered as they are registered"

@@ -381,6 +381,15 @@ class CatalogReader(Catalog):
                 continue
         return sorted(row for row in found.items() if isinstance(row[0], int) and isinstance(row[1], str))
 
+    def readable_classes(self) -> tuple[dict[str, int], dict[int, Retention], dict[int, int]]:
+        """Retention classes and their points, or nothing where they cannot be trusted."""
+        try:
+            if not {"classes", "members"} & set(seal.broken(self._db)):
+                return (*self.classes(), self.members())
+        except (sqlite3.Error, HeadraceError, ValueError, TypeError):
+            pass
+        return {}, {}, {}
+
     def damage(self) -> list[str]:
         """What is wrong with the file or its rows, a few lines at most. Raises: sqlite3.DatabaseError."""
         found = [str(row[0]) for row in self._db.execute("pragma integrity_check(5)") if row[0] != "ok"]

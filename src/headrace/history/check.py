@@ -174,7 +174,8 @@ class _Check:
                 number = sum(one.samples for one in each.lost)
                 self._find(path, f"hour {hour}: {each.lost[0].why}", _amount(number, [each.section]), samples=number)
             elif each.rollups:
-                gone = "nothing: the samples are there" if each.section.raw else "the roll-ups of that hour"
+                what = "the summaries of its days" if each.section.summary else "the roll-ups of that hour"
+                gone = "nothing: the samples are there" if each.section.raw else what
                 self._find(path, f"hour {hour}: {each.rollups}", gone)
         if wrong or not all(each.sound for each in surveys):
             self._report.surveys[file.number] = surveys

@@ -22,14 +22,15 @@ from headrace.history.reader import LATEST_NS, Reader
 from headrace.history.rollups import COLUMNS
 from headrace.history.salvage import good_records
 from headrace.history.segment import SegmentStore
-from headrace.history.segment_file import check_footer, section_of
+from headrace.history.segment_file import check_footer
 from headrace.history.settings import HistorySettings
 from headrace.history.summary_reader import SummaryReader
-from headrace.history.survey import reader_of, view_of
+from headrace.history.survey import reader_of, summary_days, view_of
 from headrace.history.view import View
 from headrace.history.wal import log_numbers
 from headrace.model.errors import DataError, HeadraceError
-from headrace.model.time import HOUR_NS, MINUTE_NS
+from headrace.model.retention import Retention
+from headrace.model.time import DAY_NS, HOUR_NS, MINUTE_NS
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class Found:
     sections: list[Section] = field(default_factory=list)
     position: int = 1
     unreadable: dict[str, str] = field(default_factory=dict)
+    classes: tuple[dict[str, int], dict[int, Retention], dict[int, int]] = field(default_factory=lambda: ({}, {}, {}))
     partial: dict[str, list[int]] = field(default_factory=dict)
     unnamed: int = 0
 
@@ -71,7 +73,7 @@ def explore(directory: Path, names: Iterable[tuple[int, str]] = ()) -> Found:
         found.files.append(file)
         found.sections += sections
         largest = max(largest, newest)
-    found.sections = _each_once(found.sections)
+    found.sections = _summaries(directory / "seg", found.files, _each_once(found.sections))
     used = {section.file for section in found.sections}
     found.files = [file for file in found.files if file.number in used]
     found.position = _position(directory, found)
@@ -87,6 +89,9 @@ def build(path: Path, found: Found, next_file: int) -> None:
     catalog = Catalog(path)
     try:
         catalog.add_points(sorted(found.points.items()))
+        # A class has its number from its name, so one that cannot be read finds its files once it is declared again.
+        numbers, retention, members = found.classes
+        catalog.set_classes(numbers, retention, {h: each for h, each in members.items() if h in found.points})
         for stone in sorted(found.stones, key=lambda stone: stone.id):
             catalog.commit(Edit(add_tombstone=stone))
         # A file number that was ever used is not used again: the sealed next number is beyond all of them.
@@ -124,11 +129,15 @@ def _sections_of(path: Path) -> tuple[SegmentFile, list[Section], int, list[int]
     sections: list[Section] = []
     lost: list[int] = []
     for entry in entries:
-        section = section_of(entry, file.number)
+        hour_of, generation, flags, position, index_at, index_length, rollup_at, rollup_length = entry
+        section = Section(
+            file.number, hour_of, generation, 0, bool(flags & 1), 0, 0, 0, position, index_at, index_length, rollup_at,
+            rollup_length, flags >> 16, flags >> 1 & 1,
+        )  # fmt: skip
         try:
             placed, newest = _measured(store, file, section)
         except (HeadraceError, ValueError, KeyError):
-            lost.append(section.hour)  # its index cannot be read, and without it nobody knows what its chunks are
+            lost.append(hour_of)  # its index cannot be read, and without it nobody knows what its chunks are
             continue
         sections.append(placed)
         largest = max(largest, newest)
@@ -139,8 +148,6 @@ def _sections_of(path: Path) -> tuple[SegmentFile, list[Section], int, list[int]
 
 def _measured(store: SegmentStore, file: SegmentFile, section: Section) -> tuple[Section, int]:
     view = view_of(file, section)
-    if section.summary:
-        return SummaryReader(store).placed(view, section)
     if section.raw:
         table = store.chunk_table(view, section)
         return replace(
@@ -149,6 +156,14 @@ def _measured(store: SegmentStore, file: SegmentFile, section: Section) -> tuple
             first_ns=int(table["first_ns"].min()),
             last_ns=int(table["last_ns"].max()),
         ), int(table["handle"].max())
+    if section.summary:
+        counts = summary_days(store, view, section)
+        first, last = min(counts, default=section.day), max(counts, default=section.day)
+        days = sum(1 << (day - section.day) for day in counts)
+        points = SummaryReader(store).handles(view, section)
+        return replace(
+            section, samples=sum(counts.values()), first_ns=first * DAY_NS, last_ns=(last + 1) * DAY_NS - 1, days=days
+        ), int(points.max(initial=0))
     samples, largest = 0, -1
     begins: list[int] = []
     ends: list[int] = []
@@ -164,29 +179,43 @@ def _measured(store: SegmentStore, file: SegmentFile, section: Section) -> tuple
     return replace(section, samples=samples, first_ns=first, last_ns=last), largest
 
 
+def _summaries(folder: Path, files: list[SegmentFile], sections: list[Section]) -> list[Section]:
+    """Summaries of those days alone that nothing else tells all of: the others are made again, and cannot be stale.
+
+    The catalog knew of which days a summary may still speak. Without it the samples decide: where as many are held in
+    finer sections, the summary is left out; where all of these are newer, they came late and are told beside it.
+    """
+    finer: dict[tuple[int, int], list[Section]] = {}
+    for each in sections:
+        if not each.summary:
+            finer.setdefault((each.retention, each.day), []).append(each)
+    by_number = {file.number: file for file in files}
+    kept = [each for each in sections if not each.summary]
+    taken: set[tuple[int, int]] = set()
+    for each in sorted((s for s in sections if s.summary), key=lambda s: (s.generation, s.file), reverse=True):
+        counts = summary_days(reader_of(folder), view_of(by_number[each.file], each), each)
+        sole = 0
+        for day, count in counts.items():
+            held = finer.get((each.retention, day), [])
+            late = all(section.generation > each.generation for section in held)
+            if (each.retention, day) not in taken and late and sum(section.samples for section in held) < count:
+                taken.add((each.retention, day))
+                sole |= 1 << (day - each.day)
+        if sole:
+            kept.append(replace(each, days=sole, sole=sole))
+    return kept
+
+
 def _each_once(sections: list[Section]) -> list[Section]:
     """Without older copies of the same section, and without samples whose roll-ups alone were to be kept."""
     kept: dict[tuple[int, ...], Section] = {}
     for section in sorted(sections, key=lambda each: each.file):
         key = (
-            section.hour, section.retention, section.generation, section.rollup_length, section.first_ns,
-            section.last_ns,
+            section.hour, section.generation, section.rollup_length, section.first_ns, section.last_ns,
+            section.retention, section.days,
         )  # fmt: skip
         kept[key] = section
-    return sorted(_alone(list(kept.values())), key=lambda each: (each.hour, each.generation, each.file))
-
-
-def _alone(sections: list[Section]) -> list[Section]:
-    """Summaries speak of days of which nothing else is left, the newest file of each; others are made again."""
-    taken = {(each.retention, each.day) for each in sections if not each.summary}
-    left = [each for each in sections if not each.summary]
-    for summary in sorted((each for each in sections if each.summary), key=lambda each: -each.file):
-        mine = [day for day in summary.covered() if (summary.retention, day) not in taken]
-        taken.update((summary.retention, day) for day in mine)
-        if mine:
-            days = sum(1 << (day - summary.day) for day in mine)
-            left.append(replace(summary, days=days, sole=days))
-    return left
+    return sorted(kept.values(), key=lambda each: (each.hour, each.generation, each.file))
 
 
 def _position(directory: Path, found: Found) -> int:

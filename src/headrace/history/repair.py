@@ -134,9 +134,10 @@ class _Repairer:
         """A picture over a catalog made anew, beside the old one."""
         shutil.rmtree(self._workshop, ignore_errors=True)
         self._workshop.mkdir()
-        found = explore(
-            self._directory, () if self._picture.catalog is None else self._picture.catalog.readable_points()
-        )
+        old = self._picture.catalog
+        found = explore(self._directory, () if old is None else old.readable_points())
+        if old is not None:
+            found.classes = old.readable_classes()
         path = self._workshop / "catalog.db"
         build(path, found, self._next_file())
         catalog = CatalogReader(path)
@@ -171,6 +172,9 @@ class _Repairer:
         try:
             for number, surveys in report.surveys.items():
                 self._mend_segment(catalog, number, surveys)
+            after, before = salvage.alone(catalog.sections())
+            if before:
+                catalog.commit(Edit(add_sections=after, drop_sections=before))
             for file in sorted({finding.file for finding in report.findings if finding.file.startswith("wal/")}):
                 self._mend_log(self._directory / file)
             journal = self._directory / NAME

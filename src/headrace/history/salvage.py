@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from headrace.history import framing
@@ -46,10 +47,10 @@ def salvage_segment(
 
 def _salvage_section(store: SegmentStore, file: SegmentFile, found: Survey, writer: SegmentWriter) -> None:
     section, view = found.section, view_of(file, found.section)
-    if found.sound and (section.raw or section.summary):
+    if found.sound:
         writer.copy(section, store.section_bytes(view, section))
     elif found.whole and section.raw:
-        writer.begin(section.hour, section.generation, section.applied, retention=section.retention)
+        writer.begin(section.hour, section.generation, section.applied, store.moments(view, section), section.retention)
         for batch in samples_of(store, file, section, Survey(section)):
             writer.add(batch)
         writer.end()
@@ -59,6 +60,18 @@ def _salvage_section(store: SegmentStore, file: SegmentFile, found: Survey, writ
             writer.copy_rollups(section, store.rollup_bytes(view, section))
         except HeadraceError:
             pass  # nothing of it can be read; the caller says so
+
+
+def alone(sections: Sequence[Section]) -> tuple[list[Section], list[Section]]:
+    """Summaries of days of which nothing else is left, as they will be and as they were."""
+    held = {(each.retention, each.day) for each in sections if not each.summary}
+    after, before = [], []
+    for each in sections:
+        sole = sum(1 << (day - each.day) for day in each.covered() if (each.retention, day) not in held)
+        if each.summary and each.sole | sole != each.sole:
+            before.append(each)
+            after.append(replace(each, sole=each.sole | sole))
+    return after, before
 
 
 def good_frames(path: Path) -> list[Frame]:

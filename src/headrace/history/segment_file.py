@@ -46,17 +46,6 @@ def footer_entry(section: Section) -> tuple[int, ...]:
     return entry
 
 
-def section_of(entry: tuple[int, ...], file: int) -> Section:
-    """What an entry says, without what only the chunks know: samples and times are 0, a summary has the day of its
-    hour alone, and no deletion was applied."""
-    hour, generation, flags, position, index_at, index_length, rollup_at, rollup_length = entry
-    days = flags >> 1 & 1
-    return Section(
-        file, hour, generation, 0, bool(flags & 1), 0, 0, 0, position, index_at, index_length, rollup_at,
-        rollup_length, flags >> 16, days, days,
-    )  # fmt: skip
-
-
 def trailer(footer: bytes) -> bytes:
     return _TRAILER.pack(len(footer), zlib.crc32(footer), FORMAT, _END)
 

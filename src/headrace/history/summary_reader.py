@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -14,8 +13,6 @@ from headrace.history.minutes import only
 from headrace.history.segment import SegmentStore
 from headrace.history.segment_file import SegmentFileReader
 from headrace.history.summaries import (
-    COLUMNS,
-    NEED,
     RUN_COLUMNS,
     Columns,
     Directory,
@@ -28,8 +25,6 @@ from headrace.history.summaries import (
 )
 from headrace.history.view import View
 from headrace.model.batch import Handles
-from headrace.model.errors import DataError
-from headrace.model.time import DAY_NS
 
 PERIOD_DAYS: Final = 30
 """Days whose summaries become one, and are in one file."""
@@ -75,26 +70,6 @@ class SummaryReader:
                 for group in range(len(directory))
             ]
         return np.concatenate(found).astype(np.uint32) if found else np.empty(0, np.uint32)
-
-    def placed(self, view: View, section: Section) -> tuple[Section, int]:
-        """A section with what its rows tell of it, and its largest point: for a catalog that was lost. All of it is
-        read. Raises: DataError naming the file."""
-        samples, largest, days = 0, -1, 0
-        first_ns, last_ns = (1 << 63) - 1, -(1 << 63)
-        with self._segments.opened(view, section) as file:
-            directory = self._directory(file, section)
-            for group in range(len(directory)):
-                columns = self._group(file, section, directory, group, frozenset(COLUMNS), keep=False)
-                rows, _ = rows_of(columns, section, NEED)
-                samples += int(rows["count"].sum())
-                largest = max(largest, int(rows["handle"].max()))
-                first_ns, last_ns = min(first_ns, int(rows["first_ns"].min())), max(last_ns, int(rows["last_ns"].max()))
-                for day in np.unique(rows["first_ns"] // DAY_NS - section.day).tolist():
-                    if not 0 <= day < PERIOD_DAYS:
-                        raise DataError("it holds hours of other days than its own")
-                    days |= 1 << day
-        whole = replace(section, samples=samples, first_ns=first_ns, last_ns=last_ns, days=days, sole=days)
-        return whole, largest
 
     def _directory(self, file: SegmentFileReader, section: Section) -> Directory:
         def read() -> Directory:

@@ -1,7 +1,7 @@
 """Looks at one section of a segment file as hard as possible: what in it is whole, and what is not.
 
     footer ─► index ─► chunks, in groups of points; a group that fails is read point by point, then chunk by chunk
-                    └► roll-ups, against the samples that they stand for
+                    └► roll-ups, against the samples that they stand for        summaries are read
 
 `check` reports what this finds and `salvage` keeps what it found whole. Memory is bounded by `_GROUP_SAMPLES`.
 """
@@ -24,14 +24,16 @@ from headrace.history.reader import EARLIEST_NS, LATEST_NS
 from headrace.history.rollups import COLUMNS
 from headrace.history.segment import SegmentStore
 from headrace.history.settings import HistorySettings
+from headrace.history.summaries import NEED
 from headrace.history.summary_reader import SummaryReader
 from headrace.history.view import View
 from headrace.model.batch import Batch, Handles, ValueKind
 from headrace.model.errors import DataError, HeadraceError
-from headrace.model.time import HOUR_NS, MINUTE_NS
+from headrace.model.time import DAY_NS, HOUR_NS, MINUTE_NS
 from headrace.sdk.store import Aggregate
 
 _GROUP_SAMPLES: Final = 250_000
+_SUMMARY_POINTS: Final = 4096
 _COMPARED: Final = (
     Aggregate.COUNT, Aggregate.GOOD_COUNT, Aggregate.MIN, Aggregate.MAX, Aggregate.FIRST, Aggregate.LAST, Aggregate.SUM,
 )  # fmt: skip
@@ -85,7 +87,7 @@ def samples_of(
     """Every sample that can be read, by (kind, point, time) within a group of points; `found` is told of the others."""
     view = view_of(file, section)
     if not section.raw:
-        found.rollups = _rollups_alone(store, view, section)
+        found.rollups = (_summary if section.summary else _rollups_alone)(store, view, section)
         found.whole = not found.rollups
         return
     try:
@@ -162,17 +164,32 @@ def _read_all(
 # --- roll-ups -----------------------------------------------------------------------------------------------------
 
 
+def summary_days(store: SegmentStore, view: View, section: Section) -> dict[int, int]:
+    """Samples of each day that a summary speaks of; all of it is read. Raises: DataError naming the file."""
+    reader, counts = SummaryReader(store), dict[int, int]()
+    points = reader.handles(view, section)
+    for at in range(0, len(points), _SUMMARY_POINTS):
+        read = reader.read(view, section, points[at : at + _SUMMARY_POINTS], NEED)
+        if read is not None:
+            days, where = np.unique(read[0]["first_ns"] // DAY_NS, return_inverse=True)
+            samples = np.bincount(where, read[0]["count"]).astype(np.int64)
+            for day, count in zip(days.tolist(), samples.tolist(), strict=True):
+                counts[day] = counts.get(day, 0) + count
+    return counts
+
+
+def _summary(store: SegmentStore, view: View, section: Section) -> str:
+    try:
+        summary_days(store, view, section)
+    except HeadraceError as error:
+        return str(error)
+    except (KeyError, ValueError, IndexError, OverflowError) as error:
+        return f"the summary cannot be read: {error}"
+    return ""
+
+
 def _rollups_alone(store: SegmentStore, view: View, section: Section) -> str:
     try:
-        if section.summary:
-            placed, _ = SummaryReader(store).placed(view, section)
-            if (placed.samples, placed.first_ns, placed.last_ns) != (
-                section.samples,
-                section.first_ns,
-                section.last_ns,
-            ):
-                return "its hours are others than the catalog knows"
-            return ""
         store.rollup_columns(view, section, set(COLUMNS))
     except HeadraceError as error:
         return str(error)

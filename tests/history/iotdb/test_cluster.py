@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -71,7 +72,7 @@ async def stored(store: IotdbStore) -> dict[tuple[int, int], float]:
 
 async def suffer(cluster: iotdb.Cluster, database: str, seed: int, deaths: int) -> None:
     print(f"seed {seed}")
-    choose = random.Random(seed)
+    choose, began = random.Random(seed), time.monotonic()
     store = await open_iotdb(cluster.settings(database), SystemClock())
     try:
         assert (await store.stats()).extra["replicas"] == 3
@@ -81,12 +82,13 @@ async def suffer(cluster: iotdb.Cluster, database: str, seed: int, deaths: int) 
         for death in range(deaths):
             role: iotdb.Role = "config" if death % 2 else "data"
             number = choose.randint(1, 3)
-            print(f"after {load.batches} batches: kill -9 {role} node {number}")
+            print(f"{time.monotonic() - began:.0f} s, after {load.batches} batches: kill -9 {role} node {number}")
             await asyncio.to_thread(cluster.kill, number, role)
             await load.more(30)
             known = dict(load.acknowledged)
             found = await stored(store)  # values only grow, so a newer write may have come meanwhile, never an older
             assert [key for key, value in known.items() if not found.get(key, -1.0) >= value] == []
+            print(f"{time.monotonic() - began:.0f} s, after {load.batches} batches: all there; restart")
             await asyncio.to_thread(cluster.restart, number, role)
             await load.more(10)
         await load.stop()
@@ -100,6 +102,7 @@ async def suffer(cluster: iotdb.Cluster, database: str, seed: int, deaths: int) 
         await again.close()
 
 
+@pytest.mark.timeout(300)
 async def test_the_death_of_a_node_loses_nothing(three_nodes: iotdb.Cluster) -> None:
     await suffer(three_nodes, "once", SEED, deaths=2)
 

@@ -23,6 +23,8 @@ from headrace.model.errors import DataError
 BOOLEAN, INT32, INT64, FLOAT, DOUBLE, TEXT = range(6)
 TIMESTAMP, DATE, BLOB, STRING = 8, 9, 10, 11
 
+ROWS_MAX: Final = 1_000_000  # far above what servers send; bounds what a damaged number can ask for
+
 _BYTE_ARRAY, _INT32_ARRAY, _INT64_ARRAY, _BINARY_ARRAY, _RUN_LENGTH = range(5)
 _FOUR: Final = {INT32: ">i4", FLOAT: ">f4", DATE: ">i4"}
 _EIGHT: Final = {INT64: ">i8", DOUBLE: ">f8", TIMESTAMP: ">i8"}
@@ -82,7 +84,7 @@ def decode(data: bytes) -> Block:
     width = reader.integer()
     types = list(reader.take(width))
     rows = reader.integer()
-    if rows < 0:
+    if not 0 <= rows <= ROWS_MAX:
         raise DataError(f"a result block says that it has {rows} rows")
     encodings = list(reader.take(width + 1))
     times = _column(reader, encodings[0], INT64, rows)

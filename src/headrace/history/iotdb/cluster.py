@@ -1,6 +1,6 @@
 """What must hold of a cluster before samples go there, and how it is.
 
-precision ns? ─► consensus waits for a majority? ─► database ─► device template ─► template set on its devices
+precision ns? ─► log synced by a majority before the answer? ─► database ─► device template ─► set on its devices
 """
 
 from __future__ import annotations
@@ -51,11 +51,12 @@ def prepare(connection: Connection, names: Names) -> Cluster:
         found = table(connection, details)
     replicas = min(int(found[0]["DataReplicationFactor"]), int(found[0]["SchemaReplicationFactor"]))
     consensus = variables.get("DataRegionConsensusProtocolClass", "")
-    if int(found[0]["DataReplicationFactor"]) > 1 and not consensus.endswith("RatisConsensus"):
+    if not consensus.endswith("RatisConsensus"):
         raise ConfigError(
-            f"the IoTDB cluster acknowledges samples that only one of its nodes has ({consensus.rpartition('.')[2]}); "
-            "set data_region_consensus_protocol_class=org.apache.iotdb.consensus.ratis.RatisConsensus before the "
-            "first start of a new cluster"
+            f"the IoTDB cluster uses {consensus.rpartition('.')[2] or 'another consensus'} for data, which may "
+            "acknowledge samples before they are safe; set "
+            "data_region_consensus_protocol_class=org.apache.iotdb.consensus.ratis.RatisConsensus "
+            "before the first start of a new cluster, for it cannot be changed later"
         )
     if not any(row.get("TemplateName") == TEMPLATE for row in table(connection, "SHOW DEVICE TEMPLATES")):
         _make(connection, template_statement())

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.history.iotdb.blocks import Block, decode
 from headrace.history.iotdb.settings import IotdbSettings, Node
-from headrace.model.errors import AccessError, ConfigError, DataError, HeadraceError, Unavailable
+from headrace.model.errors import AccessError, ConfigError, DataError, LimitReached, Unavailable
 
 if TYPE_CHECKING:
     from iotdb.thrift.common.ttypes import TSStatus
@@ -59,7 +59,8 @@ _BUSY: Final = frozenset(
 )
 # Samples that no patience helps: older than a time to live, or of a schema that somebody changed.
 _UNFIT: Final = frozenset({303, 607, 614})
-FETCH_ROWS: Final = 50_000
+FETCH_ROWS: Final = 2_000  # of the longest texts still a frame that fits
+FRAME_BYTES_MAX: Final = 256 * 1024 * 1024
 
 
 class Lost(Exception):
@@ -88,11 +89,14 @@ class Tablet:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Names of the columns, and for each of them its place in a block, -1 for the time column."""
+    """Names of the columns, and for each of them its place in a block, -1 for the time column.
+
+    Who does not read `blocks` to the end closes it, so that the server forgets the rest before the next question.
+    """
 
     columns: Sequence[str]
     places: Sequence[int]
-    blocks: Iterator[Block]
+    blocks: Generator[Block, None, None]
 
 
 class Connection:
@@ -145,7 +149,7 @@ class Connection:
             names, places = ["Time", *names], [-1, *places]
         return Answer(names, places, self._blocks(answer, statement))
 
-    def _blocks(self, answer: Any, statement: str) -> Iterator[Block]:
+    def _blocks(self, answer: Any, statement: str) -> Generator[Block, None, None]:
         """Every block of an answer; what is left of it on the server is given up with the iterator."""
         blocks, more = answer.queryResult or (), bool(answer.moreData)
         try:
@@ -197,7 +201,8 @@ class Connection:
 
     def close(self) -> None:
         try:
-            self._transport.close()
+            if self._transport.isOpen():  # to close a TLS socket that never opened is an error in Thrift
+                self._transport.close()
         except OSError:
             pass
 
@@ -207,6 +212,11 @@ class Connection:
         except self._errors as error:
             self.close()
             raise Lost(f"{self.node}: {error or type(error).__name__}") from None
+        except OverflowError:
+            self.close()
+            raise LimitReached(
+                f"an answer of IoTDB is larger than {FRAME_BYTES_MAX} bytes; ask for fewer samples at once"
+            ) from None
 
 
 def _places(answer: Any) -> list[int]:
@@ -274,8 +284,17 @@ def _stubs() -> _Stubs:
             return TSocket(node.host, node.port)
         return TSSLSocket(host=node.host, port=node.port, ssl_context=context, server_hostname=node.host)
 
+    def frames(transport: Any) -> Any:
+        try:
+            return TFramedTransport(transport, max_frame_size=FRAME_BYTES_MAX)
+        except TypeError:  # older than its limit of 16 MB
+            return TFramedTransport(transport)
+
+    def protocol(transport: Any) -> Any:
+        return TBinaryProtocolAccelerated(transport, string_length_limit=FRAME_BYTES_MAX)
+
     return _Stubs(
-        IClientRPCService.Client, IClientRPCService, ttypes, TBinaryProtocolAccelerated, TFramedTransport, sockets,
+        IClientRPCService.Client, IClientRPCService, ttypes, protocol, frames, sockets,
         (TException, OSError, EOFError),
     )  # fmt: skip
 
@@ -288,6 +307,3 @@ def _context(settings: IotdbSettings) -> ssl.SSLContext | None:
         return ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=settings.ca_file)
     except OSError as error:
         raise ConfigError(f"cannot use the certificates in '{settings.ca_file}': {error}") from None
-
-
-__all__ = ["Answer", "Busy", "Connection", "Existing", "HeadraceError", "Lost", "Tablet"]

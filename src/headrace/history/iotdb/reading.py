@@ -13,7 +13,6 @@ from headrace.history.iotdb.pushdown import groups
 from headrace.history.iotdb.schema import (
     EVERY,
     FIELDS,
-    Fields,
     Names,
     SampleRows,
     batch_of,
@@ -191,6 +190,3 @@ def _parse_cursor(cursor: str) -> tuple[int, int]:
         return int(handle), int(time_ns)
     except ValueError:
         raise DataError(f"'{cursor[:40]}' is no cursor of this store; begin again without one") from None
-
-
-__all__ = ["Fields", "Reading"]

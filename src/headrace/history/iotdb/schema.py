@@ -253,6 +253,7 @@ def sample_rows(answer: Answer, limit: int) -> SampleRows:
         left -= len(parts[-1])
         if left <= 0:
             break
+    answer.blocks.close()
     if not parts:
         return SampleRows(np.empty(0, np.uint32), np.empty(0, np.int64), {})
     if len(parts) == 1:
