@@ -101,7 +101,7 @@ def encode(
 def _encode_times(batch: Batch, stamps: Stamps | None, starts: Starts, sizes: Sizes, table: ChunkTable) -> Residuals:
     times, table["time_step"][:] = residuals_of(steps_of(batch.source_ns, starts, sizes), starts, sizes)
     table["time_unit"][:], table["time_width"][:] = shrink(times, starts, sizes)
-    if stamps is None or table["time_width"].max() < 2:
+    if stamps is None or stamps.rank is None or stamps.sourced is None or table["time_width"].max() < 2:
         return times
     places, step = residuals_of(steps_of(stamps.rank, starts, sizes), starts, sizes)
     width = widths_for(np.maximum.reduceat(places, starts))
@@ -112,7 +112,7 @@ def _encode_times(batch: Batch, stamps: Stamps | None, starts: Starts, sizes: Si
 
 
 def _encode_delays(batch: Batch, stamps: Stamps | None, starts: Starts, sizes: Sizes, table: ChunkTable) -> Residuals:
-    if stamps is not None and stamps.told.all():
+    if stamps is not None and stamps.told is None:
         lags, table["delay_base"][:] = residuals_of(stamps.lag, starts, sizes)
         table["delay_unit"][:], table["delay_width"][:] = RANKED, widths_for(np.maximum.reduceat(lags, starts))
         if table["delay_width"].any():
@@ -121,7 +121,7 @@ def _encode_delays(batch: Batch, stamps: Stamps | None, starts: Starts, sizes: S
     delay = batch.received_ns - batch.source_ns  # wraps, and so does decoding
     delays, table["delay_base"][:] = residuals_of(delay, starts, sizes)
     table["delay_unit"][:], table["delay_width"][:] = shrink(delays, starts, sizes)
-    if stamps is None or not stamps.told.any():
+    if stamps is None or stamps.told is None or not stamps.told.any():
         return delays
     lags, base = residuals_of(stamps.lag, starts, sizes)
     width = widths_for(np.maximum.reduceat(lags, starts))

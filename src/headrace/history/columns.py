@@ -6,7 +6,7 @@ them wins.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,24 +14,39 @@ from numpy.typing import NDArray
 from headrace.model.batch import Batch, Handles, TimesNs
 
 Order = NDArray[np.int64]
+_LATE_SHARE: Final = 8  # with more than an eighth late, everything is sorted anew
 
 
 def write_order(handles: Handles, source_ns: TimesNs) -> Order | None:
     """The stable order by (handle, time); None where the columns are in order already.
 
-    By point first, with NumPy's radix sort for 16-bit numbers; then only the points whose samples did not arrive in
-    time order are sorted by time, for in a plant nearly all do.
+    By point first, with NumPy's radix sort for 16-bit numbers. What is then out of its time is late, and in a plant few
+    samples are: they alone are sorted, and put where they belong.
     """
     if len(handles) < 2 or _in_order(handles, source_ns):
         return None
     order = _by_handle(handles - handles.min())
     by_handle, by_time = handles[order], source_ns[order]
-    wrong = (by_handle[1:] == by_handle[:-1]) & (by_time[1:] < by_time[:-1])
-    if wrong.any():
-        mask = np.isin(by_handle, np.unique(by_handle[1:][wrong]))
-        part = order[mask]
-        order[mask] = part[_by_time(by_handle[mask], by_time[mask])]
-    return order
+    key = _key(by_handle, by_time)
+    if key is None:
+        lexical: Order = order[np.lexsort((by_time, by_handle))]
+        return lexical
+    late = np.flatnonzero(key[1:] < np.maximum.accumulate(key)[:-1]) + 1
+    if not len(late):
+        return order
+    if len(late) * _LATE_SHARE > len(order):
+        resorted: Order = order[np.argsort(key, kind="stable")]
+        return resorted
+    on_time = np.ones(len(order), np.bool_)
+    on_time[late] = False
+    late = late[np.argsort(key[late], kind="stable")]
+    # An equal sample on time was written before the late one, so the late one goes after it.
+    places = np.searchsorted(key[on_time], key[late], "right") + np.arange(len(late))
+    filled = np.zeros(len(order), np.bool_)
+    filled[places] = True
+    merged = np.empty_like(order)
+    merged[places], merged[~filled] = order[late], order[on_time]
+    return merged
 
 
 def point_order(handles: Handles) -> Order | None:
@@ -49,34 +64,17 @@ def _by_handle(handles: Handles) -> Order:
     return order
 
 
-def _by_time(handles: Handles, source_ns: TimesNs) -> Order:
-    """NumPy sorts plain uint64 several times faster than it argsorts: pack point, time and position into one key.
-
-    Where they do not fit, sort by two keys.
-    """
-    index_bits, handle_bits = len(handles).bit_length(), (int(handles.max()) - int(handles.min())).bit_length()
-    low, span_ns = int(source_ns.min()), int(source_ns.max()) - int(source_ns.min())
-    spare = 64 - handle_bits - index_bits
-    for unit in (1, 1_000, 1_000_000):
-        if spare < 0 or span_ns >= 1 << 63 or (span_ns // unit).bit_length() > spare:
-            continue
-        offset = (source_ns - low).view(np.uint64)
-        if unit > 1:
-            ticks = offset // np.uint64(unit)
-            if not np.array_equal(ticks * np.uint64(unit), offset):
-                break
-            offset = ticks
-        key = (handles - handles.min()).astype(np.uint64)
-        key <<= np.uint64(spare if handle_bits else 0)
-        key |= offset
-        key <<= np.uint64(index_bits)
-        key |= np.arange(len(key), dtype=np.uint64)
-        key.sort()
-        key &= np.uint64((1 << index_bits) - 1)
-        packed: Order = key.view(np.int64)
-        return packed
-    order: Order = np.lexsort((source_ns, handles))
-    return order
+def _key(handles: Handles, source_ns: TimesNs) -> NDArray[np.int64] | None:
+    """Point and time in one number of the same order; None where they do not fit."""
+    low, high = int(source_ns.min()), int(source_ns.max())
+    first, last = int(handles[0]), int(handles[-1])  # in order of the point
+    bits = (high - low).bit_length()
+    if bits + (last - first).bit_length() > 63:
+        return None
+    key: NDArray[np.int64] = (handles - handles[0]).astype(np.int64)
+    key <<= bits
+    key |= source_ns - low
+    return key
 
 
 def _in_order(handles: Handles, source_ns: TimesNs) -> bool:

@@ -55,15 +55,19 @@ def ranks(column: TimesNs, table: TimesNs) -> tuple[Ranks, NDArray[np.bool_]]:
     return (np.repeat(places, lengths), np.repeat(exact, lengths)) if few else (places, exact)
 
 
+Flags = NDArray[np.bool_]
+Selection = NDArray[np.integer[Any]] | Flags | slice
+
+
 class Stamps:
     """Source and received times of some samples as places in a table. All columns have the shape (samples,).
 
-    `told` says where both the received time has a place, `sourced` where the source time has; elsewhere the places mean
-    nothing and the times have to be told as they are.
+    `told` says where the received time has a place (None: everywhere), `sourced` where the source time has (None:
+    nowhere, and then there is no `rank`). Elsewhere the places mean nothing and the times have to be told as they are.
     """
 
-    def __init__(self, rank: Places, sourced: NDArray[np.bool_], lag: Places, told: NDArray[np.bool_]) -> None:
-        self.rank, self.sourced, self.lag, self.told = rank, sourced, lag, told
+    def __init__(self, lag: Places, told: Flags | None, rank: Places | None, sourced: Flags | None) -> None:
+        self.lag, self.told, self.rank, self.sourced = lag, told, rank, sourced
 
     @classmethod
     def of(cls, batch: Batch, table: TimesNs) -> Stamps | None:
@@ -71,28 +75,40 @@ class Stamps:
         if not len(table):
             return None
         count = len(batch)
-        stamps = cls(
-            np.empty(count, np.int32), np.empty(count, np.bool_), np.empty(count, np.int32), np.empty(count, np.bool_)
-        )
-        for start in range(
-            0, count, _PIECE
-        ):  # in pieces, for NumPy repeats a whole column without letting go of the GIL
+        rank, lag = np.empty(count, np.int32), np.empty(count, np.int32)
+        sourced, told = np.empty(count, np.bool_), np.empty(count, np.bool_)
+        for start in range(0, count, _PIECE):  # NumPy repeats a whole column without letting go of the GIL
             piece = slice(start, start + _PIECE)
-            stamps.rank[piece], stamps.sourced[piece] = ranks(batch.source_ns[piece], table)
-            places, stamps.told[piece] = ranks(batch.received_ns[piece], table)
-            stamps.lag[piece] = places - stamps.rank[piece]
-        return stamps
+            rank[piece], sourced[piece] = ranks(batch.source_ns[piece], table)
+            places, told[piece] = ranks(batch.received_ns[piece], table)
+            lag[piece] = places - rank[piece]
+        some = bool(sourced.any())
+        return cls(lag, None if told.all() else told, rank if some else None, sourced if some else None)
 
     @classmethod
     def concat(cls, parts: Sequence[Stamps]) -> Stamps | None:
         """In order; None of none."""
         if not parts:
             return None
-        columns = ("rank", "sourced", "lag", "told")
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
+        told = rank = sourced = None
+        if any(part.told is not None for part in parts):
+            told = np.concatenate([_flags(part.told, part.lag, True) for part in parts])
+        if any(part.rank is not None for part in parts):
+            rank = np.concatenate([part.lag if part.rank is None else part.rank for part in parts])
+            sourced = np.concatenate([_flags(part.sourced, part.lag, False) for part in parts])
+        return cls(np.concatenate([part.lag for part in parts]), told, rank, sourced)
 
-    def take(self, selection: NDArray[np.integer[Any]] | NDArray[np.bool_] | slice) -> Stamps:
-        return Stamps(self.rank[selection], self.sourced[selection], self.lag[selection], self.told[selection])
+    def take(self, selection: Selection) -> Stamps:
+        return Stamps(
+            self.lag[selection],
+            None if self.told is None else self.told[selection],
+            None if self.rank is None else self.rank[selection],
+            None if self.sourced is None else self.sourced[selection],
+        )
+
+
+def _flags(flags: Flags | None, like: Places, default: bool) -> Flags:
+    return np.full(len(like), default) if flags is None else flags
 
 
 def _runs(column: TimesNs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

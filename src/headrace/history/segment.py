@@ -36,7 +36,7 @@ from headrace.history.view import View
 from headrace.model.batch import Batch, Handles, TimesNs, ValueKind
 from headrace.model.errors import DataError, HeadraceError, Unavailable
 
-_LEVEL: Final = 3
+_LEVEL: Final = 3  # of columns; the short frames of chunks come out smaller and cheaper at 1
 _TEXT_SAMPLES_MAX: Final = 1024  # a chunk is decoded as a whole, and a text may have 64 KiB
 
 
@@ -49,6 +49,7 @@ class SegmentWriter:
         self._temporary = directory / f"{number}.tmp"
         self._disk.unlink(self._temporary)
         self._zstd = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True, write_content_size=True)
+        self._frames_zstd = zstandard.ZstdCompressor(level=1, write_checksum=True, write_content_size=True)
         self._descriptor = disk.open(self._temporary, create=True)
         self._position = 0
         self.sections: list[Section] = []
@@ -71,7 +72,7 @@ class SegmentWriter:
         """
         assert self._begun is not None
         stamps = stamps or Stamps.of(batch, self._moments)
-        encoded = encode(batch, chunk_starts(batch, self._chunk_samples_of(batch.kind)), self._zstd, stamps)
+        encoded = encode(batch, chunk_starts(batch, self._chunk_samples_of(batch.kind)), self._frames_zstd, stamps)
         lengths = encoded.table["length"].astype(np.uint64)
         offset = self._position - self._begun.position
         encoded.table["offset"][:] = offset + np.cumsum(lengths) - lengths

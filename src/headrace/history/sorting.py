@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headrace.history.columns import newest_of_equal, point_order, write_order
-from headrace.history.moments import Stamps
+from headrace.history.moments import Selection, Stamps
 from headrace.model.batch import Batch, Handles, TimesNs
 
 
@@ -34,7 +33,7 @@ def sorted_slices(
         stamps = Stamps.concat([each for _, each in filled if each is not None])
         order = write_order(batch.handles, batch.source_ns)
         if order is not None:
-            batch, stamps = batch.take(order), None if stamps is None else stamps.take(order)
+            batch, stamps = _take(batch, batch.handles[order], order), None if stamps is None else stamps.take(order)
         keep = newest_of_equal(batch.handles, batch.source_ns)
         if keep is not None:
             batch, stamps = batch.take(keep), None if stamps is None else stamps.take(keep)
@@ -53,8 +52,19 @@ class _Part:
     def span(self, begin: int, end: int) -> tuple[Batch, Stamps | None]:
         """Samples of points from `begin` up to `end`, in write order within a point."""
         low, high = np.searchsorted(self.handles, [begin, end]).tolist()
-        chosen: slice | NDArray[np.uint32] = slice(low, high) if self._order is None else self._order[low:high]
-        return self._batch.take(chosen), None if self._stamps is None else self._stamps.take(chosen)
+        chosen: Selection = slice(low, high) if self._order is None else self._order[low:high].astype(np.int64)
+        batch = _take(self._batch, self.handles[low:high], chosen)
+        return batch, None if self._stamps is None else self._stamps.take(chosen)
+
+
+def _take(batch: Batch, handles: Handles, chosen: Selection) -> Batch:
+    """The chosen samples, whose `handles` are known; quality that is everywhere the same needs no gathering."""
+    quality = batch.quality
+    if len(quality) and bool((quality == quality[0]).all()):
+        quality = np.broadcast_to(quality[0], len(handles))
+    else:
+        quality = quality[chosen]
+    return Batch(batch.kind, handles, batch.source_ns[chosen], batch.received_ns[chosen], batch.values[chosen], quality)
 
 
 def _spans(columns: Sequence[Handles], samples: int) -> Iterator[tuple[int, int]]:
