@@ -181,12 +181,12 @@ class Play:
     def __init__(self, folder: Path) -> None:
         self.folder, self.directory, self.target = folder, folder / "0", folder / "target"
         self.target.mkdir()
-        self.clock = ManualClock(BASE_NS)  # too early for any of the samples to retire
+        self.clock = ManualClock(BASE_NS - HOUR_NS)  # too early for any of the samples to retire
         self.backed_up: tuple[str, Model] | None = None
 
     async def settle(self, store: EmbeddedStore, model: Model) -> None:
         """Once hours may retire, they do so at a time of the store's choosing: let it be now."""
-        if self.clock.now > BASE_NS:
+        if self.clock.now > BASE_NS - HOUR_NS:
             await store.flush()
             await store.compact()
             model.retire(self.clock.now - RETENTION_NS)
