@@ -9,6 +9,8 @@ import pytest
 from openpyxl import Workbook, load_workbook
 from tests.cli.shell import headrace, refused
 
+from headrace.cli.doctor import _history_disk
+
 PLANT = """\
 connections: {plc: {driver: modbus, settings: {host: 127.0.0.1, port: 15020}}}
 assets: {海川: {level: site, title: {zh: 海川, en: Haichuan}}}
@@ -181,6 +183,15 @@ def test_doctor_on_a_sound_installation(home: Path) -> None:
 
 
 WANTED = ["no-such-package>=1", "numpy<9,>=2", "typer!=0.1", "uvicorn[standard]~=0.30", 'nothing>1; extra == "dev"']
+
+
+def test_doctor_says_when_the_disk_of_the_history_will_be_full() -> None:
+    disk = {"state": "low", "free_bytes": 12_300_000_000, "needed_bytes": 300_000_000, "full_in_s": 259_200}
+    found = _history_disk(disk)
+    assert (found.level, found.found) == ("warn", "12.3 GB free, full in 3.0 days at the present rate")
+    assert "retention" in found.advice
+    assert _history_disk(disk | {"state": "enough", "full_in_s": None}).advice == ""
+    assert _history_disk(disk | {"state": "full"}).level == "fail"
 
 
 def test_doctor_names_what_is_missing_and_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,12 @@ PAGE, CHINESE = ROOT / "docs" / "operations.md", ROOT / "docs" / "operations.zh-
 
 @pytest.mark.timeout(RUNS_FOR_S + 60)
 def test_the_page_runs_and_keeps_its_promises(tmp_path: Path) -> None:
-    _, backed_up, restored, as_it_was, checked, repaired = run_page(PAGE, tmp_path)
+    _, backed_up, restored, as_it_was, kept, checked, repaired = run_page(PAGE, tmp_path)
     assert "MB copied" in backed_up or "kB copied" in backed_up
     assert backed_up.count("Z ") >= 2  # the scheduled one and the one asked for
     assert "later samples" in restored and "sound:" in restored
     assert "later samples" in as_it_was
+    assert "3 created" in kept
     assert "sound:" in checked and "DAMAGED" not in checked
     assert repaired.count("nothing is damaged") == 2
     assert (tmp_path / "as-it-was" / "history" / "catalog.db").exists()

@@ -1,6 +1,6 @@
-"""Long runs, by `make soak` only: kills under load, every recording, and ten minutes of the demo.
+"""Long runs, by `make soak` only: kills under load, every recording, and three flush cycles of the demo.
 
-HEADRACE_SOAK_SCALE (default 1) scales rounds, files and minutes: 0.1 shows within minutes that the tests work.
+HEADRACE_SOAK_SCALE (default 1) scales rounds, files and cycles (one at least): 0.1 shows that the tests work.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.e2e.platform_process import PlatformProcess, environment, platform_pr
 from tests.e2e.test_replay import SKAB, check_modbus, check_opcua, raw
 
 from headrace.cli.client import Client
+from headrace.history import HistorySettings
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(7200)]
 
@@ -30,7 +32,9 @@ SCALE = float(os.environ.get("HEADRACE_SOAK_SCALE") or 1)
 ROUNDS = max(round(30 * SCALE), 2)
 POINTS = 2_000
 LOOKED_AT = 20
-DEMO_S = max(600 * SCALE, 30.0)
+FLUSH_S = HistorySettings().memtable_age_s
+CYCLES = max(round(2 * SCALE), 1)
+SEEN = (0.2, 0.4)  # of a flush cycle: when memory is looked at
 GROWTH_MAX = 1.10
 
 
@@ -131,27 +135,34 @@ def test_every_recording_of_the_valve_comes_back_bit_for_bit(tmp_path: Path, pro
 
 
 def test_the_demo_does_not_grow(tmp_path: Path) -> None:
-    """Resident memory at the end against that after a fifth of the run, when all is warm."""
-    command = ["demo", "--for", str(DEMO_S), "--report", "json", "--port", "0", "--home", str(tmp_path / "demo")]
+    """Resident memory at the same moment of two flush cycles: what a memtable holds goes again, what leaks stays."""
+    total_s = (1 + CYCLES + SEEN[1]) * FLUSH_S
+    command = ["demo", "--for", str(total_s), "--report", "json", "--port", "0", "--home", str(tmp_path / "demo")]
     seen_mb: list[tuple[float, float]] = []
+    flushed_s = None
     with (
         (tmp_path / "demo.log").open("wb") as log,
         subprocess.Popen(
             [sys.executable, "-m", "headrace", *command], stdout=subprocess.PIPE, stderr=log, env=environment()
         ) as demo,
     ):
-        process, began_s = psutil.Process(demo.pid), time.monotonic()
+        process = psutil.Process(demo.pid)
         while demo.poll() is None:
-            elapsed = (time.monotonic() - began_s) / DEMO_S
-            if elapsed < 1:
-                seen_mb.append((elapsed, process.memory_info().rss / 1e6))
-            time.sleep(max(DEMO_S / 200, 0.5))
+            now_s = time.monotonic()
+            if flushed_s is None and any((tmp_path / "demo" / "history" / "seg").glob("*.seg")):
+                flushed_s = now_s
+            with suppress(psutil.Error):  # it may have ended meanwhile
+                seen_mb.append((now_s, process.memory_info().rss / 1e6))
+            time.sleep(2)
         assert demo.stdout is not None
         said = demo.stdout.read()
     assert demo.returncode == 0, (tmp_path / "demo.log").read_text()
-    warm = statistics.median(mb for elapsed, mb in seen_mb if 0.2 <= elapsed < 0.3)
-    last = statistics.median(mb for elapsed, mb in seen_mb if elapsed >= 0.9)
-    print(f"{warm:.0f} MB when warm, {last:.0f} MB at the end")
+    assert flushed_s is not None, "the demo ended before its first flush"
+    first, last = (
+        statistics.median(mb for at_s, mb in seen_mb if SEEN[0] <= (at_s - flushed_s) / FLUSH_S - cycle < SEEN[1])
+        for cycle in (0, CYCLES)
+    )
+    print(f"{first:.0f} MB after the first flush, {last:.0f} MB as long after a later one")
     report = json.loads(said.splitlines()[-1])
     assert report["lost"] == 0 and report["history_ok"] is True
-    assert last <= warm * GROWTH_MAX
+    assert last <= first * GROWTH_MAX

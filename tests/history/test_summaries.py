@@ -341,7 +341,8 @@ def test_rows_come_back_from_their_bytes(rows: list[tuple[int, int, float]]) -> 
     from headrace.history.catalog import Section
 
     section = Section(1, 0, 1, 0, False, 1, 0, 1, 0, 0, 0, 0, 0, 0, 1)
-    got, text = rows_of(columns, section, NEED)
+    with np.errstate(all="ignore"):
+        got, text = rows_of(columns, section, NEED)
     assert not text.any()
     for name in NEED:
         if name in ("min", "max", "first", "last", "sum"):

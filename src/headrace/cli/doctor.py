@@ -10,10 +10,11 @@ import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -185,9 +186,19 @@ def _connections(home: Path) -> list[Finding]:
         findings.append(
             Finding("queues", "warn", f"dropped: {dropped}", "a reader is too slow: see System in the console")
         )
+    if (disk := system["history"].get("disk")) is not None:
+        findings.append(_history_disk(disk))
     for link in links:
         if link["state"] in ("connected", "disabled"):
             findings.append(Finding(link["name"], "ok", f"{link['state']}, {link['points']} points"))
         else:
             findings.append(Finding(link["name"], "warn", link["state"], link["error"]))
     return findings
+
+
+def _history_disk(disk: Mapping[str, Any]) -> Finding:
+    free = f"{disk['free_bytes'] / 1e9:.1f} GB free"
+    if disk["full_in_s"] is not None:
+        free += f", full in {disk['full_in_s'] / 86_400:.1f} days at the present rate"
+    level = {"enough": "ok", "low": "warn", "full": "fail"}[disk["state"]]
+    return Finding("history disk", level, free, "" if level == "ok" else "make room, or declare a shorter retention")

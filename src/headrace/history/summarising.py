@@ -140,11 +140,11 @@ class Summariser:
                     some = np.intersect1d(texts, handles, assume_unique=True)
                     if len(some):
                         found.append(_texts(some, hour))
+                    self._pause()
                 if alone is not None:
                     found += self._kept(view, alone, handles, {day})
                 if found:
                     yield _by_hour(found)
-                self._pause()
 
         file, sections = self._write(made, parts())
         drop = every if retire else []
