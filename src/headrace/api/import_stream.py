@@ -106,7 +106,7 @@ async def take_in(
                 done.paths |= path_rows
     except ClientDisconnect:
         raise Unavailable("the caller left in the middle of the import") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError) as error:  # also what a length or name claims
         raise DataError(f"the body is not an Arrow stream as an export gives it: {str(error)[:200]}") from None
     finally:
         pa.default_memory_pool().release_unused()
