@@ -162,7 +162,7 @@ class Downsampler:
             if not len(missing):
                 return before
             if any(not section.raw for section in view.sections.get(hour, ())):
-                parts = self._hours.rows(view, hour, missing, _HELD, good_only, start_ns, end_ns)
+                parts = list(self._hours.rows(view, hour, missing, _HELD, good_only, start_ns, end_ns))
                 missing = _take_last(parts, missing, before)
         ask = _Question(missing, span, _HELD, good_only, np.empty(0, np.int64), by_hours=False)
         _take_last(list(self._summarised(view, ask)), missing, before)

@@ -7,7 +7,7 @@ memtables ───────────► samples ────► rows
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -39,11 +39,12 @@ class HourRows:
         *,
         by_minutes: bool = True,
         sections: Sequence[Section] | None = None,
-    ) -> list[r.Rows]:
+    ) -> Iterator[r.Rows]:
         """Rows of `[start_ns, end_ns)` within the hour, part by part; rows of one point are in one part only.
 
         `by_minutes` where it does not matter which sample of a minute is which; `sections` are those of the view
-        unless given.
+        unless given. Where samples have to be looked at, they come slice by slice of points: take each part before the
+        next, and memory stays bounded.
         """
         begin, end = max(start_ns, hour * HOUR_NS), min(end_ns, (hour + 1) * HOUR_NS)
         held = view.sections.get(hour, ()) if sections is None else sections
@@ -72,13 +73,25 @@ class HourRows:
             parts = [rows]
         if len(unfit):
             parts = [_without(rows, unfit) for rows in parts]
-            found_samples = self._reader.hour(view, hour, unfit, begin, end, sections=held, received=False)
-            refuse_text(found_samples)
-            parts += [r.from_samples(batch, need, good_only) for batch in found_samples]
-        for section in left:
-            parts += self._from_rollups(view, section, handles, begin, end, need, good_only)[0]
-        parts = [rows for rows in parts if len(rows["n"])]
-        return [r.concat(parts, need)] if left and parts else parts
+        alone = [rows for section in left for rows in self._from_rollups(
+            view, section, handles, begin, end, need, good_only)[0]]  # fmt: skip
+        yield from _joined([*parts, *(_without(rows, unfit) for rows in alone)], need, bool(left))
+        for some in self._slices(view, hour, held, unfit):
+            samples = self._reader.hour(view, hour, some, begin, end, sections=held, received=False)
+            refuse_text(samples)
+            found = [r.from_samples(batch, need, good_only) for batch in samples]
+            yield from _joined([*found, *(_only(rows, some) for rows in alone)], need, bool(left))
+
+    def _slices(self, view: View, hour: int, held: Sequence[Section], handles: Handles) -> list[Handles]:
+        """Points in groups that decode to a few slices of samples."""
+        most_samples = 4 * self._segments.slice_samples
+        raw = [section for section in held if section.raw]
+        samples = sum(section.samples for section in raw)
+        samples += sum(memtable.samples for memtable in view.memtables if hour in memtable.hours)
+        if samples > most_samples and raw:
+            most = max(raw, key=lambda section: section.samples)
+            samples = samples * len(handles) // max(len(self._segments.handles(view, most)[0]), len(handles))
+        return np.array_split(handles, min(-(-samples // most_samples) or 1, len(handles))) if len(handles) else []
 
     def _from_rollups(
         self, view: View, section: Section, handles: Handles, begin_ns: int, end_ns: int, need: frozenset[str],
@@ -100,6 +113,15 @@ class HourRows:
             else:
                 parts[-1] = not_hidden(view, section, parts[-1])
         return [rows for rows in parts if len(rows["n"])], np.unique(np.concatenate(unfit))
+
+
+def _joined(parts: Sequence[r.Rows], need: frozenset[str], as_one: bool) -> list[r.Rows]:
+    filled = [rows for rows in parts if len(rows["n"])]
+    return [r.concat(filled, need)] if as_one and filled else filled
+
+
+def _only(rows: r.Rows, handles: Handles) -> r.Rows:
+    return r.take(rows, np.isin(rows["handle"], handles))
 
 
 def _hidden(view: View, section: Section, handles: Handles) -> Handles:

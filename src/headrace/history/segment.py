@@ -167,6 +167,11 @@ class SegmentStore:
         self.cache_bytes = 0
         self._checked: set[int] = set()
 
+    @property
+    def slice_samples(self) -> int:
+        """How many samples are worked on at a time."""
+        return self._settings.slice_samples
+
     def writer(self, number: int, first_hour: int) -> SegmentWriter:
         return SegmentWriter(self._disk, self.directory, number, first_hour, self._settings.chunk_samples)
 

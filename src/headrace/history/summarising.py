@@ -131,9 +131,9 @@ class Summariser:
                 found: list[tuple[r.Rows, NDArray[np.bool_]]] = []
                 for (numbers, texts), (hour, sections) in zip(points, held.items(), strict=True):
                     some = np.intersect1d(numbers, handles, assume_unique=True)
-                    rows = self._rows.rows(
-                        clean, hour, some, NEED, True, EARLIEST_NS, LATEST_NS, sections=sections
-                    )  # fmt: skip
+                    rows = list(
+                        self._rows.rows(clean, hour, some, NEED, True, EARLIEST_NS, LATEST_NS, sections=sections)
+                    )
                     if rows:
                         joined = r.in_time_order(r.concat(rows, NEED))
                         found.append(_numbers(r.combine(joined, joined["handle"].astype(np.int64))))
