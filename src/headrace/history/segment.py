@@ -37,6 +37,7 @@ from headrace.model.batch import Batch, Handles, TimesNs, ValueKind
 from headrace.model.errors import DataError, HeadraceError, Unavailable
 
 _LEVEL: Final = 3  # of columns; the short frames of chunks come out smaller and cheaper at 1
+_UNSYNCED_MAX: Final = 2 * 1024 * 1024
 _TEXT_SAMPLES_MAX: Final = 1024  # a chunk is decoded as a whole, and a text may have 64 KiB
 
 
@@ -51,7 +52,7 @@ class SegmentWriter:
         self._zstd = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True, write_content_size=True)
         self._frames_zstd = zstandard.ZstdCompressor(level=1, write_checksum=True, write_content_size=True)
         self._descriptor = disk.open(self._temporary, create=True)
-        self._position = 0
+        self._position = self._synced = 0
         self.sections: list[Section] = []
         self._begun: Section | None = None
         self._tables: list[ChunkTable] = []
@@ -155,6 +156,10 @@ class SegmentWriter:
     def _write(self, data: bytes) -> None:
         self._disk.write(self._descriptor, data)
         self._position += len(data)
+        # A file system may let the log's sync wait for what other files have not written yet: never much.
+        if self._position - self._synced >= _UNSYNCED_MAX:
+            self._disk.datasync(self._descriptor)
+            self._synced = self._position
 
 
 class SegmentStore:
