@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from headrace.history.catalog import Catalog
@@ -32,7 +33,8 @@ from headrace.model.errors import HeadraceError
 from headrace.sdk.clock import Clock
 
 _log = logging.getLogger(__name__)
-_FROZEN_MAX = 2  # memtables' worth of samples that may wait for the flush before appends have to
+_FROZEN_SLOW, _FROZEN_MAX = 2, 3  # memtables' worth of samples that wait for the flush: appends slow down, then wait
+_SLOW_S = 0.01
 
 
 class _Stopped(HeadraceError):
@@ -86,15 +88,16 @@ class Keeper:
         self._woken.set()
 
     async def room(self) -> None:
-        """Wait while too much is frozen: memory stays bounded where the disk cannot follow."""
-        if self._frozen_samples() >= _FROZEN_MAX * self._settings.memtable_samples:
-            async with self._room:
-                await self._room.wait_for(
-                    lambda: (
-                        self._stopping.is_set()
-                        or self._frozen_samples() < _FROZEN_MAX * self._settings.memtable_samples
-                    )
-                )
+        """Slow down, then wait, while much is frozen: memory stays bounded where the disk cannot follow.
+
+        A little longer for each of many appends is felt less than a second for one.
+        """
+        frozen, size = self._frozen_samples(), self._settings.memtable_samples
+        if frozen < _FROZEN_SLOW * size:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SLOW_S if frozen < _FROZEN_MAX * size else None), self._room:
+                await self._room.wait_for(lambda: self._stopping.is_set() or self._frozen_samples() < frozen)
 
     async def settle(self, *, compact: bool = False) -> None:
         """When nothing is left to flush, and with `compact` nothing to merge. Raises: what stopped it."""
