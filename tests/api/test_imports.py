@@ -180,13 +180,20 @@ def test_any_bytes_are_taken_or_refused(changes: list[tuple[int, int]], length: 
     content = bytearray(VALID)
     for at, byte in changes:
         content[at] = byte
+    asyncio.run(taken_or_refused([bytes(content[:length])]))
 
-    async def send() -> None:
-        world = await World.make()
-        transport = httpx.ASGITransport(create_app(world.services, ApiSettings()), raise_app_exceptions=False)
-        headers = {"Authorization": "Bearer token-engineer"}
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
-            answer = await client.post(ROUTE, content=bytes(content[:length]))
+
+def test_a_length_that_no_memory_holds_is_refused() -> None:
+    """Every aligned number of the stream in turn claims some 2^62."""
+    claims = [VALID[: at + 7] + b"\x40" + VALID[at + 8 :] for at in range(0, len(VALID) - 8, 8)]
+    asyncio.run(taken_or_refused(claims))
+
+
+async def taken_or_refused(bodies: list[bytes]) -> None:
+    world = await World.make()
+    transport = httpx.ASGITransport(create_app(world.services, ApiSettings()), raise_app_exceptions=False)
+    headers = {"Authorization": "Bearer token-engineer"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
+        for body in bodies:
+            answer = await client.post(ROUTE, content=body)
             assert answer.status_code in (200, 422), answer.text
-
-    asyncio.run(send())
