@@ -119,6 +119,33 @@ async def test_what_is_too_large_at_once_is_stored_in_parts() -> None:
     assert pipeline.quarantined == 1
 
 
+async def test_what_is_taken_is_on_disk_before_the_answer_and_stored_once() -> None:
+    bus, judge, live, disk = LocalBus(), Judge(), LiveTable(), Disk()
+    pipeline = flow(disk, judge, bus, live)
+    running = asyncio.create_task(pipeline.run())
+    await pipeline.take([batch(4)])
+    assert disk.kept == [4]
+    await bus.publish([batch(5)])
+    await bus.close()
+    await running
+    assert disk.kept == judge.seen == [4, 5]
+    assert (pipeline.taken, pipeline.stored) == (1, 1)
+    assert live.version > 0
+
+
+async def test_what_cannot_be_stored_is_neither_answered_nor_shown() -> None:
+    bus, judge, live, disk = LocalBus(), Judge(), LiveTable(), Disk([Unavailable("the disk is full")])
+    pipeline = flow(disk, judge, bus, live)
+    running = asyncio.create_task(pipeline.run())
+    with pytest.raises(Unavailable):
+        await pipeline.take([batch(4)])
+    await bus.close()
+    await running
+    assert judge.seen == []
+    assert pipeline.taken == 0
+    assert live.version == 0
+
+
 async def test_a_fault_in_a_room_is_not_swallowed() -> None:
     bus, live = LocalBus(), LiveTable()
 

@@ -51,14 +51,14 @@ def _system(platform: Platform) -> Callable[[], SystemInfo]:
     """Rates are over at least five seconds, whoever asks how often."""
     process = psutil.Process()
     process.cpu_percent()
-    seen_s, seen_samples = time.monotonic(), platform.pipeline.stored
+    seen_s, seen_samples = time.monotonic(), platform.pipeline.stored + platform.pipeline.taken
     rate, cpu_percent = 0.0, 0.0
 
     def now() -> SystemInfo:
         nonlocal seen_s, seen_samples, rate, cpu_percent
         at_s = time.monotonic()
         if at_s - seen_s >= RATE_OVER_S or rate == 0.0:
-            stored = platform.pipeline.stored
+            stored = platform.pipeline.stored + platform.pipeline.taken
             rate = (stored - seen_samples) / max(at_s - seen_s, 1e-3)
             cpu_percent = process.cpu_percent()
             seen_s, seen_samples = at_s, stored

@@ -221,7 +221,7 @@ def _settled(document: dict[str, Any], platform: Platform) -> dict[str, Any]:
     """After the stop everything is drained: what was accepted and is not stored was lost."""
     counters = platform.bus.counters().get("keep")
     accepted = counters.published if counters is not None else 0
-    document["samples"] = platform.pipeline.stored
+    document["samples"] = platform.pipeline.stored + platform.pipeline.taken
     document["lost"] = accepted - platform.pipeline.stored
     return document
 

@@ -30,7 +30,7 @@ class LocalBus:
         self._batches = _Fan[Batch](len)
         self._events = _Fan[Event](lambda _event: 1)
 
-    async def publish(self, batches: Sequence[Batch]) -> None:
+    async def publish(self, batches: Sequence[Batch], *, stored: bool = False) -> None:
         """Raises: Unavailable once closed."""
         fan = self._batches
         if fan.closed:
@@ -43,7 +43,7 @@ class LocalBus:
             whole = whole and count > 0
         if size == 0:
             return
-        full = fan.offer(batches if whole else [batch for batch in batches if len(batch)], size)
+        full = fan.offer(batches if whole else [batch for batch in batches if len(batch)], size, stored)
         if full:
             await _finish(full)
 
@@ -54,19 +54,21 @@ class LocalBus:
             raise Unavailable("the bus is closed; nothing more can be published")
         if not events:
             return
-        full = fan.offer(events, len(events))
+        full = fan.offer(events, len(events), False)
         if full:
             await _finish(full)
 
-    def subscribe(self, name: str, *, capacity: int, overflow: Overflow) -> LocalSubscription[Batch]:
+    def subscribe(
+        self, name: str, *, capacity: int, overflow: Overflow, stored: bool = True
+    ) -> LocalSubscription[Batch]:
         """Raises: Conflict for a name in use; Unavailable once closed."""
         self._check_name(name)
-        return self._batches.add(name, capacity, overflow)
+        return self._batches.add(name, capacity, overflow, stored)
 
     def subscribe_events(self, name: str, *, capacity: int, overflow: Overflow) -> LocalSubscription[Event]:
         """Raises: Conflict for a name in use; Unavailable once closed."""
         self._check_name(name)
-        return self._events.add(name, capacity, overflow)
+        return self._events.add(name, capacity, overflow, True)
 
     async def close(self) -> None:
         """Returns at once; publishers that already wait still deliver, then subscribers end."""
@@ -218,23 +220,29 @@ class _Fan(Generic[Item]):
 
     def __init__(self, weigh: Callable[[Item], int]) -> None:
         self.queues: list[LocalSubscription[Item]] = []
+        self._for_stored: list[LocalSubscription[Item]] = []  # those of them that also want what history has already
         self.closed = False
         self._weigh = weigh
 
-    def add(self, name: str, capacity: int, overflow: Overflow) -> LocalSubscription[Item]:
+    def add(self, name: str, capacity: int, overflow: Overflow, stored: bool) -> LocalSubscription[Item]:
         if self.closed:
             raise Unavailable("the bus is closed; nobody can subscribe")
         queue = LocalSubscription[Item](name, capacity, overflow, self._weigh, self.remove)
         self.queues = [*self.queues, queue]
+        if stored:
+            self._for_stored = [*self._for_stored, queue]
         return queue
 
     def remove(self, queue: LocalSubscription[Item]) -> None:
         self.queues = [other for other in self.queues if other is not queue]
+        self._for_stored = [other for other in self._for_stored if other is not queue]
 
-    def offer(self, items: Sequence[Item], size: int) -> list[tuple[LocalSubscription[Item], Sequence[Item]]]:
+    def offer(
+        self, items: Sequence[Item], size: int, stored: bool
+    ) -> list[tuple[LocalSubscription[Item], Sequence[Item]]]:
         """Queue everywhere without waiting; gives the queues that were full, for the caller to wait on."""
         full = []
-        for queue in self.queues:
+        for queue in self._for_stored if stored else self.queues:
             if not queue.offer(items, size):
                 full.append((queue, items))  # noqa: PERF401
         return full

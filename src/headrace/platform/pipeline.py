@@ -6,6 +6,8 @@
                                             ▲
                                     tick ───┘         stale points and delays need time to pass
 
+    peers that wait ─► take ─► history ─► bus ─► show, judge       answered when it is on disk
+
 Consumers start first and stop last: `run` returns when the bus is closed and everything queued has been stored.
 """
 
@@ -53,10 +55,11 @@ class Pipeline:
     ) -> None:
         self._store, self._live, self._judge, self._clock = store, live, judge, clock
         self._commit_interval_s, self._tick_s = commit_interval_s, tick_s
-        self._to_keep = bus.subscribe("keep", capacity=capacity, overflow=Overflow.BLOCK)
+        self._bus = bus
+        self._to_keep = bus.subscribe("keep", capacity=capacity, overflow=Overflow.BLOCK, stored=False)
         self._to_show = bus.subscribe("show", capacity=capacity, overflow=Overflow.DROP_OLDEST)
         self._to_judge = bus.subscribe("judge", capacity=capacity, overflow=Overflow.BLOCK)
-        self.stored = 0
+        self.stored = self.taken = 0  # samples; by way of the bus, and by way of `take`
         self.quarantined = 0
         self.first_sample_s: float | None = None
 
@@ -71,6 +74,12 @@ class Pipeline:
             ]
             await asyncio.gather(*flows)
             ticking.cancel()
+
+    async def take(self, batches: Sequence[Batch]) -> None:
+        """`sdk.intake.Intake`. Alarms and screens see a sample after it is on disk, never one that was refused."""
+        await self._store.append(batches)
+        self.taken += sum(map(len, batches))
+        await self._bus.publish(batches, stored=True)
 
     async def _keep(self, queue: Subscription) -> None:
         async for batches in queue:

@@ -56,14 +56,20 @@ class EventSubscription(Protocol):
 
 
 class Bus(Protocol):
-    async def publish(self, batches: Sequence[Batch]) -> None:
-        """Give batches to every subscriber; waits only for full BLOCK queues. Raises: Unavailable once closed."""
+    async def publish(self, batches: Sequence[Batch], *, stored: bool = False) -> None:
+        """Give batches to every subscriber; waits only for full BLOCK queues. Raises: Unavailable once closed.
+
+        `stored` says that they are in history already: a subscriber that asked only for what is not is left out.
+        """
         ...
 
     async def publish_events(self, events: Sequence[Event]) -> None: ...
 
-    def subscribe(self, name: str, *, capacity: int, overflow: Overflow) -> Subscription:
-        """`capacity` in samples, at least one batch is always taken. Raises: Conflict for a name in use."""
+    def subscribe(self, name: str, *, capacity: int, overflow: Overflow, stored: bool = True) -> Subscription:
+        """`capacity` in samples, at least one batch is always taken. Raises: Conflict for a name in use.
+
+        With `stored=False` what was published as stored does not come.
+        """
         ...
 
     def subscribe_events(self, name: str, *, capacity: int, overflow: Overflow) -> EventSubscription: ...

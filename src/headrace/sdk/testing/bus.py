@@ -72,6 +72,16 @@ class BusContract:
         taken = await queue.__anext__()
         assert [len(batch) for batch in taken] == [1]
 
+    async def test_what_is_stored_already_comes_only_to_those_who_want_it(self, bus: Bus) -> None:
+        every = bus.subscribe("every", capacity=1000, overflow=Overflow.BLOCK)
+        fresh = bus.subscribe("fresh", capacity=1, overflow=Overflow.BLOCK, stored=False)
+        await bus.publish([batch_of(3, 1)], stored=True)
+        await bus.publish([batch_of(3, 2)])
+        await bus.publish([batch_of(3, 3)], stored=True)
+        await bus.close()
+        assert await drain(every) == [1, 2, 3]
+        assert await drain(fresh) == [2]
+
     async def test_what_was_published_before_is_not_delivered(self, bus: Bus) -> None:
         await bus.publish([batch_of(1, 1)])
         queue = bus.subscribe("late", capacity=10, overflow=Overflow.BLOCK)

@@ -1,0 +1,35 @@
+"""The way in for those whose peers wait for an answer: a gateway, an edge's hub, an HTTP ingest.
+
+    peer ──samples──► take(batches) ──► history, durable ──► peer is answered
+                              └──► shown and judged, as everything else
+
+Drivers do not need it: what they read goes on the bus. Whoever answers "stored" calls `take` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from headrace.model.batch import Batch
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """How far a source has been taken. `epoch` grows when the source begins its sequence anew; both from 1."""
+
+    epoch: int
+    sequence: int
+
+
+class Intake(Protocol):
+    async def take(self, batches: Sequence[Batch]) -> None:
+        """Returns when the samples survive `kill -9`; they are shown and judged too.
+
+        Concurrent callers share one flush to disk, so many small calls are as good as one large one. Samples are as
+        their source gave them: whoever calls has screened what may be wrong.
+        Raises: Unavailable while the disk is full or the platform stops (nothing of the call is stored then);
+        DataError, LimitReached for a call that cannot be stored as it is.
+        """
+        ...
