@@ -12,7 +12,7 @@ the larger the calls. A message that cannot be understood is refused for itself 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from headrace.connect.gateway.limits import MESSAGE_BYTES, Overload
@@ -41,7 +41,8 @@ class Collector:
         self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._closing = False
-        self._storing: Sequence[Entry] = ()
+        self.sent: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
 
     def add(self, connection: Connection, packet: Publish) -> None:
         counters, limits, entries = self._hub.counters, self._limits, self._entries
@@ -82,6 +83,13 @@ class Collector:
             if self._closing and not self._entries and not self._gone:
                 return
 
+    def tell(self) -> None:
+        """How much each device has sent since this was last called, to whoever keeps the register of devices."""
+        sent, refused = self.sent, self.refused
+        self.sent, self.refused = Counter(), Counter()
+        for device in sent | refused:
+            self._hub.upstream.seen(device, device in self._hub.devices, sent[device], refused[device])
+
     def close(self) -> None:
         """`run` returns when what has come is stored."""
         self._closing = True
@@ -110,6 +118,9 @@ class Collector:
             size = sum(len(packet.payload) for _, packet, _ in entries) + MESSAGE_BYTES * len(entries)
             counters.pending_bytes -= size
             hub.resume()
+        self.sent.update([one.origin for one in messages])
+        if outcome.refused:
+            self.refused.update([messages[place].origin for place in outcome.refused])
         counters.messages += len(entries)
         counters.message_bytes += size - MESSAGE_BYTES * len(entries)
         counters.stored_messages += len(entries) - len(outcome.refused) - outcome.ignored

@@ -125,6 +125,7 @@ class Connection(Socket):
             self.hub.collector.add(self, packet)
         else:
             self.hub.counters.denied_messages += 1
+            self.hub.collector.refused[self.device] += 1
             if packet.qos:
                 self.refuse_message(packet, Reason.NOT_AUTHORIZED, f"this device may not publish to '{topic[:200]}'")
 
