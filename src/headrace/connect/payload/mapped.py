@@ -103,8 +103,9 @@ class MappedPayload:
 
     def _bind_raw(self, source: _Source, points: Sequence[PointBinding]) -> None:
         for point in points:
-            key = (point.kind, *self._raw_of(point))
-            layout = self._layout(key, lambda key=key: RawLayout(*key, words=self._words))
+            kind, (encoding, order) = point.kind, self._raw_of(point)
+            key = kind, encoding, order
+            layout = self._layout(key, lambda key=key: RawLayout(key[0], key[1], key[2], self._words))
             self._add(source, [point], _RawTarget(layout, point.handle))
 
     def _layout(self, key: object, make: Callable[..., Any]) -> Any:
