@@ -104,10 +104,10 @@ def _bits(number: Field, matrix: Bytes, at: int, width: int) -> NDArray[Any] | N
         doubles: NDArray[np.uint64] = np.ascontiguousarray(matrix[:, at : at + 8]).view("<u8")[:, 0]
         return doubles
     if number is Field.FLOAT:
-        bits: NDArray[np.uint32] = np.ascontiguousarray(matrix[:, at : at + 4]).view("<u4")[:, 0]
+        bits: NDArray[np.uint32] = matrix[:, at : at + 4].copy().view("<u4")[:, 0]
         is_nan = (bits & np.uint32(0x7FFF_FFFF)) > np.uint32(0x7F80_0000)
         # A signalling NaN becomes a quiet one, as it does wherever a float is widened.
-        bits = np.where(is_nan, bits | np.uint32(0x0040_0000), bits)
+        bits[is_nan] |= np.uint32(0x0040_0000)
         return bits
     if number is Field.INT:
         return varint_column(matrix, at, width) & _UINT32
