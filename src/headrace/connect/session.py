@@ -207,7 +207,10 @@ class Session:
                 self._outbox.put(batches, drop_oldest=True)
 
         await bounded(
-            self.name, self._policy.request_timeout_s, "subscribing", driver.subscribe(self.points, deliver, self._loss())
+            self.name,
+            self._policy.request_timeout_s,
+            "subscribing",
+            driver.subscribe(self.points, deliver, self._loss()),
         )
 
     async def _serve_peers(self, driver: Acknowledging) -> None:

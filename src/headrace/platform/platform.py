@@ -88,9 +88,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             commit_interval_s=settings.commit_interval_s,
             tick_s=settings.alarm_tick_s,
         )
-        around = Surroundings(
-            time, bus.publish, bus.publish_events, settings.connections_dir, intake=pipeline
-        )
+        around = Surroundings(time, bus.publish, bus.publish_events, settings.connections_dir, intake=pipeline)
         links = Supervisor(drivers, around, trust)
         reconciler = Reconciler(store, alarms, links, drivers)
         commands = ControlDesk(
