@@ -21,6 +21,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from headrace.connect.mqtt.topics import why_no_filter, why_no_name
 from headrace.connect.payload.pointer import parse_pointer
 from headrace.connect.settings import duration
 from headrace.model import quality as q
@@ -28,7 +29,6 @@ from headrace.model.batch import ValueKind
 from headrace.model.errors import ConfigError
 from headrace.model.time import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 
-TOPIC_BYTES_MAX: Final = 65_535
 _SPARKPLUG_ID: Final = re.compile(r"[^+/#\0]{1,256}")
 
 
@@ -78,23 +78,18 @@ def _pointer(text: str) -> str:
 
 
 def _topic_name(text: str) -> str:
-    if not text or "\0" in text or len(text.encode("utf-8", "surrogatepass")) > TOPIC_BYTES_MAX:
-        raise ValueError("a topic has 1 to 65535 bytes and no NUL")
-    if "+" in text or "#" in text:
-        raise ValueError(f"'{text}' is published to, so it is one topic: no '+' and no '#'")
+    why = why_no_name(text)
+    if why is not None:
+        raise ValueError(f"{why}; messages are published to one topic")
     return text
 
 
 def _topic_filter(text: str) -> str:
-    if not text or "\0" in text or len(text.encode("utf-8", "surrogatepass")) > TOPIC_BYTES_MAX:
-        raise ValueError("a topic has 1 to 65535 bytes and no NUL")
-    levels = text.split("/")
-    if levels[0] == "$share":
+    if text.startswith("$share/"):
         raise ValueError("leave '$share' out of topics; a shared subscription is declared in the connection's settings")
-    if any("+" in level and level != "+" for level in levels):
-        raise ValueError(f"'+' stands for a whole level of a topic; '{text}' has it within one")
-    if any("#" in level for level in levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):
-        raise ValueError(f"'#' is the last level of a topic and stands alone there; '{text}' has it elsewhere")
+    why = why_no_filter(text)
+    if why is not None:
+        raise ValueError(why)
     return text
 
 

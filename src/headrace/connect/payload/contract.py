@@ -77,6 +77,10 @@ class Payload(Protocol):
         """MQTT topic filters under which the bound points are published, the fewest that cover them."""
         ...
 
+    def topic_of(self, point: PointBinding) -> str | None:
+        """The filter under which a bound point is published; None for one that is not served."""
+        ...
+
     def decode(self, messages: Sequence[Message]) -> Decoded:
         """In order; never raises for what a peer sent."""
         ...

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import orjson
 
 from headrace.connect.payload.config import ByteOrder, Encoding, PayloadKind, PayloadSettings
@@ -103,8 +104,9 @@ class MappedPayload:
 
     def _bind_raw(self, source: _Source, points: Sequence[PointBinding]) -> None:
         for point in points:
-            key = (point.kind, *self._raw_of(point))
-            layout = self._layout(key, lambda key=key: RawLayout(*key, words=self._words))
+            kind, (encoding, order) = point.kind, self._raw_of(point)
+            key = kind, encoding, order
+            layout = self._layout(key, lambda key=key: RawLayout(key[0], key[1], key[2], self._words))
             self._add(source, [point], _RawTarget(layout, point.handle))
 
     def _layout(self, key: object, make: Callable[..., Any]) -> Any:
@@ -129,8 +131,20 @@ class MappedPayload:
 
     # --- reading --------------------------------------------------------------------------------------------------
 
-    def decode(self, messages: Iterable[tuple[int, Message]], into: Decoded) -> None:
-        """Adds to `into`; messages come with their places in the call."""
+    def decode(self, messages: Sequence[tuple[int, Message]], into: Decoded) -> None:
+        """Adds to `into`; messages come with their places in the call.
+
+        A retained message without a source time tells what was last so, and not when: it is dated when it came and its
+        samples are UncertainLastUsableValue.
+        """
+        retained = [one for one in messages if one[1].retained]
+        if not retained:
+            into.batches += self._decode(messages, into)
+            return
+        into.batches += [_last_usable(batch) for batch in self._decode(retained, into)]
+        into.batches += self._decode([one for one in messages if not one[1].retained], into)
+
+    def _decode(self, messages: Iterable[tuple[int, Message]], into: Decoded) -> list[Batch]:
         find = self._routes.find
         touched: dict[Layout | NamedLayout | RawLayout, None] = {}
         bytes_max = self._settings.bytes_max
@@ -157,8 +171,7 @@ class MappedPayload:
             except DataError as error:
                 said = f"'{message.topic}' from {message.origin}: {error.message}"
                 into.refused.append((place, DataError(said)))
-        for layout in touched:
-            into.batches.extend(layout.batches())
+        return [batch for layout in touched for batch in layout.batches()]
 
     def gone(self, origin: str, now_ns: int) -> list[Batch]:
         """Bad samples for the points of a device, dated after its newest ones so that nobody takes them for older."""
@@ -201,3 +214,10 @@ class MappedPayload:
 
 
 _NOT_YET: Final = object()
+
+
+def _last_usable(batch: Batch) -> Batch:
+    undated = (batch.source_ns == batch.received_ns) & q.is_good(batch.quality)
+    if not undated.any():
+        return batch
+    return batch.with_quality(np.where(undated, np.uint32(q.UNCERTAIN_LAST_USABLE_VALUE), batch.quality))

@@ -61,10 +61,19 @@ class MixedPayload:
     def filters(self) -> Sequence[str]:
         return [*(self._host.filters() if self._host is not None else ()), *self._mapped.filters()]
 
+    def topic_of(self, point: PointBinding) -> str | None:
+        known = self._points.get(point.handle)
+        if known is None:
+            return None
+        address = known.address
+        if address.metric is not None:
+            return f"{_NAMESPACE}{address.group}/+/{address.node}/#"
+        return str(address.topic)
+
     def decode(self, messages: Sequence[Message]) -> Decoded:
         decoded = Decoded()
         if self._host is None:
-            self._mapped.decode(enumerate(messages), decoded)
+            self._mapped.decode(list(enumerate(messages)), decoded)
             return decoded
         ours: list[tuple[int, Message]] = []
         others: list[tuple[int, Message]] = []

@@ -12,25 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Generic, TypeVar
 
+from headrace.connect.mqtt.topics import covers
+
 T = TypeVar("T")
 REMEMBERED_MAX: Final = 65_536
 
 
 def is_wild(topic: str) -> bool:
     return "+" in topic or "#" in topic
-
-
-def covers(wide: str, narrow: str) -> bool:
-    """Whether every topic of the filter `narrow` is one of `wide`."""
-    wides, narrows = wide.split("/"), narrow.split("/")
-    if wides[0] in ("+", "#") and narrows[0].startswith("$"):
-        return False
-    for at, level in enumerate(wides):
-        if level == "#":
-            return True
-        if at >= len(narrows) or narrows[at] == "#" or (level != "+" and level != narrows[at]):
-            return False
-    return len(narrows) == len(wides)
 
 
 def fewest(filters: Iterable[str]) -> list[str]:
