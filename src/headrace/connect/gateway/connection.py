@@ -294,7 +294,7 @@ class Connection(Socket):
 
     def send(self, message: Outgoing, packet_id: int, *, dup: bool = False) -> bool:
         counters, properties = self.hub.counters, message.properties
-        if message.expires_s is not None and message.expires_s <= self.hub.now_s:
+        if message.is_void(self.hub.now_s) and not dup:
             counters.expired += 1
             return False
         if self.transport is None or (not message.qos and not self.listens):
