@@ -36,7 +36,8 @@ Reasoned = p.Connack | p.Puback | p.Pubrec | p.Disconnect
 
 
 class Connection(Socket):
-    """`will` is cleared by a goodbye; `granted` remembers for each topic whether the device may publish to it."""
+    """`will` is cleared by a goodbye; `polite` says that the end is no reason to call the device gone; `granted`
+    remembers for each topic whether the device may publish to it."""
 
     __slots__ = (
         "admission", "alias_max", "aliases_in", "aliases_out", "backlog", "device", "granted", "packet_max", "parser",
@@ -267,6 +268,7 @@ class Connection(Socket):
             return
         if packet.qos == 2:
             self._received(packet.packet_id, durable=False)
+        self.polite = True  # it is not the device that goes
         self.close()
 
     def _received(self, packet_id: int, *, durable: bool) -> None:
