@@ -349,7 +349,7 @@ class Connection(Socket):
             self.write(self.fitting(p.Connack(False, reason, {Property.REASON_STRING: text[:500]})))
         else:
             self.write(encode(p.Connack(False, connect_return(reason)), Version.V311))
-        self.close()
+        self.close(linger=True)
 
     def _broken(self, error: Malformed) -> None:
         if self.state != State.CLOSED:
@@ -364,6 +364,8 @@ class Connection(Socket):
                 return
         elif self.version is Version.V5:
             self.write(self.fitting(p.Disconnect(reason, self.reason_string(text))))
+            self.close(linger=True)
+            return
         self.close()
 
     def began(self) -> None:
