@@ -23,6 +23,7 @@ from headrace.connect.gateway.connection import Connection
 from headrace.connect.gateway.hub import Hub
 from headrace.connect.gateway.listener import Listener, bind
 from headrace.connect.gateway.local import LocalUpstream
+from headrace.connect.gateway.websocket import WebSocketLine
 from headrace.connect.mqtt.reasons import Reason, reason_name
 from headrace.connect.mqtt.tls import server_context
 from headrace.connect.payload import payload_of
@@ -68,10 +69,15 @@ class GatewayDriver:
                 certificate_required=settings.tls.client_certificate,
             )  # fmt: skip
         self._listeners.append(Listener(bind(*split_listen(settings.listen)), self._accept, tls))
+        if settings.websocket is not None:
+            self._listeners.append(Listener(bind(*split_listen(settings.websocket)), self._accept_websocket, tls))
 
     def _accept(self) -> Connection:
         assert self._hub is not None
         return Connection(self._hub)
+
+    def _accept_websocket(self) -> WebSocketLine:
+        return WebSocketLine(self._accept, self._settings.limits.packet_bytes)
 
     async def serve(self, points: Sequence[PointBinding], stored: Stored, lost: Lost) -> None:
         door, clock = self._context.devices, self._clock
