@@ -97,7 +97,7 @@ async def test_mqtt_js(tmp_path: Path, level: int, scheme: str) -> None:
     found = shutil.which("node") is not None and (PEERS / "node_modules/mqtt").exists()
     require_service("MQTT.js", found, "tools/setup.sh services")
     async with gateway(tmp_path, [point("mqtt-js")], websocket="127.0.0.1:0") as bed:
-        port = bed.port if scheme == "mqtt" else bed.driver._listeners[1].port
+        port = bed.port if scheme == "mqtt" else bed.driver.ports[1]
         peer = await program("node", "mqtt.mjs", f"{scheme}://127.0.0.1:{port}", str(level))
         assert peer.stdout is not None and peer.stderr is not None
         ready = await peer.stdout.readline()

@@ -24,7 +24,7 @@ OIL = binding(1, device="d1", topic="t", value="")
 @asynccontextmanager
 async def opened(folder: Path, protocols: list[str] | None = None) -> AsyncIterator[tuple[Bed, ClientConnection]]:
     async with gateway(folder, [OIL], websocket="127.0.0.1:0") as bed:
-        url = f"ws://127.0.0.1:{bed.driver._listeners[1].port}/mqtt"
+        url = f"ws://127.0.0.1:{bed.driver.ports[1]}/mqtt"
         wanted: Any = ["mqtt"] if protocols is None else protocols or None
         async with connect(url, subprotocols=wanted, proxy=None) as socket:
             yield bed, socket
@@ -78,7 +78,7 @@ async def test_goodbye_closes_the_web_socket_too(tmp_path: Path) -> None:
 async def test_what_is_no_web_socket_is_closed(tmp_path: Path) -> None:
     async with gateway(tmp_path, websocket="127.0.0.1:0") as bed:
         for said in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0\1\2\3" * 50, encode(p.Connect("d1"), Version.V5)):
-            reader, writer = await asyncio.open_connection("127.0.0.1", bed.driver._listeners[1].port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", bed.driver.ports[1])
             writer.write(said)
             writer.write_eof()
             await reader.read()
