@@ -10,6 +10,7 @@ Source: Sparkplug 3.0.0; `docs/conformance/sparkplug.md` has every assertion and
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -22,6 +23,7 @@ from headrace.connect.sparkplug.asking import Asking
 from headrace.connect.sparkplug.births import BDSEQ, entries, find
 from headrace.connect.sparkplug.browsing import browse
 from headrace.connect.sparkplug.commands import command_payload
+from headrace.connect.sparkplug.compressed import opened
 from headrace.connect.sparkplug.metrics import HAS_ALIAS, Metrics
 from headrace.connect.sparkplug.nodes import Held, Node, Source
 from headrace.connect.sparkplug.reading import Reader, Taken
@@ -119,11 +121,14 @@ class SparkplugHost:
         for place, message in messages:
             try:
                 topic, node = self._addressee(message, into)
+                if node is None:
+                    continue
+                payload = opened(message.payload, self._bytes_max)
             except DataError as error:
-                into.refused.append((place, error))
+                into.refused.append((place, DataError(f"'{message.topic}': {error.message}", detail=error.detail)))
                 continue
-            if node is None:
-                continue
+            if payload is not message.payload:
+                message = dataclasses.replace(message, payload=payload)
             if topic.verb in (Verb.NDATA, Verb.DDATA):
                 data.append((place, message, node, topic.device))
                 continue
@@ -151,11 +156,6 @@ class SparkplugHost:
         if message.retained:  # what a node once said is not what it says; the specification forbids it
             self._counts["retained messages of nodes"] += 1
             return known[0], None
-        if len(message.payload) > self._bytes_max:
-            raise DataError(
-                f"'{message.topic}': it has {len(message.payload)} bytes; {self._bytes_max} are possible "
-                "(payload setting 'bytes_max')"
-            )
         return known
 
     def _node(self, topic: Topic) -> Node:
@@ -163,14 +163,14 @@ class SparkplugHost:
         node = self._nodes.get(key)
         if node is None:
             if len(self._nodes) >= self._settings.nodes_max:
-                self._forget_one(topic)
+                self._forget_one()
             node = self._nodes[key] = Node(topic.group, topic.node)
             ours = self._bound.get(key, {})
             node.own.bound = ours.get(None, {})
             node.devices = {name: Source(name, its) for name, its in ours.items() if name is not None}
         return node
 
-    def _forget_one(self, topic: Topic) -> None:
+    def _forget_one(self) -> None:
         """A node that has never been born makes room. Raises: DataError where all have."""
         for key, node in self._nodes.items():
             if not any(source.born for source in node.sources()) and key not in self._bound:
@@ -181,7 +181,7 @@ class SparkplugHost:
                 self._let_go(node)
                 return
         raise DataError(
-            f"'{topic}': {self._settings.nodes_max} edge nodes are known and no more can be remembered "
+            f"{self._settings.nodes_max} edge nodes are known and no more can be remembered "
             "(payload setting 'sparkplug.nodes_max')"
         )
 
