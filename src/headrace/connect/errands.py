@@ -134,7 +134,8 @@ class Errands:
         await self._run(driver, self.patient.popleft())
 
     def run_beside(self, driver: Driver, lost: Callable[[Exception], None]) -> None:
-        """Start everything urgent at once, for a driver that stands for many devices; `lost` is told what ends all."""
+        """Start everything urgent at once, for a driver that stands for many devices: one that does not answer is no
+        reason to drop the others. `lost` is told of a fault of the driver."""
         while self.urgent:
             task = asyncio.create_task(self._run(driver, self.urgent.popleft()), name=f"errand {self._name}")
             self._beside.add(task)
@@ -143,7 +144,7 @@ class Errands:
     def _done_beside(self, lost: Callable[[Exception], None], task: asyncio.Task[None]) -> None:
         self._beside.discard(task)
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and not isinstance(error, HeadraceError):
             lost(error)
 
     async def end_beside(self) -> None:

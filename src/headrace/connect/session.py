@@ -117,7 +117,7 @@ class Session:
         self._wake.set()
 
     def set_points(self, points: Sequence[PointBinding]) -> None:
-        """Other points on the same session: polled and rebindable drivers take them, other subscribed ones reconnect."""
+        """Other points on the same session: polled and rebindable drivers take them, others reconnect."""
         self.points = tuple(points)
         self._points_changed = True
         self._wake.set()
@@ -130,8 +130,9 @@ class Session:
         next_try_s = None
         if self._next_try_at_s is not None:
             next_try_s = max(self._next_try_at_s - self._clock.monotonic_s(), 0.0)
-        if isinstance(self._driver, Counting):
-            self._counters.own = dict(self._driver.counts())
+        driver = self._driver
+        if driver is not None and isinstance(driver, Counting):
+            self._counters.own = dict(driver.counts())
         return LinkStatus(
             self.name,
             self.driver_type.name,

@@ -27,8 +27,10 @@ class SessionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all sessions share. Without `intake` no driver can promise its peers that samples are safe; without `devices`
-    none lets a device in."""
+    """What all sessions share. Without `intake` no driver can promise its peers that samples are safe.
+
+    `devices` is who decides which device a driver that listens lets in.
+    """
 
     clock: Clock
     publish: Publish

@@ -5,8 +5,8 @@ the read planner (`connect/planner.py`) owns rates and deadlines. A driver raise
 supervisor closes it, marks its points bad and makes a new one.
 
 Abilities are small and optional. A driver implements `Driver` and any of `Polled`, `Subscribed`, `Acknowledging`,
-`Rebindable`, `Writable`, `Browsable`, `Trusting`, `Counting`. Its folder is `connect/drivers/<name>/` and its module `driver.py` exposes
-`DRIVER: DriverType`.
+`Rebindable`, `Writable`, `Browsable`, `Trusting`, `Counting`. Its folder is `connect/drivers/<name>/` and its module
+`driver.py` exposes `DRIVER: DriverType`.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Acknowledging(Protocol):
     """
 
     async def serve(self, points: Sequence[PointBinding], stored: Stored, lost: Lost) -> None:
-        """Start taking samples: call `stored`, then acknowledge. Until `close`, whatever the points. Raises: DeviceError."""
+        """Take samples until `close`, whatever the points: call `stored`, then acknowledge. Raises: DeviceError."""
         ...
 
 

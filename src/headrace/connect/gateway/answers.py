@@ -49,7 +49,6 @@ def _subscribe(connection: Connection, packet: p.Subscribe) -> None:
         if wants_retained and not asked.filter.startswith(SHARE):
             fresh.append((asked.filter, granted))
     connection.write(encode(p.Suback(packet.packet_id, tuple(reasons)), connection.version))
-    hub.subscribed(session)
     for pattern, granted in fresh:
         hub.show_retained(session, pattern, granted)
 

@@ -36,6 +36,7 @@ from headrace.sdk.clock import Clock
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0
+TELL_S: Final = 5.0
 _FORWARDED: Final = (
     Property.PAYLOAD_FORMAT_INDICATOR, Property.CONTENT_TYPE, Property.RESPONSE_TOPIC, Property.CORRELATION_DATA,
     Property.USER_PROPERTY,
@@ -64,6 +65,7 @@ class Hub:
         self.admission = Doorkeeper(self)
         self.closing = False
         self._halted = False
+        self._tell_s = self.now_s
         self._lost = lost
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -85,8 +87,9 @@ class Hub:
         self.collector.close()
         await asyncio.wait(self._tasks)
         await self.admission.close()
+        self.collector.tell()
         for connection in list(self.connections):
-            connection.polite = True  # it is not the device that went
+            connection.polite, connection.will = True, None  # it is not the device that went
             connection.fail(Reason.SERVER_SHUTTING_DOWN, "the gateway is closed")
         for session in list(self.sessions.values()):
             self._end_session(session)
@@ -265,9 +268,6 @@ class Hub:
                 Outgoing(kept.topic, kept.payload, qos, True, kept.properties, identifiers, kept.expires_s)
             )  # fmt: skip
 
-    def subscribed(self, session: Session) -> None:
-        """A session has asked for something new; told to whoever waits for devices to listen."""
-
     def _spread(
         self,
         topic: str,
@@ -333,6 +333,9 @@ class Hub:
                 self.throttled.discard(fast)
                 fast.go(Halt.THROTTLED)
         self.wheel.turn(self.now_s)
+        if self.now_s >= self._tell_s:
+            self._tell_s = self.now_s + TELL_S
+            self.collector.tell()
 
 
 class _Away:

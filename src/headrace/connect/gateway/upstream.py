@@ -40,6 +40,6 @@ class Upstream(Protocol):
         """Never blocks, never raises."""
         ...
 
-    def seen(self, device: str, online: bool) -> None:
-        """Never blocks, never raises."""
+    def seen(self, device: str, online: bool, messages: int = 0, refused: int = 0) -> None:
+        """A device came, went, or still sends: messages since this was last told. Never blocks, never raises."""
         ...

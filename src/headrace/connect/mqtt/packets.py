@@ -12,9 +12,8 @@ What only v5 has (properties, most reasons) is left out of 3.1.1 bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
-from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 
@@ -79,11 +78,19 @@ class Property(IntEnum):
 
 
 Properties = Mapping[int, Any]
-NO_PROPERTIES: Final[Properties] = MappingProxyType({})
 
 
-def _none() -> Properties:
-    return NO_PROPERTIES
+class _NoProperties(dict[int, Any]):
+    """A dict, for speed, that is hashable, so that it can be a default, and takes nothing."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return 0
+
+    def __setitem__(self, key: int, value: Any) -> None:
+        raise TypeError("these are no properties, shared by all that have none")
+
+
+NO_PROPERTIES: Final[Properties] = _NoProperties()
 
 
 PACKET_ID_MAX: Final = 65_535
@@ -98,7 +105,7 @@ class Will:
     payload: bytes
     qos: int = 0
     retain: bool = False
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
 @dataclass(slots=True)
@@ -113,7 +120,7 @@ class Connect:
     user: str | None = None
     password: bytes | None = None
     will: Will | None = None
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
 @dataclass(slots=True)
@@ -123,7 +130,7 @@ class Connack:
     type: ClassVar[PacketType] = PacketType.CONNACK
     session_present: bool = False
     reason: int = 0
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
 @dataclass(slots=True)
@@ -137,7 +144,7 @@ class Publish:
     retain: bool = False
     dup: bool = False
     packet_id: int = 0
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
 @dataclass(slots=True)
@@ -145,7 +152,7 @@ class Puback:
     type: ClassVar[PacketType] = PacketType.PUBACK
     packet_id: int
     reason: int = 0
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
 @dataclass(slots=True)
@@ -153,7 +160,7 @@ class Pubrec:
     type: ClassVar[PacketType] = PacketType.PUBREC
     packet_id: int
     reason: int = 0
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
 @dataclass(slots=True)
@@ -161,7 +168,7 @@ class Pubrel:
     type: ClassVar[PacketType] = PacketType.PUBREL
     packet_id: int
     reason: int = 0
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
 @dataclass(slots=True)
@@ -169,7 +176,7 @@ class Pubcomp:
     type: ClassVar[PacketType] = PacketType.PUBCOMP
     packet_id: int
     reason: int = 0
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
 @dataclass(slots=True, frozen=True)
@@ -188,7 +195,7 @@ class Subscribe:
     type: ClassVar[PacketType] = PacketType.SUBSCRIBE
     packet_id: int
     subscriptions: tuple[Subscription, ...]
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
 @dataclass(slots=True)
@@ -198,7 +205,7 @@ class Suback:
     type: ClassVar[PacketType] = PacketType.SUBACK
     packet_id: int
     reasons: tuple[int, ...]
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
 @dataclass(slots=True)
@@ -206,7 +213,7 @@ class Unsubscribe:
     type: ClassVar[PacketType] = PacketType.UNSUBSCRIBE
     packet_id: int
     filters: tuple[str, ...]
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
 @dataclass(slots=True)
@@ -216,7 +223,7 @@ class Unsuback:
     type: ClassVar[PacketType] = PacketType.UNSUBACK
     packet_id: int
     reasons: tuple[int, ...] = ()
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
 @dataclass(slots=True)
@@ -233,7 +240,7 @@ class Pingresp:
 class Disconnect:
     type: ClassVar[PacketType] = PacketType.DISCONNECT
     reason: int = 0
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
 @dataclass(slots=True)
@@ -242,7 +249,7 @@ class Auth:
 
     type: ClassVar[PacketType] = PacketType.AUTH
     reason: int = 0
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
 Packet = (

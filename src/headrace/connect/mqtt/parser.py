@@ -93,9 +93,10 @@ class Parser:
                 return self._keep(data[at:], 1)
             first, size, body = data[at], data[at + 1], at + 2
             if size >= 0x80:
+                if first & 0xF0 != 0x30 or self.version is None:
+                    self._check_first(first)
                 size, body = self._long_size(data, body, end, size)
                 if not body:
-                    self._check_first(first)
                     return self._keep(data[at:], 1)
             stop = body + size
             if stop > end or stop - at > self.packet_bytes_max:
