@@ -144,6 +144,8 @@ def look_up(table: Table, indexes: Sequence[Index], metrics: Metrics) -> tuple[N
     if metrics.names:
         rows = message.tolist()
         for row, name in metrics.names.items():
+            if not name and has_alias[row]:  # some encoders fill in what they leave out
+                continue
             slots[row] = indexes[rows[row]].names.get(name, NO_SLOT)
             unknown[row] = False
     found = slots != NO_SLOT

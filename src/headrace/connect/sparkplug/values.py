@@ -35,7 +35,7 @@ Qualities = NDArray[np.uint32]
 _MISFIT, _INT, _UINT, _FLOAT, _DOUBLE, _BOOL, _TIME, _TEXT, _NULL, _OTHER = range(10)
 _NAMES_OF_CLASSES: Final = 10
 _MS_MAX: Final = (2**63 - 1) // MILLISECOND_NS
-_EXACT: Final = 2.0**53
+_EXACT: Final = 2**53
 _SIGN: Final = 2.0**63
 
 #: Types of values whose birth tells none.
