@@ -155,7 +155,7 @@ async def test_a_password_is_a_reference_and_a_wrong_one_is_refused(
     require_service("mosquitto_passwd", program is not None, "apt-get install mosquitto")
     assert program is not None
     secrets = tmp_path / "passwords"
-    subprocess.run([program, "-b", "-c", str(secrets), "headrace", "right"], check=True)
+    await asyncio.to_thread(subprocess.run, [program, "-b", "-c", str(secrets), "headrace", "right"], check=True)
     async with mosquitto(tmp_path, f"password_file {secrets}", "allow_anonymous false") as broker:
         for password, is_right in (("right", True), ("wrong", False)):
             monkeypatch.setenv("BROKER_PASSWORD", password)
@@ -178,28 +178,13 @@ def certificates(folder: Path) -> None:
     require_service("openssl", openssl is not None, "apt-get install openssl")
     assert openssl is not None
 
-    def run(*arguments: str) -> None:
-        subprocess.run([str(openssl), *arguments], check=True, capture_output=True, cwd=folder)
-
-    run(
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        "ca.key",
-        "-out",
-        "ca.pem",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=ca",
-    )
-    run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost")
     (folder / "san").write_text("subjectAltName=DNS:localhost")
-    run("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "server.pem",
-        "-days", "2", "-extfile", "san")  # fmt: skip
+    for command in (
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca",
+        "req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost",
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile san",
+    ):
+        subprocess.run([openssl, *command.split()], check=True, capture_output=True, cwd=folder)
 
 
 @pytest.mark.service("mosquitto")
