@@ -224,4 +224,4 @@ def worse(first: Qualities | None, second: Qualities | None) -> Qualities | None
     if first is None or second is None:
         return second if first is None else first
     severe = q.SEVERITY_MASK
-    return np.where((second & severe) > (first & severe), second, np.where(first == 0, second, first))
+    return np.where((second & severe) > (first & severe), second, first)
