@@ -171,6 +171,8 @@ def test_a_raw_command_that_does_not_fit_is_a_data_error() -> None:
         ({"topic": "t", "value": "/v", "encoding": "text"}, "do not go together"),
         ({"metric": "x", "group": "g"}, "'node' is missing"),
         ({"metric": "x", "group": "g/h", "node": "n"}, "no Sparkplug name"),
+        ({"metric": "x", "group": "g", "node": "n+"}, "no Sparkplug name"),
+        ({"metric": "x", "group": "g", "node": "n", "device": "#"}, "no Sparkplug name"),
         ({"metric": "x", "group": "g", "node": "n", "topic": "t"}, "not for Sparkplug"),
         ({"topic": "t", "valeu": "/v"}, "valeu"),
     ],

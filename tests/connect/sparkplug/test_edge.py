@@ -96,6 +96,10 @@ def test_the_will_is_the_death_of_the_session_with_the_next_number() -> None:
 def test_births_come_first_the_node_then_its_devices() -> None:
     _, births = online()
     assert verbs(births) == ["NBIRTH/headrace", "DBIRTH/headrace/press-3", "DBIRTH/headrace/saw-1"]
+    assert [birth.topic for birth in births[:2]] == [
+        "spBv1.0/suzhou/NBIRTH/headrace",
+        "spBv1.0/suzhou/DBIRTH/headrace/press-3",
+    ]
     assert all(birth.qos == 0 and not birth.retain for birth in births)
     assert [parsed(birth).seq for birth in births] == [0, 1, 2]
     assert all(parsed(birth).timestamp == T0 // MILLISECOND_NS for birth in births)
@@ -114,7 +118,13 @@ def test_a_birth_tells_every_metric_with_name_alias_type_time_and_value() -> Non
     oil = {metric.name: metric for metric in parsed(births[1]).metrics}["oil/temperature"]
     assert (oil.datatype, oil.double_value, oil.timestamp) == (DataType.DOUBLE, 62.5, T0 // MILLISECOND_NS - 1000)
     assert read_properties(oil.properties) == {"readOnly": True, "engUnit": "Cel", "engLow": 0.0, "engHigh": 120.0}
+    properties = schema.PropertySet.FromString(oil.properties)
+    assert len(properties.keys) == len(properties.values)
+    assert [value.type for value in properties.values] == [
+        DataType.BOOLEAN, DataType.STRING, DataType.DOUBLE, DataType.DOUBLE,
+    ]  # fmt: skip
     metrics = [metric for birth in births for metric in parsed(birth).metrics]
+    assert all(DataType(metric.datatype) for metric in metrics)
     aliases = [metric.alias for metric in metrics if metric.HasField("alias")]
     assert len(aliases) == len(set(aliases)) == len(METRICS)
     assert all(metric.HasField("timestamp") and metric.HasField("datatype") for metric in metrics)
@@ -208,6 +218,9 @@ def test_a_large_call_is_cut_into_several_messages() -> None:
     heard(host, births)
     publishes = made.data([Batch.of(ValueKind.FLOAT64, np.arange(1200), T0, np.arange(1200.0))], T0)
     assert len(publishes) == 3 and len(heard(host, publishes)) == 1200
+    assert {(one.topic, one.qos, one.retain) for one in publishes} == {("spBv1.0/suzhou/NDATA/headrace", 0, False)}
+    assert [parsed(one).seq for one in publishes] == [1, 2, 3]
+    assert {parsed(one).timestamp for one in publishes} == {T0 // MILLISECOND_NS}
 
 
 def test_what_happens_while_offline_is_in_the_next_birth() -> None:
