@@ -17,6 +17,11 @@ _MARK: Final = b"SPBV1.0_COMPRESSED"
 _EITHER_FORMAT: Final = 47  # zlib's way to say: zlib or gzip, by its header
 
 
+def is_plain(payload: bytes, bytes_max: int) -> bool:
+    """Whether `opened` would give the payload itself."""
+    return len(payload) <= bytes_max and _MARK not in payload
+
+
 def opened(payload: bytes, bytes_max: int) -> bytes:
     """The payload itself, or what is in it. Raises: DataError for one that is, or opens to, more than `bytes_max`."""
     if len(payload) > bytes_max:

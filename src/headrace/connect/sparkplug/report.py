@@ -105,6 +105,7 @@ class _Column:
         self._values: NDArray[Any] = np.zeros(count, kind.dtype)
         self._quality = np.full(count, q.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
         self._newest_ns = np.zeros(count, np.int64)
+        self._told_ns = np.zeros(count, np.int64)
 
     def changes(self, batch: Batch, alias_of: dict[int, int]) -> list[Change]:
         if not len(self._handles):
@@ -127,26 +128,32 @@ class _Column:
         last = np.concatenate((rows[1:] != rows[:-1], [True])) & ~historical
         at = rows[last]
         self._values[at], self._quality[at], self._newest_ns[at] = values[last], quality[last], source_ns[last]
-        keep = np.flatnonzero(~told_now)
-        columns = zip(
-            rows[keep].tolist(),
-            source_ns[keep].tolist(),
-            values[keep].tolist(),
-            quality[keep].tolist(),
-            historical[keep].tolist(),
-            strict=True,
-        )
-        return [
+        # What comes late, but after what was told last, would hide that nothing has changed since: say it again.
+        hiding = rows[historical & (source_ns >= self._told_ns[rows])]
+        news = ~told_now & ~historical
+        self._told_ns[rows[news]] = source_ns[news]
+        found = [
             Change(metric, alias_of[metric.handle], time_ns, value, status, late)
-            for row, time_ns, value, status, late in columns
+            for row, time_ns, value, status, late in _rows_of(rows, source_ns, values, quality, historical, ~told_now)
             for metric in (self._metrics[row],)
         ]
+        for row in sorted(set(hiding.tolist())):
+            metric = self._metrics[row]
+            found.append(self.state(metric, alias_of[metric.handle], 0))
+            self._told_ns[row] = self._newest_ns[row]
+        return found
 
     def state(self, metric: EdgeMetric, alias: int, now_ns: int) -> Change:
         row = int(np.searchsorted(self._handles, metric.handle))
         newest_ns = int(self._newest_ns[row])
         value = self._values[row : row + 1].tolist()[0] if newest_ns else None
         return Change(metric, alias, newest_ns or now_ns, value, int(self._quality[row]))
+
+
+def _rows_of(*columns: NDArray[Any]) -> Iterator[tuple[Any, ...]]:
+    """The rows that the last column selects, as Python values."""
+    keep = columns[-1].nonzero()[0]
+    return zip(*(column[keep].tolist() for column in columns[:-1]), strict=True)
 
 
 def _equal(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.bool_]:

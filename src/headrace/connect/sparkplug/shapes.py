@@ -27,7 +27,7 @@ from headrace.connect.sparkplug.schema import Metric
 from headrace.connect.sparkplug.templates import Template, Templates
 from headrace.model.errors import DataError
 
-#: Fewer bytes than some eight payloads of twenty metrics are left to protobuf: NumPy's calls cost more than they save.
+#: Fewer bytes than some ten payloads of twenty metrics are left to protobuf: NumPy's calls cost more than they save.
 BYTES_MIN: Final = 4096
 _GROUP_MIN: Final = 12
 
