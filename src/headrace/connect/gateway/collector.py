@@ -1,19 +1,20 @@
 """Publishes of many sockets, decoded and stored together, acknowledged when that is durable.
 
-    sockets ──add──► [ gathered: 10 ms, or 512 messages ] ──► upstream.take ──► acknowledge ──► to who subscribed
+    sockets ──add──► [ gathered: 1 to 25 ms, or 512 ] ──► upstream.take ──► acknowledge ──► to who subscribed
                               │ more than `pending_bytes_max`                      │ Unavailable: not acknowledged,
                               ▼                                                    ▼ so the device sends again
                      no socket is read until it is half of that
 
 One call of `take` is under way at a time, and what comes meanwhile is the next: order is kept, and the slower the disk
-the larger the calls. A message that cannot be understood is refused for itself and holds nobody up.
+the larger the calls. A call has a price of its own, so messages are gathered for longer where many come, and hardly at
+all where few do. A message that cannot be understood is refused for itself and holds nobody up.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from headrace.connect.gateway.limits import MESSAGE_BYTES, Overload
 from headrace.connect.gateway.upstream import Gone, Outcome
@@ -26,6 +27,10 @@ from headrace.model.errors import Unavailable
 if TYPE_CHECKING:
     from headrace.connect.gateway.connection import Connection
     from headrace.connect.gateway.hub import Hub
+
+_GATHER_S_MIN: Final = 0.001
+_FEW, _MANY = 8, 64
+"""Messages of one call: below, it is not worth waiting for more; above, waiting longer would save little."""
 
 Owed = tuple[int, "Connection", Publish]
 """A message that is not done with when it is stored: its place, who sent it, and what is to be said or forwarded."""
@@ -43,6 +48,7 @@ class Collector:
         self.refused: Counter[str] = Counter()
         self._gone: list[Gone] = []
         self._size = 0
+        self._gather_s = self._gather_s_min = min(_GATHER_S_MIN, hub.limits.gather_s)
         self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._closing = False
@@ -109,7 +115,7 @@ class Collector:
 
     def _soon(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._limits.gather_s, self._now)
+            self._timer = asyncio.get_running_loop().call_later(self._gather_s, self._now)
 
     def _now(self) -> None:
         if self._timer is not None:
@@ -120,6 +126,10 @@ class Collector:
     async def _store(self) -> None:
         hub, counters = self._hub, self._hub.counters
         messages, owed, gone, size = self.messages, self.owed, self._gone, self._size
+        if len(messages) < _FEW:
+            self._gather_s = max(self._gather_s / 2, self._gather_s_min)
+        elif len(messages) < _MANY:
+            self._gather_s = min(self._gather_s * 2, self._limits.gather_s)
         self.messages, self.owed, self._gone, self._size = [], [], [], 0
         try:
             outcome = await hub.upstream.take(messages, gone)

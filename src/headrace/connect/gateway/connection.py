@@ -32,10 +32,12 @@ _TOPICS_MAX = 64
 _NONE: dict[str, bool] = {}
 """Shared by all that have published nothing yet; never changed."""
 _PREVIEW_BYTES = 1024
+Reasoned = p.Connack | p.Puback | p.Pubrec | p.Disconnect
 
 
 class Connection(Socket):
-    """`will` is cleared by a goodbye; `granted` remembers for each topic whether the device may publish to it."""
+    """`will` is cleared by a goodbye; `polite` says that the end is no reason to call the device gone; `granted`
+    remembers for each topic whether the device may publish to it."""
 
     __slots__ = (
         "admission", "alias_max", "aliases_in", "aliases_out", "backlog", "device", "granted", "packet_max", "parser",
@@ -195,19 +197,23 @@ class Connection(Socket):
         known = received.get(packet.packet_id)
         if known is None:
             received[packet.packet_id] = False
+            if self.version is Version.V5 and len(received) + self.unacknowledged > self.window:
+                self._too_many()  # QoS 2 counts until PUBCOMP (v5 §4.9)
             return True
         if known:
             self.write(encode(p.Pubrec(packet.packet_id), self.version))
         return False
 
     def _window_full(self) -> None:
-        if self.version is Version.V5 and self.unacknowledged > self.window:
-            raise Malformed(
-                f"more than {self.window} messages without acknowledgement [MQTT-3.3.4-9]",
-                Reason.RECEIVE_MAXIMUM_EXCEEDED,
-            )
         if self.version is Version.V311:
             self.halt(Halt.WINDOW)
+        elif self.unacknowledged > self.window:
+            self._too_many()
+
+    def _too_many(self) -> None:
+        raise Malformed(
+            f"more than {self.window} messages without acknowledgement [MQTT-3.3.4-7]", Reason.RECEIVE_MAXIMUM_EXCEEDED
+        )
 
     def _on_preview(self, packet: Publish) -> None:
         """A device in quarantine is looked at; nothing that it sends is stored, and nothing is acknowledged."""
@@ -241,14 +247,11 @@ class Connection(Socket):
         if version is Version.V311:
             kind = p.Puback if packet.qos == 1 else p.Pubrec
             return encode(kind(packet.packet_id), version)
+        if packet.qos == 1 and not reason:
+            return puback_bytes(packet.packet_id)
         properties: Properties = self.reason_string(text) if reason else NO_PROPERTIES
-        if packet.qos == 1:
-            return (
-                encode(p.Puback(packet.packet_id, reason, properties), version)
-                if reason
-                else puback_bytes(packet.packet_id)
-            )
-        return encode(p.Pubrec(packet.packet_id, reason, properties), version)
+        made = p.Puback if packet.qos == 1 else p.Pubrec
+        return self.fitting(made(packet.packet_id, reason, properties))
 
     def acknowledge(self, data: bytes, count: int) -> None:
         """Send acknowledgements of `count` messages; nobody hears them where the device has gone."""
@@ -265,6 +268,7 @@ class Connection(Socket):
             return
         if packet.qos == 2:
             self._received(packet.packet_id, durable=False)
+        self.polite = True  # it is not the device that goes
         self.close()
 
     def _received(self, packet_id: int, *, durable: bool) -> None:
@@ -280,11 +284,19 @@ class Connection(Socket):
         """For packets in which a client may not want it [MQTT-3.1.2-29]."""
         return {Property.REASON_STRING: text[:500]} if text and self.problem_information else {}
 
+    def fitting(self, packet: Reasoned) -> bytes:
+        """Its bytes, without what only explains where the client takes no packet of that size [MQTT-3.4.2-2]."""
+        data = encode(packet, self.version)
+        if self.packet_max and len(data) > self.packet_max:
+            packet.properties = NO_PROPERTIES
+            data = encode(packet, self.version)
+        return data
+
     # --- packets out ----------------------------------------------------------------------------------------------
 
     def send(self, message: Outgoing, packet_id: int, *, dup: bool = False) -> bool:
         counters, properties = self.hub.counters, message.properties
-        if message.expires_s is not None and message.expires_s <= self.hub.now_s:
+        if message.is_void(self.hub.now_s) and not dup:
             counters.expired += 1
             return False
         if self.transport is None or (not message.qos and not self.listens):
@@ -334,10 +346,10 @@ class Connection(Socket):
         """Answer CONNECT with no, and close [MQTT-3.2.2-7]."""
         self.hub.counters.refused_connects += 1
         if self.version is Version.V5:
-            self.write(encode(p.Connack(False, reason, {Property.REASON_STRING: text[:500]}), Version.V5))
+            self.write(self.fitting(p.Connack(False, reason, {Property.REASON_STRING: text[:500]})))
         else:
             self.write(encode(p.Connack(False, connect_return(reason)), Version.V311))
-        self.close()
+        self.close(linger=True)
 
     def _broken(self, error: Malformed) -> None:
         if self.state != State.CLOSED:
@@ -351,7 +363,9 @@ class Connection(Socket):
                 self.refuse(reason, text)
                 return
         elif self.version is Version.V5:
-            self.write(encode(p.Disconnect(reason, self.reason_string(text)), Version.V5))
+            self.write(self.fitting(p.Disconnect(reason, self.reason_string(text))))
+            self.close(linger=True)
+            return
         self.close()
 
     def began(self) -> None:
