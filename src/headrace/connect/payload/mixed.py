@@ -107,10 +107,10 @@ class MixedPayload:
         return None if self._host is None else self._host.will(now_ns)
 
     def opening(self, now_ns: int) -> Sequence[Publish]:
-        return () if self._host is None else self._host.opening(now_ns)
+        return () if self._host is None else [self._host.opening(now_ns)]
 
     def closing(self, now_ns: int) -> Sequence[Publish]:
-        return () if self._host is None else self._host.closing(now_ns)
+        return () if self._host is None else [self._host.closing(now_ns)]
 
     def browse(self, parent: Mapping[str, Any] | None) -> Iterator[BrowseNode]:
         if self._host is None:

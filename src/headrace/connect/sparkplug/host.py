@@ -18,12 +18,12 @@ from typing import Any, Final, NamedTuple
 from headrace.connect.payload.config import SparkplugSettings
 from headrace.connect.payload.contract import Decoded, Message, Publish
 from headrace.connect.sparkplug.asking import Asking
-from headrace.connect.sparkplug.births import BDSEQ, entries, find
+from headrace.connect.sparkplug.births import bd_seq_of, entries, find
 from headrace.connect.sparkplug.browsing import browse
 from headrace.connect.sparkplug.commands import command_payload
 from headrace.connect.sparkplug.compressed import is_plain, opened
 from headrace.connect.sparkplug.metrics import HAS_ALIAS, SEQUENCE_MAX, Metrics
-from headrace.connect.sparkplug.nodes import Held, Node, Source
+from headrace.connect.sparkplug.nodes import Held, Node, Source, by_source
 from headrace.connect.sparkplug.presence import Presence
 from headrace.connect.sparkplug.reading import Reader, Taken
 from headrace.connect.sparkplug.shapes import Shapes
@@ -51,8 +51,6 @@ class _Known(NamedTuple):
 _Data = tuple[int, Message, Node, str | None]
 """Place in the call, message, node and device."""
 
-_Bound = dict[tuple[str, str], dict[str | None, dict[str, list[PointBinding]]]]
-
 
 class SparkplugHost:
     """One for each MQTT server: its STATE and what it knows belong to that server alone."""
@@ -65,7 +63,7 @@ class SparkplugHost:
         self._reader = Reader(self._table, self._counts)
         self._asking = Asking(settings.rebirth_interval_ns, self._counts)
         self._nodes: dict[tuple[str, str], Node] = {}
-        self._bound: _Bound = {}
+        self._bound = by_source(())
         self._topics: dict[str, _Known] = {}
         self._strangers: dict[tuple[str, str], Node] = {}
         self._birth_bytes = 0
@@ -76,11 +74,7 @@ class SparkplugHost:
     # --- what a connection does -----------------------------------------------------------------------------------
 
     def bind(self, points: Sequence[PointBinding]) -> None:
-        bound: _Bound = {}
-        for point in points:
-            address = point.address
-            of_node = bound.setdefault((address.group, address.node), {})
-            of_node.setdefault(address.device, {}).setdefault(address.metric, []).append(point)
+        bound = by_source(points)
         self._bound = bound
         self._strangers = {key: node for key, node in self._nodes.items() if key not in bound and not node.is_known}
         for key, known in self._nodes.items():
@@ -103,11 +97,11 @@ class SparkplugHost:
     def will(self, now_ns: int) -> Publish:
         return self._presence.will(now_ns)
 
-    def opening(self, now_ns: int) -> list[Publish]:
-        return [self._presence.opening(now_ns)]
+    def opening(self, now_ns: int) -> Publish:
+        return self._presence.opening(now_ns)
 
-    def closing(self, now_ns: int) -> list[Publish]:
-        return [self._presence.closing(now_ns)]
+    def closing(self, now_ns: int) -> Publish:
+        return self._presence.closing(now_ns)
 
     def browse(self, parent: Mapping[str, Any] | None) -> Iterator[BrowseNode]:
         return browse(self._nodes, parent)
@@ -284,7 +278,7 @@ class SparkplugHost:
             return
         now_ns, seq = message.received_ns, int(metrics.seq[0])
         if topic.verb is Verb.NDEATH:
-            self._node_death(node, _bd_seq(metrics), now_ns, into)
+            self._node_death(node, bd_seq_of(metrics), now_ns, into)
             return
         node.origin = message.origin
         if topic.verb is Verb.NBIRTH:
@@ -312,7 +306,7 @@ class SparkplugHost:
         if node.held:  # of the session before, by whose aliases they are read
             self._gaps.pop(node, None)
             self._held(node.give_up(), into)
-        node.begin(_bd_seq(metrics), int(metrics.seq[0]))
+        node.begin(bd_seq_of(metrics), int(metrics.seq[0]))
         self._asking.answered(node)
         for device in node.devices.values():
             if device.born:
@@ -420,7 +414,3 @@ class SparkplugHost:
 
 def _of(message: Message, error: DataError) -> DataError:
     return DataError(f"'{message.topic}': {error.message}", detail=error.detail)
-
-
-def _bd_seq(metrics: Metrics) -> int | None:
-    return next((int(metrics.bits[row]) for row, name in metrics.names.items() if name == BDSEQ), None)

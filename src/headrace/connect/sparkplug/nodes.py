@@ -147,3 +147,16 @@ class Node:
         self.expected, self.doubtful = None, False
         self._forget()
         return batches
+
+
+Bound = dict[tuple[str, str], dict[str | None, dict[str, list[PointBinding]]]]
+"""Points by (group, node), device and name of metric."""
+
+
+def by_source(points: Iterable[PointBinding]) -> Bound:
+    bound: Bound = {}
+    for point in points:
+        address = point.address
+        of_node = bound.setdefault((address.group, address.node), {})
+        of_node.setdefault(address.device, {}).setdefault(address.metric, []).append(point)
+    return bound
