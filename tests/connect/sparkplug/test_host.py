@@ -26,7 +26,7 @@ from tests.connect.sparkplug.wire import (
     values,
 )
 
-from headrace.connect.payload import Payload
+from headrace.connect.payload import Payload, PayloadSettings, payload_of
 from headrace.connect.sparkplug import schema
 from headrace.connect.sparkplug.schema import DataType, PropertySet
 from headrace.model import quality as q
@@ -397,6 +397,15 @@ def test_will_birth_and_death_of_the_host_carry_its_state() -> None:
     [death] = made.closing(T0_NS + SECOND_NS)
     assert (death.topic, death.qos, death.retain) == ("spBv1.0/STATE/scada-1", 1, True)
     assert orjson.loads(death.payload) == {"online": False, "timestamp": T0_MS + 1000}
+
+
+def test_a_host_that_got_its_first_point_late_says_that_it_is_online_then() -> None:
+    made = payload_of(PayloadSettings())
+    assert made.opening(T0_NS) == () and made.tick(T0_NS).replies == []
+    made.bind([point(1, "Temp", F)])
+    [birth] = made.tick(T0_NS).replies
+    assert birth.topic == "spBv1.0/STATE/headrace" and orjson.loads(birth.payload)["online"] is True
+    assert made.tick(T0_NS).replies == []
 
 
 def test_each_connect_has_a_time_of_its_own() -> None:

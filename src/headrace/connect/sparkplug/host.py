@@ -97,6 +97,10 @@ class SparkplugHost:
     def will(self, now_ns: int) -> Publish:
         return self._presence.will(now_ns)
 
+    @property
+    def online(self) -> bool:
+        return self._presence.online
+
     def opening(self, now_ns: int) -> Publish:
         return self._presence.opening(now_ns)
 
