@@ -217,6 +217,8 @@ def test_one_message_can_carry_many_records() -> None:
     assert got[100:] == [(2, at, q.GOOD, at * MS) for at in range(100)]
     assert one(payload, records[7]) == [got[7], got[107]]  # one that stands alone
     assert "no array of records" in why(payload.decode([message(5)]))
+    assert "10000 are possible" in why(payload.decode([message([{}] * 10_001)]))
+    assert one(payload, [{"nothing": 1}] * 10_000) == []
 
 
 def test_records_of_named_values_go_to_points_by_name() -> None:

@@ -114,6 +114,8 @@ def test_a_message_that_makes_no_sense_costs_itself_alone() -> None:
         ]
     )
     assert values(decoded) == {1: 1.5}
+    long = made.decode([message(f"plant/NDATA/{'n' * 257}", b"")])
+    assert "at most 256 characters" in str(long.refused[0][1])
     assert [place for place, _ in decoded.refused] == [2, 3, 0]
     assert "spBv1.0/plant/NDATA/n1" in str(decoded.refused[2][1])
 

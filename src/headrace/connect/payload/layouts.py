@@ -29,6 +29,8 @@ from headrace.model.errors import DataError
 from headrace.sdk.driver import PointBinding
 
 Steps = tuple[str, ...]
+#: A message of a megabyte could have half a million empty ones, each of which costs work.
+RECORDS_MAX: Final = 10_000
 _ABSENT: Final = (KeyError, IndexError, TypeError)
 
 
@@ -87,7 +89,8 @@ class _Columns:
                 names = [steps[-1] for steps in group]
                 self._groups.append((parent, itemgetter(*names), len(names) == 1))
 
-    def take(self, record: Any) -> None:
+    def take(self, record: Any) -> bool:
+        """Whether there was anything; what there was not is MISSING."""
         taken = self.taken
         before = len(taken)
         if self._groups:
@@ -100,10 +103,16 @@ class _Columns:
                         taken.append(get(within))
                     else:
                         taken.extend(get(within))
-                return
+                return True
             except _ABSENT:
                 del taken[before:]
-        taken.extend([follow(record, steps) for steps in self._paths])
+        values = [follow(record, steps) for steps in self._paths]
+        taken.extend(values)
+        return any(value is not MISSING for value in values)
+
+    def untake(self) -> None:
+        """Forget the last record."""
+        del self.taken[-len(self._paths) :]
 
 
 class Layout:
@@ -150,8 +159,10 @@ class Layout:
             self._take(row, record, message_time, received_ns)
 
     def _take(self, row: int, record: Any, message_time: Any, received_ns: int) -> None:
-        for columns in self._columns:
-            columns.take(record)
+        if not any([columns.take(record) for columns in self._columns]):
+            for columns in self._columns:
+                columns.untake()
+            return
         self._at.append(row)
         self._received.append(received_ns)
         if self._time is not None:
@@ -208,6 +219,8 @@ class Layout:
 def as_records(found: Any, layout: JsonFormat) -> Sequence[Any]:
     """The records of a message; one that stands alone needs no array. Raises: DataError."""
     if type(found) is list:
+        if len(found) > RECORDS_MAX:
+            raise DataError(f"it has {len(found)} records; {RECORDS_MAX} are possible in one message")
         return found
     if type(found) is dict:
         return (found,)
