@@ -159,7 +159,10 @@ class Layout:
             self._take(row, record, message_time, received_ns)
 
     def _take(self, row: int, record: Any, message_time: Any, received_ns: int) -> None:
-        if not any([columns.take(record) for columns in self._columns]):
+        present = False
+        for columns in self._columns:
+            present |= columns.take(record)
+        if not present:
             for columns in self._columns:
                 columns.untake()
             return
