@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.connect.gateway.bed import gateway
 from tests.connect.mqtt.mosquitto import mosquitto
 from tests.services import require_service
 
@@ -173,6 +174,28 @@ async def test_an_edge_node_of_others_is_born_tells_is_born_again_obeys_and_dies
             await got.until(lambda latest: all(quality == q.BAD_NO_COMMUNICATION for _, quality in latest.values()))
         finally:
             await driver.close()
+
+
+@pytest.mark.service("sparkplug-client")
+async def test_an_edge_node_of_others_on_our_own_gateway(tmp_path: Path) -> None:
+    sparkplug = {"reorder_timeout": "200ms", "rebirth_interval": "1s"}
+    payload = {"kind": "sparkplug", "sparkplug": sparkplug}
+    async with gateway(tmp_path, points(), payload=payload) as bed, peer("edge", str(bed.port)) as edge:
+        await hear(edge, "born")
+        await bed.until(lambda: bed.store.samples(20) and bed.store.samples(9))
+        for handle, (name, _, value) in NODE_POINTS.items():
+            assert bed.store.samples(handle) == [(value, q.GOOD)], name
+        await tell(edge, "data 3")
+        await bed.until(lambda: bed.store.values(1)[-1] == 20.25 + 3)
+        await tell(edge, "skip")
+        await tell(edge, "data 1")
+        await hear(edge, "rebirth")
+        await bed.until(lambda: bed.store.samples(1)[-1] == (20.25 + 4, q.GOOD))
+        await bed.driver.write(PRESSURE, 77.5)
+        assert (await hear(edge, "dcmd"))["metrics"][0]["value"] == 77.5
+        await bed.until(lambda: bed.store.values(20)[-1] == 77.5)
+        edge.kill()
+        await bed.until(lambda: bed.store.samples(1)[-1][1] == bed.store.samples(20)[-1][1] == q.BAD_NO_COMMUNICATION)
 
 
 @pytest.mark.service("sparkplug-payload")
