@@ -22,7 +22,7 @@ from headrace.sdk.testing.devices import PEER, DeviceDoorContract, EngineersHand
 
 @pytest.fixture
 def devices(engine: Engine, clock: FakeClock, audit: Audit) -> Devices:
-    return Devices(engine, clock, audit, NoDeclarations())
+    return Devices(engine, clock, audit, NoDeclarations)
 
 
 class Hand:
@@ -61,7 +61,7 @@ async def test_a_restart_remembers_who_everybody_is(devices: Devices, engine: En
     await devices.door.admit(enrolling("new-1"))
     devices.door.seen("press-7", 42, True, messages=3, refused=1)
     await devices.close()
-    again = Devices(engine, clock, Audit(), NoDeclarations())
+    again = Devices(engine, clock, Audit(), NoDeclarations)
     await again.start()
     assert (await again.door.admit(claim("press-7", secret))).messages_per_s == 5.0
     assert (await again.door.admit(enrolling("new-1"))).state is DeviceState.QUARANTINED

@@ -38,7 +38,7 @@ async def registry(engine: Engine, clock: FakeClock) -> DeclarationRegistry:
 
 @pytest.fixture
 def devices(engine: Engine, clock: FakeClock, audit: Audit, registry: DeclarationRegistry) -> Devices:
-    return Devices(engine, clock, audit, registry)
+    return Devices(engine, clock, audit, lambda: registry)
 
 
 async def told(devices: Devices, work: object) -> list[str]:

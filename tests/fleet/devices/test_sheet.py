@@ -46,7 +46,7 @@ def rows_of(text: str) -> list[tuple[int, list[Any]]]:
 async def devices(engine: Engine, clock: FakeClock, audit: Audit) -> Devices:
     registry = DeclarationRegistry(engine, DRIVERS, clock)
     await registry.apply([SourceFile("plant.yaml", PLANT)], actor="wang")
-    return Devices(engine, clock, audit, registry)
+    return Devices(engine, clock, audit, lambda: registry)
 
 
 async def test_the_good_rows_go_in_and_the_others_say_why(devices: Devices, audit: Audit) -> None:
