@@ -379,7 +379,7 @@ class Invitation(Request):
 
     name: Annotated[str, Field(min_length=1, max_length=60, examples=["suzhou"])]
     prefix: Annotated[str, Field(min_length=1, max_length=512, examples=["acme/suzhou"])]
-    valid_s: Annotated[float, Field(ge=60, le=30 * 86_400)] = 3_600
+    valid_s: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False, description="From a minute to 30 days.")] = 3_600
 
 
 class InvitedEdge(Answer):
