@@ -25,7 +25,7 @@ from headrace.fleet.devices import Devices
 from headrace.fleet.edges import Edges
 from headrace.fleet.tables import metadata as fleet_tables
 from headrace.model.alarms import AlarmAction, AlarmCondition, AlarmRule, AlarmState, AlarmTransition, Priority
-from headrace.model.assets import Asset, Level
+from headrace.model.assets import Asset, AssetType, Level
 from headrace.model.batch import Batch, Handles, Value, ValueKind
 from headrace.model.commands import Command, CommandState
 from headrace.model.errors import (
@@ -103,7 +103,7 @@ def plant(more_points: int = 0) -> PlantModel:
     )
     return PlantModel(
         1,
-        {},
+        {"hydraulic-press": AssetType("hydraulic-press", 2, {"en": "Press"}, ("strokes",), (), {"base": 0})},
         {"press-plc-1": Connection("press-plc-1", "modbus", {"host": "127.0.0.1"}, {"en": "Press PLC"})},
         {asset.path: asset for asset in assets},
         {point.path: point for point in points},

@@ -46,6 +46,7 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "createToken": _ADMINISTER,
     "deleteToken": _ADMINISTER,
     "listAssets": _VIEW,
+    "listTypes": _VIEW,
     "listPoints": _VIEW,
     "getPoint": _VIEW,
     "getLatest": _VIEW,
