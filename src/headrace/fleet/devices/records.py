@@ -46,7 +46,7 @@ class Device:
         waits = self.state is DeviceState.QUARANTINED
         publish = ANYTHING if waits else filled(self.publish, self.login)
         subscribe = () if waits else filled(self.subscribe, self.login)
-        admission = Admission(self.name, self.state, publish, subscribe, self.messages_per_s)
+        admission = Admission(self.login, self.state, publish, subscribe, self.messages_per_s)
         object.__setattr__(self, "admission", admission)
 
     @property

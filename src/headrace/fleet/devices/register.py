@@ -91,11 +91,11 @@ class Devices:
         return self._roll.get(name).record
 
     def previews(self, name: str) -> Sequence[Preview]:
-        return self.door.previews.of(self._roll.get(name).name)
+        return self.door.previews.of(self._roll.get(name).login)
 
     def suggested(self, name: str) -> tuple[str, ...]:
         device = self._roll.get(name)
-        return suggest([preview.topic for preview in self.door.previews.of(name)], device.login)
+        return suggest([preview.topic for preview in self.door.previews.of(device.login)], device.login)
 
     def refusals(self) -> Sequence[Refusal]:
         return self.door.refusals.list()
@@ -252,29 +252,27 @@ class Devices:
         await self._store.change(old.name, new)
         self._roll.put(new, old)
         if new.state is not DeviceState.QUARANTINED:
-            self.door.previews.forget(old.name)
-        if old.name in self.door.dirty:
-            self.door.dirty.add(new.name)
+            self.door.previews.forget(new.login)
         if tell and (old.admission != new.admission or old.secret != new.secret):
-            self.door.notices.tell(old.name)
+            self.door.notices.tell(new.login)
 
     async def _drop(self, devices: Sequence[Device]) -> None:
         await self._store.remove([device.name for device in devices])
         for device in devices:
             self._roll.drop(device)
-            self.door.previews.forget(device.name)
-            self.door.notices.tell(device.name)
+            self.door.previews.forget(device.login)
+            self.door.notices.tell(device.login)
 
     async def _save(self) -> None:
-        names, self.door.dirty = self.door.dirty, set()
-        lives = [(name, device.life) for name in names if (device := self._roll.find(name)) is not None]
+        logins, self.door.dirty = self.door.dirty, set()
+        lives = [(login, device.life) for login in logins if (device := self._roll.of_login(login)) is not None]
         if not lives:
             return
         try:
             await self._store.touch(lives)
             self._told_unsaved = False
         except Unavailable as error:
-            self.door.dirty |= names
+            self.door.dirty |= logins
             if not self._told_unsaved:
                 _log.warning("when devices were seen is not saved for now, and kept in memory: %s", error)
             self._told_unsaved = True

@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 _LIFE: Final = ("gateway", "peer", "first_seen_ns", "last_seen_ns", "messages", "refused")
 _TOUCH: Final = (
-    update(devices).where(devices.c.name == bindparam("b_name")).values({one: bindparam(f"b_{one}") for one in _LIFE})
+    update(devices).where(devices.c.login == bindparam("b_login")).values({one: bindparam(f"b_{one}") for one in _LIFE})
 )
 
 
@@ -44,8 +44,10 @@ class DeviceStore:
         await self._run(lambda: self._delete(names))
 
     async def touch(self, lives: Sequence[tuple[str, Life]]) -> None:
-        """How they live on; names that are gone are passed over."""
-        rows = [{"b_name": name, **{f"b_{key}": value for key, value in _life(life).items()}} for name, life in lives]
+        """How they live on, by login; those that are gone are passed over."""
+        rows = [
+            {"b_login": login, **{f"b_{key}": value for key, value in _life(life).items()}} for login, life in lives
+        ]
         await self._run(lambda: self._touch(rows))
 
     async def _run(self, work: Callable[[], Result]) -> Result:
