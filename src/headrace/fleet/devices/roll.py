@@ -106,8 +106,5 @@ class Roll:
     def _fits(device: Device, state: DeviceState | None, words: Sequence[str]) -> bool:
         if state is not None and device.state is not state:
             return False
-        if not words:
-            return True
         life = device.life
-        text = f"{device.name}\n{device.login}\n{device.asset}\n{device.note}\n{life.gateway}\n{life.peer}".casefold()
-        return all(word in text for word in words)
+        return all(word in device.words or word in life.gateway.casefold() or word in life.peer for word in words)

@@ -33,8 +33,7 @@ class DeviceStore:
 
     async def add(self, new: Sequence[Device]) -> None:
         """All or none."""
-        rows = [{**_settings(device), **_life(device.life)} for device in new]
-        await self._run(lambda: self._insert(rows))
+        await self._run(lambda: self._insert(new))
 
     async def change(self, old: str, device: Device) -> None:
         """What was decided; its life is for `touch`."""
@@ -45,10 +44,7 @@ class DeviceStore:
 
     async def touch(self, lives: Sequence[tuple[str, Life]]) -> None:
         """How they live on, by login; those that are gone are passed over."""
-        rows = [
-            {"b_login": login, **{f"b_{key}": value for key, value in _life(life).items()}} for login, life in lives
-        ]
-        await self._run(lambda: self._touch(rows))
+        await self._run(lambda: self._touch(lives))
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         try:
@@ -62,9 +58,9 @@ class DeviceStore:
         with self._engine.connect() as connection:
             return [_device(row) for row in connection.execute(select(devices))]
 
-    def _insert(self, rows: list[dict[str, Any]]) -> None:
+    def _insert(self, new: Sequence[Device]) -> None:
         with self._engine.begin() as connection:
-            connection.execute(insert(devices), rows)
+            connection.execute(insert(devices), [{**_settings(device), **_life(device.life)} for device in new])
 
     def _update(self, old: str, settings: dict[str, Any]) -> None:
         with self._engine.begin() as connection:
@@ -74,7 +70,10 @@ class DeviceStore:
         with self._engine.begin() as connection:
             connection.execute(delete(devices).where(devices.c.name.in_(names)))
 
-    def _touch(self, rows: list[dict[str, Any]]) -> None:
+    def _touch(self, lives: Sequence[tuple[str, Life]]) -> None:
+        rows = [
+            {"b_login": login, **{f"b_{key}": value for key, value in _life(life).items()}} for login, life in lives
+        ]
         with self._engine.begin() as connection:
             connection.execute(_TOUCH, rows)
 
