@@ -2,6 +2,7 @@
 
     points of (device, topic) ──► Route(layout, row)       equal pointers and kinds: the same layout, another row
     document ──Layout.take(row)──► one list a kind          in C: `itemgetter` over each object that holds values
+             (flat documents are kept, and taken apart together at the end of the call)
     end of the call ──Layout.batches──► columns             one conversion a column; handles by (row, point)
 
 No Python runs per sample, unless a message leaves members out or holds what the point did not declare.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, Final
 
@@ -132,6 +133,8 @@ class Layout:
             members = [at for at, (_, its_kind) in enumerate(readings) if its_kind is kind]
             if members:
                 self._columns.append(_Columns(kind, members, [readings[at][0].value for at in members]))
+        self._flat = self._flat_getter([reading.value for reading, _ in readings], first)
+        self._documents: list[dict[str, Any]] = []
         self._handles: list[list[int]] = []
         self._matrix: NDArray[np.uint32] | None = None
         self._at: list[int] = []
@@ -146,10 +149,24 @@ class Layout:
         self._matrix = None
         return len(self._handles) - 1
 
+    def _flat_getter(self, values: Sequence[Steps], first: Reading) -> Callable[[Any], tuple[Any, ...]] | None:
+        """All values, then the time, of a document whose members they are; None where they may lie elsewhere."""
+        wanted = [values[at] for one in self._columns for at in one.members]
+        wanted += [] if first.time is None else [first.time]
+        plain = all(len(steps) == 1 and not steps[0].isdecimal() for steps in wanted)
+        whole = self._records is None and self._message_time is None and self._quality is None
+        return itemgetter(*(steps[0] for steps in wanted)) if plain and whole and len(wanted) > 1 else None
+
     # --- one message ----------------------------------------------------------------------------------------------
 
     def take(self, row: int, document: Any, received_ns: int) -> None:
         """Raises: DataError where the array of records is not there."""
+        if self._flat is not None and type(document) is dict:
+            self._documents.append(document)
+            self._at.append(row)
+            self._received.append(received_ns)
+            return
+        self._unfold()
         if self._records is None:
             self._take(row, document, MISSING, received_ns)
             return
@@ -178,8 +195,33 @@ class Layout:
 
     # --- the end of a call ----------------------------------------------------------------------------------------
 
+    def _unfold(self) -> None:
+        """Take the flat documents apart: all at once, or each by itself where one leaves a member out."""
+        documents, count = self._documents, len(self._documents)
+        if not count or self._flat is None:
+            return
+        self._documents = []
+        try:
+            columns = list(zip(*map(self._flat, documents), strict=True))
+        except KeyError:
+            rows, received = self._at[-count:], self._received[-count:]
+            del self._at[-count:], self._received[-count:]
+            for row, document, received_ns in zip(rows, documents, received, strict=True):
+                self._take(row, document, MISSING, received_ns)
+            return
+        first = 0
+        for one in self._columns:
+            last = first + len(one.members)
+            one.taken.extend(
+                columns[first] if last == first + 1 else chain.from_iterable(zip(*columns[first:last], strict=True))
+            )
+            first = last
+        if self._time is not None:
+            self._times.extend(columns[first])
+
     def batches(self) -> Iterable[Batch]:
         """Columns of all that was taken, one batch a kind; begins anew."""
+        self._unfold()
         if not self._at:
             return
         at = np.array(self._at, np.intp)
