@@ -38,7 +38,7 @@ PACED_CONNECTIONS, PACED_SECONDS = 2000, 10
 SATURATED_CONNECTIONS = 100
 IDLE_CONNECTIONS, LIVE_CONNECTIONS = 10_000, 15_000
 PARTS = ("paced", "saturated", "durable", "idle", "live")
-PEER = "Mosquitto + gmqtt"
+PEER, AMQTT_PEER = "Mosquitto + gmqtt", "amqtt + gmqtt"
 
 
 def measures(options: Sequence[str] = ()) -> Iterator[Measure]:
@@ -99,14 +99,20 @@ def _beside(what: str, count: int, qos: int, load: list[str], runs: int, target:
         if MOSQUITTO is not None:
             peers[PEER] = stack.enter_context(behind(mosquitto(), count, qos))
         if AMQTT.exists():
-            peers["amqtt + gmqtt"] = stack.enter_context(behind(amqtt(), count, qos))
+            peers[AMQTT_PEER] = stack.enter_context(behind(amqtt(), count, qos))
         own: list[float] = []
         theirs: dict[str, list[float]] = {peer: [] for peer in peers}
         for _ in range(runs):
             own.append(we.round(count, load)[0])
-            for peer, served in peers.items():
-                theirs[peer].append(served.round(count, _gentle(load) if peer.startswith("amqtt") else load)[0])
+            for peer, served in list(peers.items()):
+                try:
+                    theirs[peer].append(served.round(count, _gentle(load) if peer == AMQTT_PEER else load)[0])
+                except Stuck as error:
+                    print(f"# {peer}: {error}", file=sys.stderr)
+                    del peers[peer]
     for peer, rates in theirs.items():
+        if not rates:
+            continue
         yield Measure(
             what, statistics.median(own), "messages/CPU-s", statistics.median(rates), peer,
             target if peer == PEER else "", "ratio",
@@ -114,9 +120,9 @@ def _beside(what: str, count: int, qos: int, load: list[str], runs: int, target:
 
 
 def _gentle(load: list[str]) -> list[str]:
-    """A tenth for the peer that is slowest: CPU a message is what is compared."""
+    """A fiftieth for the peer that is slowest: CPU a message is what is compared."""
     return [
-        str(int(one) // 10) if before == "--messages" else one for before, one in zip(["", *load], load, strict=False)
+        str(int(one) // 50) if before == "--messages" else one for before, one in zip(["", *load], load, strict=False)
     ]
 
 
@@ -275,8 +281,15 @@ def go(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write("\n")
     process.stdin.flush()
-    done: dict[str, Any] = json.loads(process.stdout.readline())
+    line = process.stdout.readline()
+    if not line:
+        raise Stuck("it does not take the load")
+    done: dict[str, Any] = json.loads(line)
     return done
+
+
+class Stuck(Exception):
+    """A server that takes or answers nothing any more."""
 
 
 def free_port() -> int:

@@ -75,13 +75,16 @@ def saturate(devices: list[Device], qos: int, messages: int) -> int:
     """Each device sends its share, a window at a time; QoS 1 waits for the acknowledgements of the window before."""
     poll = select.epoll()
     by_fd = {device.sock.fileno(): device for device in devices}
-    share = messages // len(devices) // WINDOW
+    share = max(messages // len(devices) // WINDOW, 1)
     for device in devices:
         device.left = share
         poll.register(device.sock, select.EPOLLOUT)
     busy = len(devices)
     while busy:
-        for fd, event in poll.poll(30):
+        events = poll.poll(20)
+        if not events:
+            sys.exit("the server takes and answers nothing any more")
+        for fd, event in events:
             device = by_fd[fd]
             if event & select.EPOLLIN and device.owed:
                 device.owed -= len(device.sock.recv(65_536))

@@ -73,6 +73,30 @@ def test_what_is_wrong_is_found_at_the_same_place_however_the_stream_is_cut(data
     assert len(outcomes) == 1
 
 
+@given(st.data())
+def test_the_quick_way_gives_the_same_messages_and_the_same_errors(data: st.DataObject) -> None:
+    """Whatever `plain` knows: a tuple says what the `Publish` would have said."""
+    version = data.draw(VERSION)
+    said = [one for one in data.draw(st.lists(packets(version), max_size=5)) if one.type is PacketType.PUBLISH]
+    said += [p.Publish("a/b", b"1"), p.Publish("a/b", b"2", 1, packet_id=7), p.Publish("a/b", b"", 1, packet_id=9)]
+    stream = bytearray(b"".join(encode(one, version) for one in said))
+    for _ in range(data.draw(st.integers(0, 2))):
+        stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
+    outcomes = []
+    for plain in (None, {b"a/b": "a/b", **{one.topic.encode(): one.topic for one in said if one.topic}}):
+        parser, found, wrong = Parser(Side.SERVER, version), [], None
+        parser.plain = plain
+        try:
+            for packet in parser.feed_plain(bytes(stream)):
+                if isinstance(packet, tuple):
+                    packet = p.Publish(packet[0], packet[1], 1 if packet[2] else 0, packet_id=packet[2])
+                found.append(packet)
+        except Malformed as error:
+            wrong = error.message
+        outcomes.append((found, wrong))
+    assert outcomes[0] == outcomes[1]
+
+
 @given(st.binary(max_size=200), st.sampled_from(Side), st.sampled_from([None, *Version]))
 def test_arbitrary_bytes_raise_nothing_but_garbled(noise: bytes, side: Side, version: Version | None) -> None:
     try:

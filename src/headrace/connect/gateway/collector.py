@@ -132,7 +132,7 @@ class Collector:
             outcome = await hub.upstream.take(messages, gone, owed)
         except Unavailable:
             counters.unstored_messages += len(messages)
-            self._refuse(owed)
+            self._refuse(messages, owed)
             return
         finally:
             counters.pending_bytes -= size
@@ -144,32 +144,41 @@ class Collector:
         counters.ignored_messages += outcome.ignored
         if outcome.refused:
             self.refused.update([messages[place].origin for place in outcome.refused])
-        self._acknowledge(owed, outcome)
+        self._acknowledge(messages, owed, outcome)
         for place, connection, packet in owed:
-            if place not in outcome.refused:
+            if isinstance(packet, Publish) and place not in outcome.refused:
                 hub.forward(connection, packet)
         for reply in outcome.replies:
             hub.say(reply)
 
-    def _acknowledge(self, owed: list[Owed], outcome: Outcome) -> None:
+    def _acknowledge(self, messages: list[Message], owed: list[Owed], outcome: Outcome) -> None:
         """Each connection is written to once for messages that came one after another."""
         refused, last, out = outcome.refused, None, list[bytes]()
         for place, connection, packet in owed:
-            if not packet.packet_id:
+            packet_id = packet if isinstance(packet, int) else packet.packet_id
+            if not packet_id:
                 continue
             if connection is not last:
                 if last is not None:
                     last.acknowledge(b"".join(out), len(out))
                 last, out = connection, []
-            if packet.qos == 1 and not refused:
-                out.append(puback_bytes(packet.packet_id))
+            if not refused and (isinstance(packet, int) or packet.qos == 1):
+                out.append(puback_bytes(packet_id))
             else:
                 reason = Reason.PAYLOAD_FORMAT_INVALID if place in refused else Reason.SUCCESS
-                out.append(connection.acknowledgement(packet, reason, refused.get(place, "")))
+                out.append(connection.acknowledgement(_whole(messages, place, packet), reason, refused.get(place, "")))
         if last is not None:
             last.acknowledge(b"".join(out), len(out))
 
-    def _refuse(self, owed: list[Owed]) -> None:
-        for _, connection, packet in owed:
-            if packet.packet_id:
-                connection.refuse_message(packet, Reason.QUOTA_EXCEEDED, "nothing can be stored now; send it again")
+    def _refuse(self, messages: list[Message], owed: list[Owed]) -> None:
+        for place, connection, packet in owed:
+            whole = _whole(messages, place, packet)
+            if whole.packet_id:
+                connection.refuse_message(whole, Reason.QUOTA_EXCEEDED, "nothing can be stored now; send it again")
+
+
+def _whole(messages: list[Message], place: int, packet: Publish | int) -> Publish:
+    """A plain message as what it was."""
+    if isinstance(packet, Publish):
+        return packet
+    return Publish(messages[place].topic, messages[place].payload, 1, packet_id=packet)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from headrace.connect.gateway.answers import ANSWERS
 from headrace.connect.gateway.session import Outgoing, Session
@@ -40,8 +40,23 @@ class Connection(Socket):
     remembers for each topic whether the device may publish to it."""
 
     __slots__ = (
-        "admission", "alias_max", "aliases_in", "aliases_out", "backlog", "device", "granted", "packet_max", "parser",
-        "polite", "problem_information", "receive_max", "session", "unacknowledged", "will", "window",
+        "admission",
+        "alias_max",
+        "aliases_in",
+        "aliases_out",
+        "asked",
+        "backlog",
+        "device",
+        "granted",
+        "packet_max",
+        "parser",
+        "polite",
+        "problem_information",
+        "receive_max",
+        "session",
+        "unacknowledged",
+        "will",
+        "window",
     )  # fmt: skip
 
     def __init__(self, hub: Hub) -> None:
@@ -52,6 +67,7 @@ class Connection(Socket):
         self.device = ""
         self.receive_max = hub.limits.receive_max
         self.window = hub.limits.receive_max
+        self.asked = -1
         self.packet_max = self.alias_max = self.unacknowledged = 0
         self.problem_information, self.polite = True, False
         self.will: p.Will | None = None
@@ -74,35 +90,30 @@ class Connection(Socket):
             self.session.drain()
 
     def data_received(self, data: bytes) -> None:
+        """The hot path is that of plain messages: QoS 0 or 1, on a topic that this device may publish to and that no
+        device asked for. All others take the way around, with every check."""
         hub = self.hub
         self.heard_s = hub.now_s
         hub.read_ns = now_ns = hub.clock.now_ns()
-        collector, granted, device, count = hub.collector, self.granted, self.device, 0
-        messages, owed, nobody = collector.messages, collector.owed, hub.subscriptions.nobody
-        quick = self.state == State.LIVE and not collector.sheds
+        collector, parser, device, count = hub.collector, self.parser, self.device, 0
+        messages, owed = collector.messages, collector.owed
+        if parser.plain and (self.asked != hub.subscriptions.version or collector.sheds):
+            parser.plain = None
         try:
-            for packet in self.parser.feed(data):
-                # The hot path: a message on a topic that this device may publish to, which no device asked for, and
-                # that needs at most a PUBACK. All others take the way around, with every check.
-                if (
-                    quick
-                    and type(packet) is Publish
-                    and packet.qos < 2
-                    and granted.get(packet.topic)
-                    and packet.topic in nobody
-                    and not packet.retain
-                    and not packet.properties
-                ):
-                    if packet.qos:
+            for packet in parser.feed_plain(data):
+                if type(packet) is tuple:
+                    topic, payload, packet_id = packet
+                    if packet_id:
                         self.unacknowledged += 1
                         if self.unacknowledged >= self.window:
                             self._window_full()
-                        owed.append((len(messages), self, packet))
-                    messages.append(Message(device, packet.topic, packet.payload, now_ns))
+                        owed.append((len(messages), self, packet_id))
+                    messages.append(Message(device, topic, payload, now_ns))
                     count += 1
                 else:
-                    self.on_packet(packet)
-                    quick = quick and self.state == State.LIVE
+                    self.on_packet(cast(Packet, packet))
+                    if self.state == State.CLOSED:
+                        break
         except Malformed as error:
             self._broken(error)
         finally:
@@ -155,12 +166,20 @@ class Connection(Socket):
             self.throttle()
         if may:
             self.hub.collector.add(self, packet)
-            self.hub.subscriptions.match(topic)  # so that the next one on this topic may take the quick way
+            if not self.hub.subscriptions.match(topic):
+                self._is_plain(topic)
         else:
             self.hub.counters.denied_messages += 1
             self.hub.collector.refused[self.device] += 1
             if packet.qos:
                 self.refuse_message(packet, Reason.NOT_AUTHORIZED, f"this device may not publish to '{topic[:200]}'")
+
+    def _is_plain(self, topic: str) -> None:
+        """Messages on this topic may take the quick way, until somebody subscribes to something."""
+        parser, version = self.parser, self.hub.subscriptions.version
+        if parser.plain is None or self.asked != version or len(parser.plain) >= _TOPICS_MAX:
+            parser.plain, self.asked = {}, version
+        parser.plain[topic.encode()] = topic
 
     def _check_properties(self, packet: Publish) -> None:
         alias = packet.properties.get(Property.TOPIC_ALIAS)
@@ -372,6 +391,6 @@ class Connection(Socket):
         self.hub.arrived(self)
 
     def ended(self) -> None:
-        self.granted = _NONE
+        self.granted, self.parser.plain = _NONE, None
         self.backlog = self.aliases_in = self.aliases_out = None
         self.hub.left(self)

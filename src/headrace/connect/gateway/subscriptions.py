@@ -88,8 +88,8 @@ class Subscriptions(Generic[S]):
         self._root: _Node[S] = _Node()
         self._count = 0
         self._remembered: dict[str, Routes[S]] = {}
-        self.nobody: set[str] = set()
-        """Topics that nobody asked for, as far as they are remembered."""
+        self.version = 0
+        """Grows with every change of what matches."""
 
     def __len__(self) -> int:
         return self._count
@@ -151,15 +151,13 @@ class Subscriptions(Generic[S]):
         if routes is None:
             routes = self._find(topic)
             if len(self._remembered) >= _REMEMBERED_MAX:
-                self._forget()
+                self._remembered.clear()
             self._remembered[topic] = routes
-            if not routes:
-                self.nobody.add(topic)
         return routes
 
     def _forget(self) -> None:
         self._remembered.clear()
-        self.nobody.clear()
+        self.version += 1
 
     def _find(self, topic: str) -> Routes[S]:
         sessions: dict[S, tuple[Granted, ...]] = {}

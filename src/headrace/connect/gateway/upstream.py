@@ -31,8 +31,9 @@ class Gone:
     device: str
 
 
-Owed = tuple[int, Any, Packet]
-"""A message that is not done with when it is stored: its place in the call, who sent it, and how it came."""
+Owed = tuple[int, Any, Packet | int]
+"""A message that is not done with when it is stored: its place in the call, who sent it, and how it came; of a plain
+one of QoS 1 only the packet identifier."""
 
 
 class Upstream(Protocol):

@@ -57,11 +57,12 @@ class RemoteUpstream:
     async def take(self, messages: Sequence[Message], gone: Sequence[Gone], owed: Sequence[Owed]) -> Outcome:
         plain = [(one.origin, one.topic, one.payload, one.received_ns) for one in messages]
         left = [(one.before, one.device) for one in gone]
-        more = {
-            place: (packet.qos, packet.retain, dict(packet.properties))
-            for place, _, packet in owed
-            if packet.qos or packet.retain or packet.properties
-        }
+        more: dict[int, tuple[int, bool, dict[int, Any]]] = {}
+        for place, _, packet in owed:
+            if isinstance(packet, int):
+                more[place] = (1, False, {})
+            elif packet.qos or packet.retain or packet.properties:
+                more[place] = (packet.qos, packet.retain, dict(packet.properties))
         refused, ignored = await self._link.call("take", plain, left, more)
         return Outcome(refused, (), ignored)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import Final
+from typing import Final, cast
 
 from headrace.connect.mqtt import primitives as io
 from headrace.connect.mqtt.decoding import FLAGS, UnsupportedVersion, decode_body, decode_connect
@@ -46,14 +46,19 @@ class Side(Enum):
 _NAMES_MAX, _NAME_BYTES_MAX = 4096, 256
 
 
+Plain = tuple[str, bytes, int]
+"""Topic, payload, and the packet identifier of QoS 1 or 0."""
+
+
 class Parser:
     """One direction of one connection. `version` is None for a server until CONNECT has said it.
 
     `packet_bytes_max` bounds a whole packet, fixed header included (v5 §3.1.2.11.4). `names` remembers topic names that
-    were found to be good; parsers may share one, its size is bounded.
+    were found to be good; parsers may share one, its size is bounded. `plain` is for who takes very many messages: see
+    `feed_plain`.
     """
 
-    __slots__ = ("_accepts", "_missing", "_names", "_parts", "packet_bytes_max", "version")
+    __slots__ = ("_accepts", "_missing", "_names", "_parts", "packet_bytes_max", "plain", "version")
 
     def __init__(
         self,
@@ -66,6 +71,7 @@ class Parser:
         self.version, self.packet_bytes_max = version, packet_bytes_max
         self._accepts = side.value
         self._names = {} if names is None else names
+        self.plain: dict[bytes, str] | None = None
         self._parts: list[bytes] | None = None
         self._missing = 0
 
@@ -75,10 +81,15 @@ class Parser:
         return sum(map(len, self._parts)) if self._parts else 0
 
     def feed(self, data: bytes) -> Iterator[Packet]:
-        """The packets that these bytes complete, in order; use each iterator to its end.
+        """The packets that these bytes complete, in order; use each iterator to its end. Not with `plain`.
 
         Raises: Malformed, after the packets before it; the stream is of no use from there.
         """
+        return cast(Iterator[Packet], self.feed_plain(data))
+
+    def feed_plain(self, data: bytes) -> Iterator[Packet | Plain]:
+        """As `feed`, but a first PUBLISH of QoS 0 or 1 that is not to be retained, has no properties, and whose topic
+        (in bytes) is a key of `plain`, is given as a tuple: making a `Publish` costs as much as all the rest."""
         if self._parts is not None:
             self._parts.append(data)
             self._missing -= len(data)
@@ -86,7 +97,7 @@ class Parser:
                 return
             data, self._parts = b"".join(self._parts), None
         at, end = 0, len(data)
-        names, is_v5 = self._names, self.version is Version.V5
+        names, is_v5, plain = self._names, self.version is Version.V5, self.plain
         while at < end:
             if end - at < 2:
                 self._check_first(data[at])
@@ -110,10 +121,23 @@ class Parser:
             if first & 0xF0 == 0x30 and self.version is not None:
                 qos = first >> 1 & 3
                 place = body + 2 + (data[body] << 8 | data[body + 1]) if size > 1 else stop + 1
+                if place > stop:
+                    raise Malformed("publish: its topic name is longer than the packet (§3.3.2)")
                 raw = data[body + 2 : place]
+                if plain and not first & 0x0D:
+                    known = plain.get(raw)
+                    if known is not None:
+                        begin = place + 2 if qos else place
+                        ident = data[place] << 8 | data[place + 1] if qos and begin <= stop else 0
+                        if is_v5:
+                            begin += 1
+                        if begin <= stop and bool(ident) == bool(qos) and not (is_v5 and data[begin - 1]):
+                            yield known, data[begin:stop], ident
+                            at = stop
+                            continue
                 topic = names.get(raw)
                 if topic is None:
-                    topic = self._name(raw, place, stop)
+                    topic = self._name(raw)
                 packet_id = 0
                 if qos:
                     place += 2
@@ -122,7 +146,7 @@ class Parser:
                     packet_id = data[place - 2] << 8 | data[place - 1]
                     if not packet_id:
                         raise protocol_error("publish: its packet identifier is 0 [MQTT-2.2.1-3]")
-                elif place > stop or first & 8:
+                elif first & 8:
                     raise _wrong_publish(first)
                 properties = NO_PROPERTIES
                 if is_v5:
@@ -174,10 +198,8 @@ class Parser:
             shift += 7
         raise Malformed("remaining length: more than four bytes (§2.1.4)")
 
-    def _name(self, raw: bytes, end: int, stop: int) -> str:
+    def _name(self, raw: bytes) -> str:
         """A topic name that was not seen before."""
-        if end > stop:
-            raise Malformed("publish: its topic name is longer than the packet (§3.3.2)")
         topic = io.text_of(raw, "topic name")
         wrong = why_no_name(topic) if raw else None  # an empty name may have an alias
         if wrong is not None:
@@ -210,4 +232,4 @@ def _wrong_publish(first: int) -> Malformed:
         return Malformed("publish: QoS 3 [MQTT-3.3.1-4]")
     if first & 0x0E == 0x08:
         return Malformed("publish: DUP with QoS 0 [MQTT-3.3.1-2]")
-    return Malformed("publish: the packet ends before its topic name and packet identifier do (§3.3.2)")
+    return Malformed("publish: the packet ends before its packet identifier does (§3.3.2)")
