@@ -1,6 +1,7 @@
 """Publishes of many sockets, decoded and stored together, acknowledged when that is durable.
 
-    sockets ──add──► [ gathered: 1 to 25 ms, or 512 ] ──► upstream.take ──► acknowledge ──► to who subscribed
+    sockets ──add──► [ gathered: 1 to 25 ms ] ──► upstream.take ──► acknowledge ──► to who subscribed
+                  └──512──► upstream.digest: decoded at once, while they are in the cache
                               │ more than `pending_bytes_max`                      │ Unavailable: not acknowledged,
                               ▼                                                    ▼ so the device sends again
                      no socket is read until it is half of that
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from headrace.connect.gateway.limits import MESSAGE_BYTES, Overload
 from headrace.connect.gateway.upstream import Gone, Outcome, Owed
@@ -33,6 +34,10 @@ _FEW, _MANY = 8, 64
 """Messages of one call: below, it is not worth waiting for more; above, waiting longer would save little."""
 
 
+Part = tuple[Any, list[Owed]]
+"""What the platform needs of some messages, and what is owed for them."""
+
+
 class Collector:
     """`run` is the one task that stores. A connection appends to `messages` and `owed` and then says `added`, once a
     read, for this is where most of the time of a gateway goes."""
@@ -44,7 +49,9 @@ class Collector:
         self.sent: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._gone: list[Gone] = []
-        self._size = 0
+        self._parts: list[Part] = []
+        self._size = self._count = 0
+        self._fault: Exception | None = None
         self._gather_s = self._gather_s_min = min(_GATHER_S_MIN, hub.limits.gather_s)
         self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
@@ -69,15 +76,27 @@ class Collector:
         """So many messages, of so many bytes together, were appended."""
         size += count * MESSAGE_BYTES
         self._size += size
+        self._count += count
         self.sent[device] += count
         counters = self._hub.counters
         counters.pending_bytes += size
         if counters.pending_bytes > self._limits.pending_bytes_max:
             self._hub.halt()
         if len(self.messages) >= self._limits.gather_max:
+            self._digest()
             self._now()
         elif self._timer is None:
             self._soon()
+
+    def _digest(self) -> None:
+        messages, owed, gone = self.messages, self.owed, self._gone
+        if not messages and not gone:
+            return
+        self.messages, self.owed, self._gone = [], [], []
+        try:
+            self._parts.append((self._hub.upstream.digest(messages, gone, owed), owed))
+        except Exception as fault:  # in the middle of a read; `run` is where faults of ours are heard
+            self._fault = fault
 
     def gone(self, device: str) -> None:
         """In its order with the messages around it."""
@@ -89,14 +108,22 @@ class Collector:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self.messages or self._gone:
+            while self._is_full or self._has_any:
                 await self._store()
-                if len(self.messages) < self._limits.gather_max and not self._closing:
+                if not self._is_full and not self._closing:
                     break  # the next call gathers again
-            if self.messages or self._gone:
+            if self._has_any:
                 self._soon()
-            if self._closing and not self.messages and not self._gone:
+            elif self._closing:
                 return
+
+    @property
+    def _is_full(self) -> bool:
+        return self._count >= self._limits.gather_max
+
+    @property
+    def _has_any(self) -> bool:
+        return bool(self.messages or self._gone or self._parts)
 
     def tell(self) -> None:
         """How much each device has sent since this was last called, to whoever keeps the register of devices."""
@@ -122,36 +149,41 @@ class Collector:
 
     async def _store(self) -> None:
         hub, counters = self._hub, self._hub.counters
-        messages, owed, gone, size = self.messages, self.owed, self._gone, self._size
-        if len(messages) < _FEW:
+        self._digest()
+        if self._fault is not None:
+            raise self._fault
+        parts, size, count = self._parts, self._size, self._count
+        self._parts, self._size, self._count = [], 0, 0
+        if count < _FEW:
             self._gather_s = max(self._gather_s / 2, self._gather_s_min)
-        elif len(messages) < _MANY:
+        elif count < _MANY:
             self._gather_s = min(self._gather_s * 2, self._limits.gather_s)
-        self.messages, self.owed, self._gone, self._size = [], [], [], 0
         try:
-            outcome = await hub.upstream.take(messages, gone, owed)
+            outcomes = await hub.upstream.take([digest for digest, _ in parts])
         except Unavailable:
-            counters.unstored_messages += len(messages)
-            self._refuse(messages, owed)
+            counters.unstored_messages += count
+            for _, owed in parts:
+                self._refuse(owed)
             return
         finally:
             counters.pending_bytes -= size
             hub.resume()
-        counters.messages += len(messages)
-        counters.message_bytes += size - MESSAGE_BYTES * len(messages)
-        counters.stored_messages += len(messages) - len(outcome.refused) - outcome.ignored
-        counters.refused_messages += len(outcome.refused)
-        counters.ignored_messages += outcome.ignored
-        if outcome.refused:
-            self.refused.update([messages[place].origin for place in outcome.refused])
-        self._acknowledge(messages, owed, outcome)
-        for place, connection, packet in owed:
-            if isinstance(packet, Publish) and place not in outcome.refused:
-                hub.forward(connection, packet)
-        for reply in outcome.replies:
-            hub.say(reply)
+        counters.messages += count
+        counters.message_bytes += size - MESSAGE_BYTES * count
+        counters.stored_messages += count
+        for (_, owed), outcome in zip(parts, outcomes, strict=True):
+            counters.stored_messages -= len(outcome.refused) + outcome.ignored
+            counters.refused_messages += len(outcome.refused)
+            counters.ignored_messages += outcome.ignored
+            self.refused.update(outcome.refused_from)
+            self._acknowledge(owed, outcome)
+            for place, connection, packet in owed:
+                if isinstance(packet, Publish) and place not in outcome.refused:
+                    hub.forward(connection, packet)
+            for reply in outcome.replies:
+                hub.say(reply)
 
-    def _acknowledge(self, messages: list[Message], owed: list[Owed], outcome: Outcome) -> None:
+    def _acknowledge(self, owed: list[Owed], outcome: Outcome) -> None:
         """Each connection is written to once for messages that came one after another."""
         refused, last, out = outcome.refused, None, list[bytes]()
         for place, connection, packet in owed:
@@ -166,19 +198,17 @@ class Collector:
                 out.append(puback_bytes(packet_id))
             else:
                 reason = Reason.PAYLOAD_FORMAT_INVALID if place in refused else Reason.SUCCESS
-                out.append(connection.acknowledgement(_whole(messages, place, packet), reason, refused.get(place, "")))
+                out.append(connection.acknowledgement(_whole(packet), reason, refused.get(place, "")))
         if last is not None:
             last.acknowledge(b"".join(out), len(out))
 
-    def _refuse(self, messages: list[Message], owed: list[Owed]) -> None:
-        for place, connection, packet in owed:
-            whole = _whole(messages, place, packet)
+    def _refuse(self, owed: list[Owed]) -> None:
+        for _, connection, packet in owed:
+            whole = _whole(packet)
             if whole.packet_id:
                 connection.refuse_message(whole, Reason.QUOTA_EXCEEDED, "nothing can be stored now; send it again")
 
 
-def _whole(messages: list[Message], place: int, packet: Publish | int) -> Publish:
-    """A plain message as what it was."""
-    if isinstance(packet, Publish):
-        return packet
-    return Publish(messages[place].topic, messages[place].payload, 1, packet_id=packet)
+def _whole(packet: Publish | int) -> Publish:
+    """What of a plain message is needed to answer it."""
+    return packet if isinstance(packet, Publish) else Publish("", b"", 1, packet_id=packet)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from headrace.connect.gateway.hub import Hub
 
 _TOPICS_MAX = 64
+_DIGESTED = 512
+"""Plain messages of one read that are decoded before the next."""
 _NONE: dict[str, bool] = {}
 """Shared by all that have published nothing yet; never changed."""
 _PREVIEW_BYTES = 1024
@@ -110,15 +112,19 @@ class Connection(Socket):
                         owed.append((len(messages), self, packet_id))
                     messages.append(Message(device, topic, payload, now_ns))
                     count += 1
+                    if count % _DIGESTED:
+                        continue
+                    collector.added(device, _DIGESTED, 0)
                 else:
                     self.on_packet(cast(Packet, packet))
                     if self.state == State.CLOSED:
                         break
+                messages, owed = collector.messages, collector.owed  # they may have been digested
         except Malformed as error:
             self._broken(error)
         finally:
             if count:
-                collector.added(device, count, len(data))
+                collector.added(device, count % _DIGESTED, len(data))
                 self.tokens -= count
                 if self.tokens < 0.0:
                     self.throttle()

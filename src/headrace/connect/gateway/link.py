@@ -36,10 +36,12 @@ OnTell = Callable[[str, tuple[Any, ...]], None]
 
 
 class Link(asyncio.Protocol):
-    """One end. `on_lost` is called once, when the other end has gone."""
+    """One end. `on_lost` is called once, when the other end has gone; `on_fault` for a fault of ours in an answer."""
 
-    def __init__(self, on_call: OnCall, on_tell: OnTell, on_lost: Callable[[], None]) -> None:
-        self._on_call, self._on_tell, self._on_lost = on_call, on_tell, on_lost
+    def __init__(
+        self, on_call: OnCall, on_tell: OnTell, on_lost: Callable[[], None], on_fault: Callable[[Exception], None]
+    ) -> None:
+        self._on_call, self._on_tell, self._on_lost, self._on_fault = on_call, on_tell, on_lost, on_fault
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -131,6 +133,8 @@ class Link(asyncio.Protocol):
         except HeadraceError as error:
             authenticated = not isinstance(error, AccessError) or error.authenticated
             self._send((_FAILED, number, type(error).__name__, error.message, authenticated))
+        except Exception as fault:
+            self._on_fault(fault)
         else:
             self._send((_ANSWER, number, result))
 

@@ -1,6 +1,6 @@
 """The platform's side of a gateway, in the same process: what messages mean, who devices are, what is waited for.
 
-take ──► payload.decode ──► batches ──► stored (screened, counted, fsynced) ──► Outcome
+digest ──► payload.decode ──► batches ──take──► stored (screened, counted, fsynced) ──► Outcome
                                └──► whoever waits for a point's next value (a write that is to be confirmed)
 """
 
@@ -25,6 +25,8 @@ from headrace.sdk.driver import Stored
 log = logging.getLogger(__name__)
 
 _WATCHED_MAX: Final = 1024
+
+Digest = tuple[list[Batch], Outcome]
 
 
 class LocalUpstream:
@@ -53,7 +55,7 @@ class LocalUpstream:
     def seen(self, device: str, online: bool, messages: int = 0, refused: int = 0) -> None:
         self._door.seen(device, self._clock.now_ns(), online, messages=messages, refused=refused)
 
-    async def take(self, messages: Sequence[Message], gone: Sequence[Gone], owed: Sequence[Owed] = ()) -> Outcome:
+    def digest(self, messages: Sequence[Message], gone: Sequence[Gone], owed: Sequence[Owed] = ()) -> Digest:
         del owed
         batches: list[Batch] = []
         outcome = Outcome()
@@ -73,8 +75,12 @@ class LocalUpstream:
             if end is not None:
                 batches += self._payload.gone(end.device, self._clock.now_ns())
         outcome.refused, outcome.replies = refused, replies
-        await self._store(batches)
-        return outcome
+        outcome.refused_from = [messages[at].origin for at in refused]
+        return batches, outcome
+
+    async def take(self, digests: Sequence[Digest]) -> Sequence[Outcome]:
+        await self._store([batch for batches, _ in digests for batch in batches])
+        return [outcome for _, outcome in digests]
 
     def ended(self, device: str, client_id: str) -> None:
         pass

@@ -16,9 +16,10 @@ from headrace.sdk.devices import Admission, Claim, Preview
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of messages: `refused` by their place in the call, with the reason; all others are durable."""
+    """What became of some messages: `refused` by their place, with the reason, and by whom; all others are durable."""
 
     refused: Mapping[int, str] = field(default_factory=dict)
+    refused_from: Sequence[str] = ()
     replies: Sequence[Publish] = ()
     ignored: int = 0
 
@@ -32,7 +33,7 @@ class Gone:
 
 
 Owed = tuple[int, Any, Packet | int]
-"""A message that is not done with when it is stored: its place in the call, who sent it, and how it came; of a plain
+"""A message that is not done with when it is stored: its place, who sent it, and how it came; of a plain
 one of QoS 1 only the packet identifier."""
 
 
@@ -41,7 +42,12 @@ class Upstream(Protocol):
         """Raises: as `sdk.devices.DeviceDoor.admit`."""
         ...
 
-    async def take(self, messages: Sequence[Message], gone: Sequence[Gone], owed: Sequence[Owed]) -> Outcome:
+    def digest(self, messages: Sequence[Message], gone: Sequence[Gone], owed: Sequence[Owed]) -> Any:
+        """Make of messages what `take` needs, while they are fresh and small: arrays weigh a tenth. Never raises for
+        what devices sent."""
+        ...
+
+    async def take(self, digests: Sequence[Any]) -> Sequence[Outcome]:
         """Returns when everything that could be understood is durable. Raises: Unavailable where nothing was."""
         ...
 

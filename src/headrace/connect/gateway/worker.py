@@ -39,6 +39,9 @@ from headrace.model.errors import Unavailable
 from headrace.sdk.clock import SystemClock
 from headrace.sdk.devices import Admission, Claim, DeviceState, Preview
 
+Part = tuple[list[tuple[str, str, bytes, int]], list[tuple[int, str]], dict[int, tuple[int, bool, dict[int, Any]]]]
+"""Messages (origin, topic, payload, received), devices that went (before which), QoS, retain, properties by place."""
+
 
 class RemoteUpstream:
     """The platform, over a link."""
@@ -54,17 +57,22 @@ class RemoteUpstream:
             self.hub.adopt((device, claim.client_id), session)
         return Admission(device, DeviceState(state), publish, subscribe, rate)
 
-    async def take(self, messages: Sequence[Message], gone: Sequence[Gone], owed: Sequence[Owed]) -> Outcome:
+    def digest(self, messages: Sequence[Message], gone: Sequence[Gone], owed: Sequence[Owed]) -> Part:
         plain = [(one.origin, one.topic, one.payload, one.received_ns) for one in messages]
-        left = [(one.before, one.device) for one in gone]
         more: dict[int, tuple[int, bool, dict[int, Any]]] = {}
         for place, _, packet in owed:
             if isinstance(packet, int):
                 more[place] = (1, False, {})
             elif packet.qos or packet.retain or packet.properties:
                 more[place] = (packet.qos, packet.retain, dict(packet.properties))
-        refused, ignored = await self._link.call("take", plain, left, more)
-        return Outcome(refused, (), ignored)
+        return plain, [(one.before, one.device) for one in gone], more
+
+    async def take(self, digests: Sequence[Part]) -> Sequence[Outcome]:
+        answers = await self._link.call("take", list(digests))
+        return [
+            Outcome(refused, [plain[place][0] for place in refused], (), ignored)
+            for (plain, _, _), (refused, ignored) in zip(digests, answers, strict=True)
+        ]
 
     def preview(self, device: str, preview: Preview) -> None:
         self._link.tell("preview", device, *astuple(preview))
@@ -104,7 +112,7 @@ class ToldSubscriptions(Subscriptions[Session]):
 
 class Worker:
     def __init__(self) -> None:
-        self.link = Link(self._on_call, self._on_tell, self._on_lost)
+        self.link = Link(self._on_call, self._on_tell, self._on_lost, self._fail)
         self._upstream = RemoteUpstream(self.link)
         self._hub: Hub | None = None
         self._listeners: list[Listener] = []

@@ -27,6 +27,7 @@ from headrace.connect.gateway.retained import Kept
 from headrace.connect.gateway.session import Key
 from headrace.connect.gateway.subscriptions import Granted, Subscriptions
 from headrace.connect.gateway.upstream import Gone
+from headrace.connect.gateway.worker import Part
 from headrace.connect.mqtt.packets import Property
 from headrace.connect.payload.contract import Message, Publish
 from headrace.model.errors import Unavailable, Unreachable
@@ -45,7 +46,7 @@ class _Process:
 
     def __init__(self, pool: WorkerPool, number: int) -> None:
         self.number, self._pool = number, pool
-        self.link = Link(self._on_call, self._on_tell, lambda: pool.gone(self))
+        self.link = Link(self._on_call, self._on_tell, lambda: pool.gone(self), pool.failed)
         self.counts: Mapping[str, float] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -136,6 +137,12 @@ class WorkerPool:
             self._closing = True
             self._lost(Unreachable(f"process {worker.number} of gateway '{self._name}' has died"))
 
+    def failed(self, fault: Exception) -> None:
+        """A fault of ours, while a worker was answered."""
+        if not self._closing:
+            self._closing = True
+            self._lost(fault)
+
     async def _count(self) -> None:
         while True:
             await asyncio.sleep(_COUNT_S)
@@ -169,15 +176,17 @@ class WorkerPool:
             admission.messages_per_s, session,
         )  # fmt: skip
 
-    async def take(
-        self, worker: _Process, plain: list[tuple[str, str, bytes, int]], gone: list[tuple[int, str]],
-        more: dict[int, tuple[int, bool, dict[int, Any]]],
-    ) -> tuple[dict[int, str], int]:  # fmt: skip
-        outcome = await self._upstream.take([Message(*one) for one in plain], [Gone(*one) for one in gone])
-        self._forward(worker, plain, more, outcome.refused)
-        for reply in outcome.replies:
-            self.say(reply)
-        return dict(outcome.refused), outcome.ignored
+    async def take(self, worker: _Process, parts: list[Part]) -> list[tuple[dict[int, str], int]]:
+        digests = [
+            self._upstream.digest([Message(*one) for one in plain], [Gone(*one) for one in gone])
+            for plain, gone, _ in parts
+        ]
+        outcomes = await self._upstream.take(digests)
+        for (plain, _, more), outcome in zip(parts, outcomes, strict=True):
+            self._forward(worker, plain, more, outcome.refused)
+            for reply in outcome.replies:
+                self.say(reply)
+        return [(dict(outcome.refused), outcome.ignored) for outcome in outcomes]
 
     def told(self, worker: _Process, kind: str, told: tuple[Any, ...]) -> None:
         if kind == "preview":
