@@ -6,7 +6,7 @@
 CPU seconds are those of the serving processes, from the first message to the last one that has arrived as samples;
 what the load spends counts for nobody. Rounds of ours and of the peers alternate.
 
-    ARGS="--part paced|saturated|idle|live|durable"     one part (several times for several)
+    ARGS="--part paced|gentle|saturated|durable|idle|live"     one part (several times for several)
     ARGS="--runs 1"                                     rounds (3)
     ARGS="--messages 100000"                            a saturated round (200,000)
 """
@@ -37,7 +37,7 @@ AMQTT = Path(".venv-mqtt/bin/amqtt")
 PACED_CONNECTIONS, PACED_SECONDS = 2000, 10
 SATURATED_CONNECTIONS = 100
 IDLE_CONNECTIONS, LIVE_CONNECTIONS = 10_000, 15_000
-PARTS = ("paced", "saturated", "durable", "idle", "live")
+PARTS = ("paced", "gentle", "saturated", "durable", "idle", "live")
 PEER, AMQTT_PEER = "Mosquitto + gmqtt", "amqtt + gmqtt"
 
 
@@ -50,6 +50,8 @@ def measures(options: Sequence[str] = ()) -> Iterator[Measure]:
     parts = asked.part or PARTS
     if "paced" in parts:
         yield from paced(asked.runs)
+    if "gentle" in parts:
+        yield from gentle(asked.runs)
     if "saturated" in parts:
         yield from saturated(asked.runs, asked.messages)
     if "durable" in parts:
@@ -72,6 +74,12 @@ def paced(runs: int) -> Iterator[Measure]:
     )
 
 
+def gentle(runs: int) -> Iterator[Measure]:
+    """What amqtt can follow as well: saturated, it stops answering."""
+    load = ["--rate", "5", "--seconds", "8", "--qos", "1"]
+    yield from _beside("messages a CPU second, 50 connections at 5/s, QoS 1", 50, 1, load, runs, "", with_amqtt=True)
+
+
 def saturated(runs: int, messages: int) -> Iterator[Measure]:
     for qos, target in ((0, ">= 3"), (1, ">= 5")):
         load = ["--messages", str(messages), "--qos", str(qos)]
@@ -90,7 +98,9 @@ def durable(runs: int, messages: int) -> Iterator[Measure]:
     yield Measure("… reached on the wall clock", statistics.median(wall for _, wall in rates), "messages/s")
 
 
-def _beside(what: str, count: int, qos: int, load: list[str], runs: int, target: str) -> Iterator[Measure]:
+def _beside(
+    what: str, count: int, qos: int, load: list[str], runs: int, target: str, *, with_amqtt: bool = False
+) -> Iterator[Measure]:
     if MOSQUITTO is None:
         print("# no Mosquitto here (apt-get install mosquitto): its rows are left out", file=sys.stderr)
     with contextlib.ExitStack() as stack:
@@ -98,7 +108,7 @@ def _beside(what: str, count: int, qos: int, load: list[str], runs: int, target:
         peers: dict[str, Served] = {}
         if MOSQUITTO is not None:
             peers[PEER] = stack.enter_context(behind(mosquitto(), count, qos))
-        if AMQTT.exists():
+        if with_amqtt and AMQTT.exists():
             peers[AMQTT_PEER] = stack.enter_context(behind(amqtt(), count, qos))
         own: list[float] = []
         theirs: dict[str, list[float]] = {peer: [] for peer in peers}
@@ -106,7 +116,7 @@ def _beside(what: str, count: int, qos: int, load: list[str], runs: int, target:
             own.append(we.round(count, load)[0])
             for peer, served in list(peers.items()):
                 try:
-                    theirs[peer].append(served.round(count, _gentle(load) if peer == AMQTT_PEER else load)[0])
+                    theirs[peer].append(served.round(count, load)[0])
                 except Stuck as error:
                     print(f"# {peer}: {error}", file=sys.stderr)
                     del peers[peer]
@@ -117,13 +127,6 @@ def _beside(what: str, count: int, qos: int, load: list[str], runs: int, target:
             what, statistics.median(own), "messages/CPU-s", statistics.median(rates), peer,
             target if peer == PEER else "", "ratio",
         )  # fmt: skip
-
-
-def _gentle(load: list[str]) -> list[str]:
-    """A fiftieth for the peer that is slowest: CPU a message is what is compared."""
-    return [
-        str(int(one) // 50) if before == "--messages" else one for before, one in zip(["", *load], load, strict=False)
-    ]
 
 
 def idle() -> Measure:

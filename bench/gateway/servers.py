@@ -133,11 +133,11 @@ async def sink(devices: int, port: int, qos: int) -> None:
         waiting.append(Message("sink", where, data, time.time_ns()))
         return 0
 
-    client = Client("sink", receive_maximum=65_535)
+    client = Client("sink")
     client.on_message = on_message
     subscribed = asyncio.Event()
     client.on_subscribe = lambda *_: subscribed.set()
-    await client.connect("127.0.0.1", port)
+    await client.connect("127.0.0.1", port, version=4)  # amqtt knows no other, and it is what the load speaks
     client.subscribe("fleet/#", qos=qos)
     await subscribed.wait()
     await answer({"port": port}, lambda: dict(counted))

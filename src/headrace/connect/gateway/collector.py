@@ -1,14 +1,14 @@
 """Publishes of many sockets, decoded and stored together, acknowledged when that is durable.
 
-    sockets ──add──► [ gathered: 1 to 25 ms ] ──► upstream.take ──► acknowledge ──► to who subscribed
+    sockets ──add──► [ gathered: 1 to 25 ms, or 1024 ] ──► upstream.take ──► acknowledge ──► to who subscribed
                   └──512──► upstream.digest: decoded at once, while they are in the cache
                               │ more than `pending_bytes_max`                      │ Unavailable: not acknowledged,
                               ▼                                                    ▼ so the device sends again
                      no socket is read until it is half of that
 
 One call of `take` is under way at a time, and what comes meanwhile is the next: order is kept, and the slower the disk
-the larger the calls. A call has a price of its own, so messages are gathered for longer where many come, and hardly at
-all where few do. A message that cannot be understood is refused for itself and holds nobody up.
+the larger the calls. A call has a price of its own, so they keep a distance of 25 ms unless there are many messages;
+the first one after a pause hardly waits. A message that cannot be understood is refused for itself.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from headrace.connect.gateway.hub import Hub
 
 _GATHER_S_MIN: Final = 0.001
-_FEW, _MANY = 8, 64
-"""Messages of one call: below, it is not worth waiting for more; above, waiting longer would save little."""
 
 
 Part = tuple[Any, list[Owed]]
@@ -52,7 +50,7 @@ class Collector:
         self._parts: list[Part] = []
         self._size = self._count = 0
         self._fault: Exception | None = None
-        self._gather_s = self._gather_s_min = min(_GATHER_S_MIN, hub.limits.gather_s)
+        self._last_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._closing = False
@@ -82,8 +80,9 @@ class Collector:
         counters.pending_bytes += size
         if counters.pending_bytes > self._limits.pending_bytes_max:
             self._hub.halt()
-        if len(self.messages) >= self._limits.gather_max:
+        if len(self.messages) >= self._limits.digest_max:
             self._digest()
+        if self._is_full:
             self._now()
         elif self._timer is None:
             self._soon()
@@ -138,8 +137,11 @@ class Collector:
         self._now()
 
     def _soon(self) -> None:
+        """The first message after a pause hardly waits; calls that follow each other keep their distance."""
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._gather_s, self._now)
+            loop, gather_s = asyncio.get_running_loop(), self._limits.gather_s
+            due_s = max(self._last_s + gather_s, loop.time() + min(gather_s, _GATHER_S_MIN))
+            self._timer = loop.call_at(due_s, self._now)
 
     def _now(self) -> None:
         if self._timer is not None:
@@ -154,10 +156,7 @@ class Collector:
             raise self._fault
         parts, size, count = self._parts, self._size, self._count
         self._parts, self._size, self._count = [], 0, 0
-        if count < _FEW:
-            self._gather_s = max(self._gather_s / 2, self._gather_s_min)
-        elif count < _MANY:
-            self._gather_s = min(self._gather_s * 2, self._limits.gather_s)
+        self._last_s = asyncio.get_running_loop().time()
         try:
             outcomes = await hub.upstream.take([digest for digest, _ in parts])
         except Unavailable:

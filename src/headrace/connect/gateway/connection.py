@@ -172,7 +172,7 @@ class Connection(Socket):
             self.throttle()
         if may:
             self.hub.collector.add(self, packet)
-            if not self.hub.subscriptions.match(topic):
+            if not self.hub.subscriptions.match(topic) and not self.hub.collector.sheds:
                 self._is_plain(topic)
         else:
             self.hub.counters.denied_messages += 1

@@ -36,7 +36,8 @@ class Limits:
     messages_per_s: float = 1000.0  # of one connection; beyond it the socket is not read for a while
     pending_bytes_max: int = 64 << 20
     gather_s: float = 0.025
-    gather_max: int = 512
+    gather_max: int = 1024  # messages that are stored without waiting longer
+    digest_max: int = 512  # messages that are decoded without waiting longer
     overload: Overload = Overload.WAIT
 
 

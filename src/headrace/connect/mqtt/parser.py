@@ -159,6 +159,7 @@ class Parser:
                 elif not topic:
                     raise Malformed("publish: a topic name has at least one character [MQTT-4.7.3-1]")
                 yield Publish(topic, data[place:stop], qos, first & 1 == 1, first & 8 != 0, packet_id, properties)
+                plain = self.plain  # what was learnt from this one holds for the next
             elif first == 0x40 and size == 2 and self.version is not None and (data[body] or data[body + 1]):
                 yield Puback(data[body] << 8 | data[body + 1])
             else:

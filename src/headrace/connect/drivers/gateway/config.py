@@ -98,7 +98,7 @@ class LimitSettings(BaseModel):
         int, Field(ge=2**16, le=2**36, description="read and not stored yet, all devices together")
     ] = 64 << 20
     gather_ns: Annotated[
-        int, duration("0s", "1s"), Field(description="how long messages are gathered at most that are stored together")
+        int, duration("0s", "1s"), Field(description="how far apart calls to the store are, unless many messages wait")
     ] = Field(25 * MILLISECOND_NS, alias="gather")
     overload: Annotated[
         Overload, Field(description="wait: sockets are not read; drop: QoS 0 goes first, and is counted")
