@@ -15,6 +15,7 @@ import numpy as np
 
 from headrace.api import Services, SystemInfo
 from headrace.compute.live import LiveTable
+from headrace.connect.ingest.desk import IngestDesk
 from headrace.exchange.local import LocalBus
 from headrace.model.alarms import AlarmAction, AlarmCondition, AlarmRule, AlarmState, AlarmTransition, Priority
 from headrace.model.assets import Asset, Level
@@ -61,7 +62,7 @@ COUNTER = f"{LINE}/press-1/strokes"
 RUNNING = f"{LINE}/press-2/running"
 ORDER = f"{LINE}/press-2/order"
 RULE = f"{TEMPERATURE}:hot"
-ROLES = ("viewer", "operator", "engineer", "administrator")
+ROLES = ("viewer", "operator", "engineer", "administrator", "source")
 RANK = {
     Action.VIEW: 0,
     Action.ACKNOWLEDGE: 1,
@@ -69,7 +70,12 @@ RANK = {
     Action.CONFIGURE: 2,
     Action.ADMINISTER: 3,
     Action.AUDIT: 3,
+    Action.INGEST: 2,
 }
+
+
+def may(role: str, action: Action) -> bool:
+    return action is Action.INGEST if role == "source" else ROLES.index(role) >= RANK[action]
 
 
 def plant(more_points: int = 0) -> PlantModel:
@@ -214,6 +220,30 @@ class FakeStore:
     async def stats(self) -> StoreStats:
         samples = sum(map(len, self._samples))
         return StoreStats(len(self._paths), samples, samples, 0, 0, 0, T0, None, {"durable_lag_ms": 1.5})
+
+
+@dataclass(frozen=True)
+class Directory:
+    model: PlantModel
+    handles: Mapping[str, int]
+
+    @classmethod
+    async def of(cls, model: PlantModel, store: FakeStore) -> Directory:
+        paths = sorted(model.points)
+        return cls(model, dict(zip(paths, (await store.register(paths)).tolist(), strict=True)))
+
+
+class Appending:
+    """An intake straight into the store; set `full` to refuse."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self._store = store
+        self.full = False
+
+    async def take(self, batches: Sequence[Batch]) -> None:
+        if self.full:
+            raise Unavailable("the disk is full; nothing was stored")
+        await self._store.append(batches)
 
 
 class FakeAlarms:
@@ -424,7 +454,7 @@ class FakeAccess:
         raise NotFound(f"there is no token '{id[:100]}'")
 
     def check(self, principal: Principal, action: Action, path: str) -> None:
-        if principal.role not in ROLES or ROLES.index(principal.role) < RANK[action]:
+        if principal.role not in ROLES or not may(principal.role, action):
             raise AccessError(f"'{principal.name}' may not {action} here; ask an administrator")
 
     async def audit(self, *, limit: int = 200, cursor: str | None = None) -> tuple[Sequence[AuditEntry], str | None]:
@@ -472,6 +502,7 @@ class World:
     links: FakeLinks
     access: FakeAccess
     feed: FeedCounters
+    intake: Appending
     handles: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -479,6 +510,8 @@ class World:
         model = plant(more_points)
         registry, store, live, alarms = FakeRegistry(model), FakeStore(), LiveTable(), FakeAlarms(model)
         links, access, feed, bus = FakeLinks(), FakeAccess(), FeedCounters(), LocalBus()
+        directory = await Directory.of(model, store)
+        appending = Appending(store)
         info = SystemInfo("0.1.0", T0, 101_000_000, 3.5, 7, 600.0, {"history": 200_000})
         services = Services(
             registry,
@@ -494,8 +527,9 @@ class World:
             feed,
             lambda: info,
             FakeCare(),
+            IngestDesk(lambda: directory, appending, SystemClock()),
         )
-        world = cls(services, registry, store, live, alarms, links, access, feed)
+        world = cls(services, registry, store, live, alarms, links, access, feed, appending)
         numbers = await store.register(sorted(model.points))
         world.handles = dict(zip(sorted(model.points), numbers.tolist(), strict=True))
         return world

@@ -14,6 +14,7 @@ from headrace.sdk.services import (
     CommandDesk,
     FeedCounters,
     HistoryCare,
+    Ingest,
     Links,
     LiveValues,
     Registry,
@@ -51,3 +52,4 @@ class Services:
     feed: FeedCounters
     system: Callable[[], SystemInfo]
     care: HistoryCare
+    ingest: Ingest

@@ -33,6 +33,7 @@ def services(platform: Platform) -> Services:
         feed=FeedCounters(),
         system=_system(platform),
         care=platform.care,
+        ingest=platform.ingest,
     )
 
 

@@ -17,6 +17,7 @@ from headrace.access.desk import AccessDesk
 from headrace.compute.alarms.desk import AlarmDesk
 from headrace.compute.live import LiveTable
 from headrace.connect import drivers as driver_folder
+from headrace.connect.ingest.desk import IngestDesk
 from headrace.connect.supervisor import Supervisor
 from headrace.connect.surroundings import Surroundings
 from headrace.connect.trust import TrustStore
@@ -51,6 +52,7 @@ class Platform:
     reconciler: Reconciler
     pipeline: Pipeline
     care: HistoryDesk
+    ingest: IngestDesk
 
 
 @asynccontextmanager
@@ -110,6 +112,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             reconciler=reconciler,
             pipeline=pipeline,
             care=care,
+            ingest=IngestDesk(lambda: reconciler.directory, pipeline, time),
         )
         await alarms.start()
         stack.push_async_callback(alarms.close)

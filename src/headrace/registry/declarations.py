@@ -26,6 +26,7 @@ from headrace.registry.problems import Problems
 from headrace.registry.store import ObjectStore, Revision, Stored
 from headrace.sdk.clock import Clock
 from headrace.sdk.driver import DriverType
+from headrace.sdk.outlet import OutletType
 from headrace.sdk.services import Plan, SourceFile
 
 log = logging.getLogger(__name__)
@@ -51,9 +52,15 @@ class _Prepared:
 class DeclarationRegistry:
     """Implements `sdk.services.Registry` over any database that SQLAlchemy knows."""
 
-    def __init__(self, engine: Engine, drivers: Mapping[str, DriverType], clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        drivers: Mapping[str, DriverType],
+        clock: Clock,
+        outlets: Mapping[str, OutletType] | None = None,
+    ) -> None:
         self._store = ObjectStore(engine)
-        self._drivers = drivers
+        self._drivers, self._outlets = drivers, outlets or {}
         self._clock = clock
         self._current: _Current | None = None
         self._applying = asyncio.Lock()
@@ -92,7 +99,7 @@ class DeclarationRegistry:
             return current
         stored = self._store.load()
         problems = Problems()
-        model = expand(stored.objects, self._drivers, problems, stored.revision)
+        model = expand(stored.objects, self._drivers, problems, stored.revision, self._outlets)
         current = _Current(stored, model, problems.errors())
         if current.errors:
             log.warning(
@@ -110,7 +117,7 @@ class DeclarationRegistry:
         given = parse(files, problems)
         stored = current.stored
         declared = given if prune else {**stored.objects, **given}
-        model = expand(declared, self._drivers, problems, stored.revision)
+        model = expand(declared, self._drivers, problems, stored.revision, self._outlets)
         changes = [] if problems else diff(stored.objects, declared, current.model, model)
         plan = Plan(stored.revision, tuple(changes), tuple(problems.errors()))
         return _Prepared(current, declared, model, plan)

@@ -1,0 +1,118 @@
+"""What an outlet is: one session with one taker of what Headrace knows. It never retries, never sleeps, drops nothing.
+
+    bus ──► queue of the outlet ──► Outlet.send(batches) ──► taken: gone from the queue
+                                └─► raises DeviceError ──► closed, a pause, a new one, the same batches again
+
+The supervisor (`connect/outlets/supervisor.py`) owns the queue, back-off, state and counters. Abilities are small and
+optional: an outlet implements `Outlet` and any of `TakesEvents`, `Mirrors`. Its folder is `connect/outlets/<name>/` and
+its module `outlet.py` exposes `OUTLET: OutletType`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from pydantic import BaseModel
+
+from headrace.model.assets import Asset
+from headrace.model.batch import Batch, Value
+from headrace.model.commands import Command
+from headrace.model.events import Event
+from headrace.model.outlets import Outlet as Declaration
+from headrace.model.points import Point
+from headrace.sdk.access import Principal
+from headrace.sdk.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The part of the plant that an outlet publishes: points by handle, and the assets above them by path."""
+
+    points: Mapping[int, Point] = field(default_factory=dict)
+    assets: Mapping[str, Asset] = field(default_factory=dict)
+
+
+class Outlet(Protocol):
+    async def open(self, view: View) -> None:
+        """Begin the session. Raises: Unreachable, Refused, Garbled; ConfigError for settings that cannot work here."""
+        ...
+
+    async def send(self, batches: Sequence[Batch]) -> None:
+        """Returns when the taker has them, as far as its protocol can say so. Raises: DeviceError; all are sent again.
+
+        DataError where the taker will never take these: they are given up and counted.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release everything; called exactly once, also after a failed open; never raises."""
+        ...
+
+
+@runtime_checkable
+class TakesEvents(Protocol):
+    """An outlet that also wants alarms, commands and what happens to connections."""
+
+    async def send_events(self, events: Sequence[Event]) -> None:
+        """As `Outlet.send`."""
+        ...
+
+
+@runtime_checkable
+class Mirrors(Protocol):
+    """An outlet that shows the plant itself. Others are closed and opened where their part of the plant changes."""
+
+    async def change(self, view: View) -> None:
+        """The plant is now this. Raises: DeviceError."""
+        ...
+
+
+@runtime_checkable
+class Ends(Protocol):
+    """An outlet whose session can end while nothing is sent."""
+
+    async def ended(self) -> None:
+        """Waits until the session is over. Raises: DeviceError that says why."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OutletContext:
+    """What an outlet is given beside its settings.
+
+    `state_dir` is its own and kept across restarts; it may not exist yet. `newest` gives the newest sample of points
+    by handle, `authenticate` who holds a token, `write` carries a setpoint through its whole life (see `CommandDesk`),
+    `may_view` raises AccessError where somebody may not look.
+    """
+
+    outlet: str
+    clock: Clock
+    state_dir: Path
+    newest: Callable[[Sequence[int]], Sequence[Batch]]
+    authenticate: Callable[[str], Awaitable[Principal]]
+    may_view: Callable[[Principal], None]
+    write: Callable[[str, Value, Principal, str], Awaitable[Command]]
+
+
+@dataclass(frozen=True, slots=True)
+class OutletType:
+    """What `connect/outlets/<name>/outlet.py` exposes as `OUTLET`.
+
+    `settings` is a pydantic model with `extra="forbid"`. With `newest_only` the taker wants what is, not what was:
+    after an outage it is sent the newest sample of each point, and what waited is dropped; such an outlet needs no
+    disk. `check(declaration)` says in words what settings alone cannot; it raises ConfigError.
+    """
+
+    name: str
+    title: str
+    settings: type[BaseModel]
+    open: Callable[[Any, OutletContext], Outlet]
+    """`open(settings, context)`; does no I/O."""
+    newest_only: bool = False
+    samples: Callable[[Any], bool] = lambda _settings: True
+    """Whether an outlet with these settings wants samples at all."""
+    events: bool = False
+    check: Callable[[Any, Declaration], None] = lambda _settings, _declaration: None
