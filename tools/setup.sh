@@ -4,8 +4,8 @@
 #
 #   venv      .venv from requirements.lock (every wheel pinned by hash)
 #   console   the web console, built with Node from the machine or, where it is missing or old, from a wheel
-#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, npm peers, IoTDB); root installs, others
-#             are told
+#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, npm peers, IoTDB, nats-server, Telegraf);
+#             root installs, others are told
 #   bench     peers that only the historian's bench talks to (InfluxDB, VictoriaMetrics, chdb in .venv-bench)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -98,6 +98,25 @@ setup_services() {
     fi
   fi
   setup_iotdb
+  setup_go_peers
+}
+
+GO_PEERS="github.com/nats-io/nats-server/v2@v2.15.2 github.com/influxdata/telegraf/cmd/telegraf@v1.37.2"
+setup_go_peers() { # nats-server and Telegraf (two of its plugins), built from the Go module proxy into .cache/go-bin
+  local stamp=.cache/go-bin/.stamp peer
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$GO_PEERS" ] && return 0
+  if ! command -v go >/dev/null || [ "$(printf '1.25\n%s\n' "$(go env GOVERSION | sed 's/^go//')" | sort -V | head -1)" != 1.25 ]; then
+    echo "Go 1.25 or newer is not here, so neither are nats-server and Telegraf; tests that need them will say so and skip" >&2
+    return 0
+  fi
+  mkdir -p .cache/go-bin
+  for peer in $GO_PEERS; do
+    say "building ${peer##*/} for the tests (a minute or two the first time)"
+    if ! GOBIN="$PWD/.cache/go-bin" GOFLAGS=-buildvcs=false go install -ldflags '-s -w' \
+      -tags 'custom,inputs.file,parsers.influx,outputs.influxdb,outputs.influxdb_v2' "$peer" >.cache/go-peers.log 2>&1
+    then echo "${peer%@*} could not be built (.cache/go-peers.log); tests that need it will say so and skip" >&2; return 0; fi
+  done
+  echo "$GO_PEERS" >"$stamp"
 }
 
 setup_iotdb() { # the servers' jars, 105 MB, into .cache/iotdb
