@@ -176,7 +176,7 @@ def _encode_values(
 ) -> tuple[NDArray[Any], dict[int, bytes]]:
     table["value_scale"][:] = PLAIN
     if batch.kind is ValueKind.TEXT:
-        return _encode_texts(batch, starts, sizes, table)
+        return _encode_texts(batch, starts, table)
     if batch.kind is ValueKind.BOOL:
         table["value_form"][:] = BITS
         table["value_first"][:] = batch.values[starts]
@@ -189,21 +189,27 @@ def _encode_values(
     return encode_numbers(numbers, starts, sizes, table), {}
 
 
-def _encode_texts(
-    batch: Batch, starts: Starts, sizes: Sizes, table: ChunkTable
-) -> tuple[NDArray[Any], dict[int, bytes]]:
+def _encode_texts(batch: Batch, starts: Starts, table: ChunkTable) -> tuple[NDArray[Any], dict[int, bytes]]:
     table["value_form"][:] = DICTIONARY
-    codes = np.zeros(len(batch), np.uint64)
+    # Texts stay the same for long: only where they change is one looked at.
+    change = np.empty(len(batch), np.bool_)
+    change[1:] = batch.values[1:] != batch.values[:-1]
+    change[starts] = True
+    runs = np.flatnonzero(change)
+    lengths = np.diff(np.append(runs, len(batch)))
+    words_of = batch.values[runs].tolist()
+    edges = np.append(np.searchsorted(runs, starts), len(runs)).tolist()
+    codes: list[int] = []
     texts: dict[int, bytes] = {}
-    for at, (start, size) in enumerate(zip(starts.tolist(), sizes.tolist(), strict=True)):
+    counts = np.empty(len(starts), np.uint64)
+    for at in range(len(starts)):
         words: dict[str, int] = {}
-        codes[start : start + size] = [
-            words.setdefault(word, len(words)) for word in batch.values[start : start + size].tolist()
-        ]
+        codes += [words.setdefault(word, len(words)) for word in words_of[edges[at] : edges[at + 1]]]
         packed = encode_text(list(words))
         texts[at] = struct.pack("<II", len(words), len(packed)) + packed
-        table["value_width"][at] = widths_for(np.array([len(words) - 1], np.uint64))[0]
-    return codes, texts
+        counts[at] = len(words)
+    table["value_width"][:] = widths_for(counts - np.uint64(1))
+    return np.repeat(np.array(codes, np.uint64), lengths), texts
 
 
 def _quality(quality: NDArray[np.uint32], starts: Starts, sizes: Sizes, table: ChunkTable) -> dict[int, bytes]:
