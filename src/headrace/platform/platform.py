@@ -80,13 +80,6 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         alarms = AlarmDesk(engine, time, access, access, live)
         trust = TrustStore(settings.connections_dir / "trusted.json")
         drivers = driver_folder.load()
-        around = Surroundings(time, bus.publish, bus.publish_events, settings.connections_dir)
-        links = Supervisor(drivers, around, trust)
-        reconciler = Reconciler(store, alarms, links, drivers)
-        commands = ControlDesk(
-            lambda: reconciler.directory.points(), links, access, access, engine, time, emit=bus.publish_events
-        )
-        declared = DeclarationRegistry(engine, drivers, time)
         pipeline = Pipeline(
             bus,
             store,
@@ -97,6 +90,13 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             commit_interval_s=settings.commit_interval_s,
             tick_s=settings.alarm_tick_s,
         )
+        around = Surroundings(time, bus.publish, bus.publish_events, settings.connections_dir, intake=pipeline)
+        links = Supervisor(drivers, around, trust)
+        reconciler = Reconciler(store, alarms, links, drivers)
+        commands = ControlDesk(
+            lambda: reconciler.directory.points(), links, access, access, engine, time, emit=bus.publish_events
+        )
+        declared = DeclarationRegistry(engine, drivers, time)
         platform = Platform(
             settings=settings,
             clock=time,
