@@ -25,6 +25,7 @@ from headrace.model.outlets import Outlet as Declaration
 from headrace.model.points import Point
 from headrace.sdk.access import Principal
 from headrace.sdk.clock import Clock
+from headrace.sdk.field import LinkState
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,10 @@ class Outlet(Protocol):
         """Begin the session. Raises: Unreachable, Refused, Garbled; ConfigError for settings that cannot work here."""
         ...
 
-    async def send(self, batches: Sequence[Batch]) -> None:
-        """Returns when the taker has them, as far as its protocol can say so. Raises: DeviceError; all are sent again.
+    async def send(self, batches: Sequence[Batch]) -> int:
+        """Returns when the taker has them, as far as its protocol can say so: how many it will never take, mostly 0.
 
-        DataError where the taker will never take these: they are given up and counted.
+        Raises: DeviceError; all are sent again, in the next session.
         """
         ...
 
@@ -56,7 +57,7 @@ class Outlet(Protocol):
 class TakesEvents(Protocol):
     """An outlet that also wants alarms, commands and what happens to connections."""
 
-    async def send_events(self, events: Sequence[Event]) -> None:
+    async def send_events(self, events: Sequence[Event]) -> int:
         """As `Outlet.send`."""
         ...
 
@@ -112,7 +113,48 @@ class OutletType:
     open: Callable[[Any, OutletContext], Outlet]
     """`open(settings, context)`; does no I/O."""
     newest_only: bool = False
+    quiet_open: bool = False
+    """Opening calls nobody: only what was sent tells that the other side is there."""
     samples: Callable[[Any], bool] = lambda _settings: True
     """Whether an outlet with these settings wants samples at all."""
     events: bool = False
+    wants: Callable[[Any, Event], bool] = lambda _settings, _event: True
+    """Whether an outlet with these settings wants this event."""
     check: Callable[[Any, Declaration], None] = lambda _settings, _declaration: None
+
+
+@dataclass(slots=True)
+class OutletCounters:
+    """Since the outlet was declared. `samples` and `events` were taken by the other side.
+
+    `dropped` counts samples, and `dropped_events` events, for which there was no more room; `given_up` the dead
+    letters, what the other side will never take; `waiting` and `waiting_bytes` are what waits now.
+    """
+
+    connects: int = 0
+    losses: int = 0
+    sends: int = 0
+    failures: int = 0
+    samples: int = 0
+    events: int = 0
+    dropped: int = 0
+    dropped_events: int = 0
+    given_up: int = 0
+    waiting: int = 0
+    waiting_bytes: int = 0
+    last_sent_ns: int = 0
+    round_trip_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutletStatus:
+    """`points` is how many are published."""
+
+    outlet: str
+    protocol: str
+    state: LinkState
+    since_ns: int
+    points: int
+    error: str
+    next_try_s: float | None
+    counters: OutletCounters

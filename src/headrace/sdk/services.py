@@ -8,6 +8,7 @@ Links       sessions with devices           connect/supervisor.py
 AccessDesk  people, sessions, tokens        access/
 HistoryCare check and backup of the store   platform/history_care.py
 Ingest      samples that others send        connect/ingest/
+Outlets     who is told                     connect/outlets/
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from headrace.model.plant import PlantModel
 from headrace.sdk.access import Action, AuditEntry, Principal
 from headrace.sdk.driver import BrowseNode
 from headrace.sdk.field import LinkStatus
+from headrace.sdk.outlet import OutletStatus
 
 # --- registry -----------------------------------------------------------------------------------------------------
 
@@ -400,4 +402,13 @@ class Ingest(Protocol):
         `unit_ns` is what a time that is a number counts. Raises: Unavailable, LimitReached; what was taken before
         stays, and sending all of it again changes nothing.
         """
+        ...
+
+
+# --- who is told --------------------------------------------------------------------------------------------------
+
+
+class Outlets(Protocol):
+    def status(self) -> Sequence[OutletStatus]:
+        """By outlet name."""
         ...
