@@ -85,15 +85,15 @@ class OutletContext:
     """What an outlet is given beside its settings.
 
     `state_dir` is its own and kept across restarts; it may not exist yet. `newest` gives the newest sample of points
-    by handle, `authenticate` who holds a token, `write` carries a setpoint through its whole life (see `CommandDesk`),
-    `may_view` raises AccessError where somebody may not look.
+    by handle. `authenticate` tells who holds a token and `may_view` whether somebody may look; both raise AccessError.
+    `write` carries a setpoint through its whole life (see `CommandDesk`).
     """
 
     outlet: str
     clock: Clock
     state_dir: Path
     newest: Callable[[Sequence[int]], Sequence[Batch]]
-    authenticate: Callable[[str], Awaitable[Principal]]
+    authenticate: Callable[[str], Principal]
     may_view: Callable[[Principal], None]
     write: Callable[[str, Value, Principal, str], Awaitable[Command]]
 

@@ -186,6 +186,7 @@ class TestWebhook(OutletsHere, OutletContract):
                 assert "env:NOBODY_SET_THIS" in run.status.error
 
     async def test_an_outage_is_two_lines(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO")
         async with http_taker() as taker:
             taker.answers = [503] * 5
             async with self.running(self.declared(taker), tmp_path) as run:

@@ -90,7 +90,7 @@ class Doors:
         kinds = {one.kind for one in found}
         return [Batch.concat([one for one in found if one.kind is kind]) for kind in kinds]
 
-    async def authenticate(self, token: str) -> Principal:
+    def authenticate(self, token: str) -> Principal:
         role = {"token-viewer": "viewer", "token-operator": "operator", "token-source": "source"}.get(token)
         if role is None:
             raise AccessError("this token is not valid", authenticated=False)
