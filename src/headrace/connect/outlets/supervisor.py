@@ -43,7 +43,7 @@ class OutletSurroundings:
     publish_events: PublishEvents
     state_dir: Path
     random: random.Random = field(default_factory=random.Random)
-    policy: SessionPolicy = field(default_factory=SessionPolicy)
+    policy: SessionPolicy = field(default_factory=lambda: SessionPolicy(connect_timeout_s=60.0))
 
 
 @dataclass(slots=True)

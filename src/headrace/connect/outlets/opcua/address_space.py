@@ -10,11 +10,12 @@ Sources: OPC 10000-3 §5.6 (variables), OPC 10000-8 §5.3.2 (AnalogItemType), §
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from asyncua import ua
+from asyncua.server.address_space import NodeData
 
 from headrace.connect.drivers.opcua.units import unit_id_of
 from headrace.model.assets import Asset
@@ -32,6 +33,7 @@ TYPES: Final[Mapping[ValueKind, Any]] = {
     ValueKind.BOOL: ua.VariantType.Boolean,
     ValueKind.TEXT: ua.VariantType.String,
 }
+YIELD_EVERY: Final = 100
 _READ, _WRITE = 1, 2  # bits of AccessLevel. Source: OPC 10000-3 §8.57
 
 
@@ -83,21 +85,54 @@ class AddressSpace:
     # --- making nodes ---------------------------------------------------------------------------------------------
 
     async def _add(self, items: Iterator[Any]) -> None:
-        for count, item in enumerate(items):
-            results = await self.server.iserver.isession.add_nodes([item])
-            results[0].StatusCode.check()
-            if count % 50 == 49:
+        for count, item in enumerate(items, 1):
+            self._insert(item)
+            if count % YIELD_EVERY == 0:
                 await asyncio.sleep(0)  # the plant goes on meanwhile
 
-    async def _delete(self, paths: list[str]) -> None:
-        items = []
+    def _insert(self, item: Any) -> None:
+        """As asyncua's AddNodes, without its searches through all siblings: their names differ, for their paths do."""
+        inner = self.server.iserver
+        made = NodeData(item.RequestedNewNodeId)
+        inner.node_mgt_service._add_node_attributes(made, item, add_timestamps=False)
+        parent = inner.aspace[item.ParentNodeId]
+        parent.references.append(
+            ua.ReferenceDescription(
+                ReferenceTypeId=item.ReferenceTypeId,
+                IsForward=True,
+                NodeId=made.nodeid,
+                BrowseName=item.BrowseName,
+                DisplayName=item.NodeAttributes.DisplayName,
+                NodeClass=item.NodeClass,
+                TypeDefinition=item.TypeDefinition,
+            )
+        )
+        made.references = [
+            ua.ReferenceDescription(ReferenceTypeId=item.ReferenceTypeId, IsForward=False, NodeId=item.ParentNodeId),
+            ua.ReferenceDescription(
+                ReferenceTypeId=ua.NodeId(_IDS.HasTypeDefinition), IsForward=True, NodeId=item.TypeDefinition
+            ),
+        ]
+        inner.aspace[made.nodeid] = made
+
+    async def _delete(self, paths: Sequence[str]) -> None:
+        """As asyncua's DeleteNodes, without looking for references through the whole address space."""
+        inner = self.server.iserver
+        parents: dict[Any, set[Any]] = {}
         for path in paths:
+            parent = path.rpartition("/")[0]
+            above = self.node_of(parent) if parent in self.view.assets else ua.NodeId(_IDS.ObjectsFolder)
+            parents.setdefault(above, set()).add(self.node_of(path))
             for suffix in ("#EURange", "#EngineeringUnits", ""):
                 node = self.node_of(f"{path}{suffix}")
-                if node in self.server.iserver.aspace._nodes:
-                    items.append(ua.DeleteNodesItem(NodeId=node, DeleteTargetReferences=True))
-        if items:
-            await self.server.iserver.isession.delete_nodes(ua.DeleteNodesParameters(items))
+                if node in inner.aspace:
+                    inner.node_mgt_service._delete_node_callbacks(inner.aspace[node])
+                    del inner.aspace[node]
+        for above, gone in parents.items():
+            if above in inner.aspace:
+                data = inner.aspace[above]
+                data.references = [one for one in data.references if one.NodeId not in gone]
+        await asyncio.sleep(0)
 
     def _asset_items(self, asset: Asset, view: View) -> Iterator[Any]:
         attributes = ua.ObjectAttributes(DisplayName=_name(asset.path, asset.title))
