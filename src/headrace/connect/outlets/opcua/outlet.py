@@ -65,7 +65,7 @@ class OpcUaServerOutlet:
     async def send(self, batches: Sequence[Batch]) -> int:
         from asyncua import ua
 
-        from headrace.connect.outlets.opcua.address_space import TYPES
+        from headrace.connect.outlets.opcua.address_space import TYPES, Reading
 
         write = self._server.iserver.aspace.write_attribute_value
         nodes = self._space.nodes
@@ -89,7 +89,7 @@ class OpcUaServerOutlet:
                 await write(
                     node,
                     value_id,
-                    ua.DataValue(variant, ua.StatusCode(quality), _moment(source_ns), _moment(received_ns)),
+                    Reading(variant, ua.StatusCode(quality), _moment(source_ns), _moment(received_ns)),
                 )
                 count += 1
                 if count % YIELD_EVERY == 0:
