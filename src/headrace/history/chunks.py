@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from headrace.history.moments import Stamps
 from headrace.history.numbers import PLAIN, Sizes, Starts, decimals, encode_numbers, residuals_of, shrink, steps_of
-from headrace.history.pack import Residuals, to_planes, widths_for
+from headrace.history.pack import Planes, Residuals, widths_for
 from headrace.history.records import encode_text
 from headrace.model.batch import Batch, ValueKind
 
@@ -80,7 +80,10 @@ def chunk_starts(batch: Batch, samples_max: int) -> NDArray[np.int64]:
 def encode(
     batch: Batch, starts: NDArray[np.int64], zstd: zstandard.ZstdCompressor, stamps: Stamps | None = None
 ) -> Encoded:
-    """`batch` by (point, time) without repetition; each chunk is within one hour. `stamps` are its places, if any."""
+    """`batch` by (point, time) without repetition; each chunk is within one hour. `stamps` are its places, if any.
+
+    Where these tell every received time, the batch's own are not looked at.
+    """
     ends = np.append(starts[1:], len(batch))
     sizes = ends - starts
     table: ChunkTable = {name: np.zeros(len(starts), dtype) for name, dtype in INDEX_COLUMNS.items()}
@@ -115,8 +118,6 @@ def _encode_delays(batch: Batch, stamps: Stamps | None, starts: Starts, sizes: S
     if stamps is not None and stamps.told is None:
         lags, table["delay_base"][:] = residuals_of(stamps.lag, starts, sizes)
         table["delay_unit"][:], table["delay_width"][:] = RANKED, widths_for(np.maximum.reduceat(lags, starts))
-        if table["delay_width"].any():
-            _prefer_constant(batch.received_ns - batch.source_ns, starts, table)
         return lags
     delay = batch.received_ns - batch.source_ns  # wraps, and so does decoding
     delays, table["delay_base"][:] = residuals_of(delay, starts, sizes)
@@ -129,14 +130,6 @@ def _encode_delays(batch: Batch, stamps: Stamps | None, starts: Starts, sizes: S
     table["delay_base"][better], table["delay_width"][better] = base[better], width[better]
     table["delay_unit"][better] = RANKED
     return np.where(np.repeat(better, sizes), lags, delays)
-
-
-def _prefer_constant(delay: NDArray[np.int64], starts: Starts, table: ChunkTable) -> None:
-    """A delay that never changes needs no places."""
-    least = np.minimum.reduceat(delay, starts)
-    constant = least == np.maximum.reduceat(delay, starts)
-    table["delay_base"][constant] = least[constant]
-    table["delay_unit"][constant] = table["delay_width"][constant] = 0
 
 
 def _frames(
@@ -152,19 +145,19 @@ def _frames(
 ) -> list[bytes]:
     frames: list[bytes] = []
     bits = bool(len(starts)) and table["kind"][0] == ValueKind.BOOL
-    columns = (table["time_width"].tolist(), table["delay_width"].tolist(), table["value_width"].tolist())
-    for at, (start, end, time_width, delay_width, value_width) in enumerate(zip(starts, ends, *columns, strict=True)):
-        parts: list[bytes] = []
-        if time_width:
-            parts.append(to_planes(times[start:end], time_width))
-        if delay_width:
-            parts.append(to_planes(delays[start:end], delay_width))
+    time_of, delay_of = Planes(times, table["time_width"]), Planes(delays, table["delay_width"])
+    value_of = Planes(values, table["value_width"] if not bits else np.zeros(1, np.uint8))
+    set_bits = table["value_width"].tolist() if bits else []
+    for at, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        parts: list[bytes | memoryview] = []
+        time_of.put(parts, at, start, end)
+        delay_of.put(parts, at, start, end)
         if at in texts:
             parts.append(texts[at])
-        if value_width:
-            parts.append(
-                np.packbits(values[start:end]).tobytes() if bits else to_planes(values[start:end], value_width)
-            )
+        if not bits:
+            value_of.put(parts, at, start, end)
+        elif set_bits[at]:
+            parts.append(np.packbits(values[start:end]).tobytes())
         if at in runs:
             parts.append(runs[at])
         frames.append(zstd.compress(b"".join(parts)) if parts else b"")
