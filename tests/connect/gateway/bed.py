@@ -110,10 +110,13 @@ class Raw:
         self._heard: list[Packet] = []
 
     async def say(self, *packets: Packet) -> None:
+        """In one write."""
+        data = []
         for packet in packets:
             if isinstance(packet, p.Connect):
                 self.version = packet.version
-            self.writer.write(encode(packet, self.version))
+            data.append(encode(packet, self.version))
+        self.writer.write(b"".join(data))
         await self.writer.drain()
 
     async def hear(self) -> Packet | None:

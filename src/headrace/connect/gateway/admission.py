@@ -39,6 +39,7 @@ class Doorkeeper:
 
     def asked(self, connection: Connection, connect: p.Connect) -> None:
         """CONNECT has come."""
+        connection.packet_max = connect.properties.get(Property.MAXIMUM_PACKET_SIZE, 0)
         wrong = self._why_not(connect)
         if wrong is not None:
             connection.state = State.ADMITTING
@@ -169,7 +170,6 @@ class Doorkeeper:
             session.expiry_s = 0 if connect.clean_start else limits.session_expiry_s_max
         connection.session = session
         connection.receive_max = min(asked.get(Property.RECEIVE_MAXIMUM, p.PACKET_ID_MAX), limits.receive_max)
-        connection.packet_max = asked.get(Property.MAXIMUM_PACKET_SIZE, 0)
         connection.alias_max = min(asked.get(Property.TOPIC_ALIAS_MAXIMUM, 0), limits.topic_alias_max)
         connection.problem_information = bool(asked.get(Property.REQUEST_PROBLEM_INFORMATION, 1))
         connection.keep_alive_s = self._keep_alive_s(connect)

@@ -1,19 +1,20 @@
 """Publishes of many sockets, decoded and stored together, acknowledged when that is durable.
 
-    sockets ──add──► [ gathered: 10 ms, or 512 messages ] ──► upstream.take ──► acknowledge ──► to who subscribed
+    sockets ──add──► [ gathered: 1 to 25 ms, or 512 ] ──► upstream.take ──► acknowledge ──► to who subscribed
                               │ more than `pending_bytes_max`                      │ Unavailable: not acknowledged,
                               ▼                                                    ▼ so the device sends again
                      no socket is read until it is half of that
 
 One call of `take` is under way at a time, and what comes meanwhile is the next: order is kept, and the slower the disk
-the larger the calls. A message that cannot be understood is refused for itself and holds nobody up.
+the larger the calls. A call has a price of its own, so messages are gathered for longer where many come, and hardly at
+all where few do. A message that cannot be understood is refused for itself and holds nobody up.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from headrace.connect.gateway.limits import MESSAGE_BYTES, Overload
 from headrace.connect.gateway.upstream import Gone, Outcome
@@ -27,44 +28,63 @@ if TYPE_CHECKING:
     from headrace.connect.gateway.connection import Connection
     from headrace.connect.gateway.hub import Hub
 
-Entry = tuple["Connection", Publish, int]
-"""Who published what, and when it came (ns)."""
+_GATHER_S_MIN: Final = 0.001
+_FEW, _MANY = 8, 64
+"""Messages of one call: below, it is not worth waiting for more; above, waiting longer would save little."""
+
+Owed = tuple[int, "Connection", Publish]
+"""A message that is not done with when it is stored: its place, who sent it, and what is to be said or forwarded."""
 
 
 class Collector:
-    """`run` is the one task that stores; `add` never waits."""
+    """`run` is the one task that stores. A connection appends to `messages` and `owed` and then says `added`, once a
+    read, for this is where most of the time of a gateway goes."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub, self._limits = hub, hub.limits
-        self._entries: list[Entry] = []
+        self.messages: list[Message] = []
+        self.owed: list[Owed] = []
+        self.sent: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
         self._gone: list[Gone] = []
+        self._size = 0
+        self._gather_s = self._gather_s_min = min(_GATHER_S_MIN, hub.limits.gather_s)
         self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._closing = False
-        self.sent: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
+
+    @property
+    def sheds(self) -> bool:
+        """Whether messages of QoS 0 are dropped now."""
+        limits = self._limits
+        return limits.overload is Overload.DROP and self._hub.counters.pending_bytes > limits.pending_bytes_max // 2
 
     def add(self, connection: Connection, packet: Publish) -> None:
-        counters, limits, entries = self._hub.counters, self._limits, self._entries
-        if (
-            not packet.qos
-            and limits.overload is Overload.DROP
-            and counters.pending_bytes > limits.pending_bytes_max >> 1
-        ):
-            counters.dropped_messages += 1
+        """One message, with everything that may be owed for it."""
+        if not packet.qos and self.sheds:
+            self._hub.counters.dropped_messages += 1
             return
-        entries.append((connection, packet, self._hub.read_ns))
-        counters.pending_bytes += len(packet.payload) + MESSAGE_BYTES
-        if len(entries) == 1:
-            self._soon()
-        elif len(entries) == limits.gather_max:
-            self._now()
-        if counters.pending_bytes > limits.pending_bytes_max:
+        self.owed.append((len(self.messages), connection, packet))
+        self.messages.append(Message(connection.device, packet.topic, packet.payload, self._hub.read_ns))
+        self.added(connection.device, 1, len(packet.payload))
+
+    def added(self, device: str, count: int, size: int) -> None:
+        """So many messages, of so many bytes together, were appended."""
+        size += count * MESSAGE_BYTES
+        self._size += size
+        self.sent[device] += count
+        counters = self._hub.counters
+        counters.pending_bytes += size
+        if counters.pending_bytes > self._limits.pending_bytes_max:
             self._hub.halt()
+        if len(self.messages) >= self._limits.gather_max:
+            self._now()
+        elif self._timer is None:
+            self._soon()
 
     def gone(self, device: str) -> None:
         """In its order with the messages around it."""
-        self._gone.append(Gone(len(self._entries), device))
+        self._gone.append(Gone(len(self.messages), device))
         self._soon()
 
     async def run(self) -> None:
@@ -72,15 +92,13 @@ class Collector:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._entries or self._gone:
-                entries, self._entries = self._entries, []
-                gone, self._gone = self._gone, []
-                await self._store(entries, gone)
-                if len(self._entries) < self._limits.gather_max and not self._closing:
+            while self.messages or self._gone:
+                await self._store()
+                if len(self.messages) < self._limits.gather_max and not self._closing:
                     break  # the next call gathers again
-            if self._entries or self._gone:
+            if self.messages or self._gone:
                 self._soon()
-            if self._closing and not self._entries and not self._gone:
+            if self._closing and not self.messages and not self._gone:
                 return
 
     def tell(self) -> None:
@@ -97,7 +115,7 @@ class Collector:
 
     def _soon(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._limits.gather_s, self._now)
+            self._timer = asyncio.get_running_loop().call_later(self._gather_s, self._now)
 
     def _now(self) -> None:
         if self._timer is not None:
@@ -105,60 +123,56 @@ class Collector:
             self._timer = None
         self._wake.set()
 
-    async def _store(self, entries: list[Entry], gone: list[Gone]) -> None:
+    async def _store(self) -> None:
         hub, counters = self._hub, self._hub.counters
-        messages = [Message(one.device, packet.topic, packet.payload, read_ns) for one, packet, read_ns in entries]
+        messages, owed, gone, size = self.messages, self.owed, self._gone, self._size
+        if len(messages) < _FEW:
+            self._gather_s = max(self._gather_s / 2, self._gather_s_min)
+        elif len(messages) < _MANY:
+            self._gather_s = min(self._gather_s * 2, self._limits.gather_s)
+        self.messages, self.owed, self._gone, self._size = [], [], [], 0
         try:
             outcome = await hub.upstream.take(messages, gone)
         except Unavailable:
-            counters.unstored_messages += len(entries)
-            self._refuse(entries)
+            counters.unstored_messages += len(messages)
+            self._refuse(owed)
             return
         finally:
-            size = sum(len(packet.payload) for _, packet, _ in entries) + MESSAGE_BYTES * len(entries)
             counters.pending_bytes -= size
             hub.resume()
-        self.sent.update([one.origin for one in messages])
-        if outcome.refused:
-            self.refused.update([messages[place].origin for place in outcome.refused])
-        counters.messages += len(entries)
-        counters.message_bytes += size - MESSAGE_BYTES * len(entries)
-        counters.stored_messages += len(entries) - len(outcome.refused) - outcome.ignored
+        counters.messages += len(messages)
+        counters.message_bytes += size - MESSAGE_BYTES * len(messages)
+        counters.stored_messages += len(messages) - len(outcome.refused) - outcome.ignored
         counters.refused_messages += len(outcome.refused)
         counters.ignored_messages += outcome.ignored
-        self._acknowledge(entries, outcome)
-        self._forward(entries, outcome)
+        if outcome.refused:
+            self.refused.update([messages[place].origin for place in outcome.refused])
+        self._acknowledge(owed, outcome)
+        for place, connection, packet in owed:
+            if place not in outcome.refused:
+                hub.forward(connection, packet)
+        for reply in outcome.replies:
+            hub.say(reply)
 
-    def _acknowledge(self, entries: list[Entry], outcome: Outcome) -> None:
+    def _acknowledge(self, owed: list[Owed], outcome: Outcome) -> None:
         """Each connection is written to once for messages that came one after another."""
-        refused, last, out, count = outcome.refused, None, b"", 0
-        for place, (connection, packet, _) in enumerate(entries):
+        refused, last, out = outcome.refused, None, list[bytes]()
+        for place, connection, packet in owed:
             if not packet.packet_id:
                 continue
             if connection is not last:
                 if last is not None:
-                    last.acknowledge(out, count)
-                last, out, count = connection, b"", 0
+                    last.acknowledge(b"".join(out), len(out))
+                last, out = connection, []
             if packet.qos == 1 and not refused:
-                out += puback_bytes(packet.packet_id)
+                out.append(puback_bytes(packet.packet_id))
             else:
                 reason = Reason.PAYLOAD_FORMAT_INVALID if place in refused else Reason.SUCCESS
-                out += connection.acknowledgement(packet, reason, refused.get(place, ""))
-            count += 1
+                out.append(connection.acknowledgement(packet, reason, refused.get(place, "")))
         if last is not None:
-            last.acknowledge(out, count)
+            last.acknowledge(b"".join(out), len(out))
 
-    def _refuse(self, entries: list[Entry]) -> None:
-        for connection, packet, _ in entries:
+    def _refuse(self, owed: list[Owed]) -> None:
+        for _, connection, packet in owed:
             if packet.packet_id:
                 connection.refuse_message(packet, Reason.QUOTA_EXCEEDED, "nothing can be stored now; send it again")
-
-    def _forward(self, entries: list[Entry], outcome: Outcome) -> None:
-        """To devices that have subscribed, and to those who come later."""
-        hub, refused = self._hub, outcome.refused
-        if hub.subscriptions or any(packet.retain for _, packet, _ in entries):
-            for place, (connection, packet, _) in enumerate(entries):
-                if place not in refused:
-                    hub.forward(connection, packet)
-        for reply in outcome.replies:
-            hub.say(reply)

@@ -22,21 +22,26 @@ from headrace.connect.mqtt.parser import Parser, Side
 from headrace.connect.mqtt.primitives import Malformed, protocol_error
 from headrace.connect.mqtt.reasons import Reason, connect_return
 from headrace.connect.mqtt.topics import allows
+from headrace.connect.payload.contract import Message
 from headrace.sdk.devices import Admission, DeviceState, Preview
 
 if TYPE_CHECKING:
     from headrace.connect.gateway.hub import Hub
 
 _TOPICS_MAX = 64
+_NONE: dict[str, bool] = {}
+"""Shared by all that have published nothing yet; never changed."""
 _PREVIEW_BYTES = 1024
+Reasoned = p.Connack | p.Puback | p.Pubrec | p.Disconnect
 
 
 class Connection(Socket):
-    """`will` is cleared by a goodbye; `granted` remembers for each topic whether the device may publish to it."""
+    """`will` is cleared by a goodbye; `polite` says that the end is no reason to call the device gone; `granted`
+    remembers for each topic whether the device may publish to it."""
 
     __slots__ = (
         "admission", "alias_max", "aliases_in", "aliases_out", "backlog", "device", "granted", "packet_max", "parser",
-        "polite", "problem_information", "receive_max", "session", "unacknowledged", "will",
+        "polite", "problem_information", "receive_max", "session", "unacknowledged", "will", "window",
     )  # fmt: skip
 
     def __init__(self, hub: Hub) -> None:
@@ -46,10 +51,11 @@ class Connection(Socket):
         self.admission: Admission | None = None
         self.device = ""
         self.receive_max = hub.limits.receive_max
+        self.window = hub.limits.receive_max
         self.packet_max = self.alias_max = self.unacknowledged = 0
         self.problem_information, self.polite = True, False
         self.will: p.Will | None = None
-        self.granted: dict[str, bool] | None = None
+        self.granted: dict[str, bool] = _NONE
         self.aliases_in: dict[int, str] | None = None
         self.aliases_out: dict[str, int] | None = None
         self.backlog: deque[Packet] | None = None
@@ -70,15 +76,41 @@ class Connection(Socket):
     def data_received(self, data: bytes) -> None:
         hub = self.hub
         self.heard_s = hub.now_s
-        hub.read_ns = hub.clock.now_ns()
+        hub.read_ns = now_ns = hub.clock.now_ns()
+        collector, granted, device, count = hub.collector, self.granted, self.device, 0
+        messages, owed, nobody = collector.messages, collector.owed, hub.subscriptions.nobody
+        quick = self.state == State.LIVE and not collector.sheds
         try:
             for packet in self.parser.feed(data):
-                if type(packet) is Publish and self.state == State.LIVE:
-                    self._on_publish(packet)
+                # The hot path: a message on a topic that this device may publish to, which no device asked for, and
+                # that needs at most a PUBACK. All others take the way around, with every check.
+                if (
+                    quick
+                    and type(packet) is Publish
+                    and packet.qos < 2
+                    and granted.get(packet.topic)
+                    and packet.topic in nobody
+                    and not packet.retain
+                    and not packet.properties
+                ):
+                    if packet.qos:
+                        self.unacknowledged += 1
+                        if self.unacknowledged >= self.window:
+                            self._window_full()
+                        owed.append((len(messages), self, packet))
+                    messages.append(Message(device, packet.topic, packet.payload, now_ns))
+                    count += 1
                 else:
                     self.on_packet(packet)
+                    quick = quick and self.state == State.LIVE
         except Malformed as error:
             self._broken(error)
+        finally:
+            if count:
+                collector.added(device, count, len(data))
+                self.tokens -= count
+                if self.tokens < 0.0:
+                    self.throttle()
 
     # --- packets in -----------------------------------------------------------------------------------------------
 
@@ -105,24 +137,25 @@ class Connection(Socket):
             self._on_preview(packet)
 
     def _on_publish(self, packet: Publish) -> None:
-        """The hot path: everything that a message must pass before it is gathered."""
+        """Everything that a message must pass before it is gathered."""
         if packet.properties or not packet.topic:
             self._check_properties(packet)
-        topic, granted = packet.topic, self.granted
-        may = granted.get(topic) if granted is not None else None
+        topic = packet.topic
+        may = self.granted.get(topic)
         if may is None:
             may = self._may_publish(topic)
         if packet.qos:
             if packet.qos == 2 and not self._is_new(packet):
                 return
             self.unacknowledged += 1
-            if self.unacknowledged >= self.hub.limits.receive_max:
+            if self.unacknowledged >= self.window:
                 self._window_full()
         self.tokens -= 1.0
         if self.tokens < 0.0:
             self.throttle()
         if may:
             self.hub.collector.add(self, packet)
+            self.hub.subscriptions.match(topic)  # so that the next one on this topic may take the quick way
         else:
             self.hub.counters.denied_messages += 1
             self.hub.collector.refused[self.device] += 1
@@ -147,7 +180,7 @@ class Connection(Socket):
             raise Malformed(f"topic alias {alias} was never given a topic (v5 §3.3.2.3.4)", Reason.PROTOCOL_ERROR)
 
     def _may_publish(self, topic: str) -> bool:
-        if self.granted is None:
+        if self.granted is _NONE:
             self.granted = {}
         elif len(self.granted) >= _TOPICS_MAX:
             self.granted.clear()
@@ -164,19 +197,23 @@ class Connection(Socket):
         known = received.get(packet.packet_id)
         if known is None:
             received[packet.packet_id] = False
+            if self.version is Version.V5 and len(received) + self.unacknowledged > self.window:
+                self._too_many()  # QoS 2 counts until PUBCOMP (v5 §4.9)
             return True
         if known:
             self.write(encode(p.Pubrec(packet.packet_id), self.version))
         return False
 
     def _window_full(self) -> None:
-        if self.version is Version.V5 and self.unacknowledged > self.hub.limits.receive_max:
-            raise Malformed(
-                f"more than {self.hub.limits.receive_max} messages without acknowledgement [MQTT-3.3.4-9]",
-                Reason.RECEIVE_MAXIMUM_EXCEEDED,
-            )
         if self.version is Version.V311:
             self.halt(Halt.WINDOW)
+        elif self.unacknowledged > self.window:
+            self._too_many()
+
+    def _too_many(self) -> None:
+        raise Malformed(
+            f"more than {self.window} messages without acknowledgement [MQTT-3.3.4-7]", Reason.RECEIVE_MAXIMUM_EXCEEDED
+        )
 
     def _on_preview(self, packet: Publish) -> None:
         """A device in quarantine is looked at; nothing that it sends is stored, and nothing is acknowledged."""
@@ -194,10 +231,9 @@ class Connection(Socket):
             self.unacknowledged += 1
             self.refuse_message(packet, Reason.NOT_AUTHORIZED, "this device waits for approval")
             return
-        self.unacknowledged += (
-            1  # 3.1.1 has no way to say no, and yes would be a lie: it sends them again once approved
-        )
-        if self.unacknowledged > self.hub.limits.receive_max:
+        # 3.1.1 has no way to say no, and yes would be a lie: it sends them again once it is approved.
+        self.unacknowledged += 1
+        if self.unacknowledged > self.window:
             self.close()
 
     # --- acknowledging --------------------------------------------------------------------------------------------
@@ -211,21 +247,18 @@ class Connection(Socket):
         if version is Version.V311:
             kind = p.Puback if packet.qos == 1 else p.Pubrec
             return encode(kind(packet.packet_id), version)
+        if packet.qos == 1 and not reason:
+            return puback_bytes(packet.packet_id)
         properties: Properties = self.reason_string(text) if reason else NO_PROPERTIES
-        if packet.qos == 1:
-            return (
-                encode(p.Puback(packet.packet_id, reason, properties), version)
-                if reason
-                else puback_bytes(packet.packet_id)
-            )
-        return encode(p.Pubrec(packet.packet_id, reason, properties), version)
+        made = p.Puback if packet.qos == 1 else p.Pubrec
+        return self.fitting(made(packet.packet_id, reason, properties))
 
     def acknowledge(self, data: bytes, count: int) -> None:
         """Send acknowledgements of `count` messages; nobody hears them where the device has gone."""
         self.unacknowledged -= count
         if self.transport is not None:
             self.transport.write(data)
-            if self.halted & Halt.WINDOW and self.unacknowledged < self.hub.limits.receive_max:
+            if self.halted & Halt.WINDOW and self.unacknowledged < self.window:
                 self.go(Halt.WINDOW)
 
     def refuse_message(self, packet: Publish, reason: Reason, text: str) -> None:
@@ -235,6 +268,7 @@ class Connection(Socket):
             return
         if packet.qos == 2:
             self._received(packet.packet_id, durable=False)
+        self.polite = True  # it is not the device that goes
         self.close()
 
     def _received(self, packet_id: int, *, durable: bool) -> None:
@@ -250,11 +284,19 @@ class Connection(Socket):
         """For packets in which a client may not want it [MQTT-3.1.2-29]."""
         return {Property.REASON_STRING: text[:500]} if text and self.problem_information else {}
 
+    def fitting(self, packet: Reasoned) -> bytes:
+        """Its bytes, without what only explains where the client takes no packet of that size [MQTT-3.4.2-2]."""
+        data = encode(packet, self.version)
+        if self.packet_max and len(data) > self.packet_max:
+            packet.properties = NO_PROPERTIES
+            data = encode(packet, self.version)
+        return data
+
     # --- packets out ----------------------------------------------------------------------------------------------
 
     def send(self, message: Outgoing, packet_id: int, *, dup: bool = False) -> bool:
         counters, properties = self.hub.counters, message.properties
-        if message.expires_s is not None and message.expires_s <= self.hub.now_s:
+        if message.is_void(self.hub.now_s) and not dup:
             counters.expired += 1
             return False
         if self.transport is None or (not message.qos and not self.listens):
@@ -304,10 +346,10 @@ class Connection(Socket):
         """Answer CONNECT with no, and close [MQTT-3.2.2-7]."""
         self.hub.counters.refused_connects += 1
         if self.version is Version.V5:
-            self.write(encode(p.Connack(False, reason, {Property.REASON_STRING: text[:500]}), Version.V5))
+            self.write(self.fitting(p.Connack(False, reason, {Property.REASON_STRING: text[:500]})))
         else:
             self.write(encode(p.Connack(False, connect_return(reason)), Version.V311))
-        self.close()
+        self.close(linger=True)
 
     def _broken(self, error: Malformed) -> None:
         if self.state != State.CLOSED:
@@ -321,12 +363,15 @@ class Connection(Socket):
                 self.refuse(reason, text)
                 return
         elif self.version is Version.V5:
-            self.write(encode(p.Disconnect(reason, self.reason_string(text)), Version.V5))
+            self.write(self.fitting(p.Disconnect(reason, self.reason_string(text))))
+            self.close(linger=True)
+            return
         self.close()
 
     def began(self) -> None:
         self.hub.arrived(self)
 
     def ended(self) -> None:
-        self.backlog = self.granted = self.aliases_in = self.aliases_out = None
+        self.granted = _NONE
+        self.backlog = self.aliases_in = self.aliases_out = None
         self.hub.left(self)

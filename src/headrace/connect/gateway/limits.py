@@ -35,7 +35,7 @@ class Limits:
     retained_bytes_max: int = 64 << 20
     messages_per_s: float = 1000.0  # of one connection; beyond it the socket is not read for a while
     pending_bytes_max: int = 64 << 20
-    gather_s: float = 0.01
+    gather_s: float = 0.025
     gather_max: int = 512
     overload: Overload = Overload.WAIT
 

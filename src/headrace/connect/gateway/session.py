@@ -44,6 +44,11 @@ class Outgoing:
     def bytes(self) -> int:
         return len(self.payload) + MESSAGE_BYTES
 
+    def is_void(self, now_s: float) -> bool:
+        """Nobody wants it any more: it has expired, or whoever waited has given up."""
+        expired = self.expires_s is not None and self.expires_s <= now_s
+        return expired or (self.done is not None and self.done.cancelled())
+
 
 class Line(Protocol):
     """What a session needs of its connection."""
@@ -147,14 +152,14 @@ class Session:
     def resume(self, now_s: float) -> None:
         """The client is back: first what was under way, in its order, then what waits [MQTT-4.4.0-1].
 
-        A message that has expired meanwhile is not sent again: what a command asked for long ago may do harm.
+        A command that its sender has given up is not sent again: what was wanted then may do harm now.
         """
         line = self.connection
         assert line is not None
         for packet_id, message in list((self._flights or {}).items()):
             if message is None:
                 line.release(packet_id)
-            elif message.expires_s is not None and message.expires_s <= now_s:
+            elif message.is_void(now_s):
                 self._counters.expired += 1
                 self._land(packet_id, None)
             elif not line.send(message, packet_id, dup=True):
@@ -170,13 +175,6 @@ class Session:
             self._fly(line, message)
         if not queue:
             self._queue = None
-
-    def forget_waiting(self, message: Outgoing) -> None:
-        """Whoever waited for this message has given up: if it was not sent yet, it never is."""
-        queue = self._queue
-        if queue is not None and message in queue:
-            queue.remove(message)
-            self._queue_bytes -= message.bytes
 
     def close(self) -> None:
         """The session is over: whoever waits for a message learns it."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import TYPE_CHECKING, cast
 
 from headrace.connect.mqtt.reasons import Reason
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LOOK_S = 60.0
 """A connection is looked at once in so long at least; what has ended is let go of then."""
 _FLUSH_S = 5.0
+_LINGER_S = 1.0
 
 
 class State(IntEnum):
@@ -32,8 +33,8 @@ class State(IntEnum):
     CLOSED = 4
 
 
-class Halt(IntFlag):
-    """Why a socket is not read, so that the device waits and not our memory."""
+class Halt:
+    """Why a socket is not read, so that the device waits and not our memory. Bits of a plain int, for speed."""
 
     ADMITTING = 1  # its credentials are being checked
     CONGESTED = 2  # all devices together bring more than is stored
@@ -89,7 +90,6 @@ class Socket(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         del error
-        self.transport = None
         self._end()
 
     def pause_writing(self) -> None:
@@ -106,17 +106,17 @@ class Socket(asyncio.Protocol):
 
     # --- bounds ---------------------------------------------------------------------------------------------------
 
-    def halt(self, why: Halt) -> None:
+    def halt(self, why: int) -> None:
         """Stop reading the socket."""
-        if not self.halted and self.transport is not None and not self.closed:
+        if not self.halted and self.transport is not None:
             self.transport.pause_reading()
         self.halted |= why
 
-    def go(self, why: Halt) -> None:
+    def go(self, why: int) -> None:
         """Read it again, where nothing else holds."""
         if self.halted & why:
             self.halted &= ~why
-            if not self.halted and self.transport is not None and not self.closed:
+            if not self.halted and self.transport is not None:
                 self.heard_s = self.hub.now_s
                 self.transport.resume_reading()
 
@@ -175,19 +175,30 @@ class Socket(asyncio.Protocol):
 
     # --- the end --------------------------------------------------------------------------------------------------
 
-    def close(self, *, abort: bool = False) -> None:
-        """After what was written; at once where `abort` is set or the device does not read."""
+    def close(self, *, abort: bool = False, linger: bool = False) -> None:
+        """After what was written; at once where `abort` is set or the device does not read.
+
+        With `linger` our end is closed first, and for a moment what the device still sends is read and thrown away: a
+        socket that is closed with unread bytes is reset, and the last words to the device are lost with it.
+        """
         transport = self.transport
         if transport is not None:
+            loop = asyncio.get_running_loop()
             if abort or not self.listens:
                 transport.abort()
+            elif linger and not self.hub.closing and transport.can_write_eof():
+                transport.write_eof()
+                if self.halted:
+                    transport.resume_reading()
+                loop.call_later(_LINGER_S, transport.abort)
             else:
                 transport.close()
                 if transport.get_write_buffer_size():  # a peer that has vanished would keep it for many minutes
-                    asyncio.get_running_loop().call_later(_FLUSH_S, transport.abort)
+                    loop.call_later(_FLUSH_S, transport.abort)
         self._end()
 
     def _end(self) -> None:
+        self.transport = None
         if self.state != State.CLOSED:
             self.state = State.CLOSED
             self.ended()

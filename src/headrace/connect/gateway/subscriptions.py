@@ -78,6 +78,8 @@ class Subscriptions:
         self._root = _Node()
         self._count = 0
         self._remembered: dict[str, Routes] = {}
+        self.nobody: set[str] = set()
+        """Topics that nobody asked for, as far as they are remembered."""
 
     def __len__(self) -> int:
         return self._count
@@ -102,7 +104,7 @@ class Subscriptions:
         is_new = session not in held
         held[session] = granted
         self._count += is_new
-        self._remembered.clear()
+        self._forget()
         return is_new
 
     def remove(self, session: Session, pattern: str) -> bool:
@@ -126,7 +128,7 @@ class Subscriptions:
         if not found:
             return False
         self._count -= 1
-        self._remembered.clear()
+        self._forget()
         for above, level in reversed(way):  # leave no empty branches behind
             if above.below is None or not above.below[level].bare:
                 break
@@ -139,9 +141,15 @@ class Subscriptions:
         if routes is None:
             routes = self._find(topic)
             if len(self._remembered) >= _REMEMBERED_MAX:
-                self._remembered.clear()
+                self._forget()
             self._remembered[topic] = routes
+            if not routes:
+                self.nobody.add(topic)
         return routes
+
+    def _forget(self) -> None:
+        self._remembered.clear()
+        self.nobody.clear()
 
     def _find(self, topic: str) -> Routes:
         sessions: dict[Session, tuple[Granted, ...]] = {}

@@ -1,7 +1,7 @@
 """JSON documents to columns: the points of one topic are compiled once into a layout, which many topics share.
 
     points of (device, topic) ──► Route(layout, row)       equal pointers and kinds: the same layout, another row
-    document ──Layout.take(row)──► one tuple a kind         in C: `itemgetter` over each object that holds values
+    document ──Layout.take(row)──► one list a kind          in C: `itemgetter` over each object that holds values
     end of the call ──Layout.batches──► columns             one conversion a column; handles by (row, point)
 
 No Python runs per sample, unless a message leaves members out or holds what the point did not declare.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
@@ -70,38 +70,40 @@ def getter(steps: Steps) -> Callable[[Any], Any]:
     return lambda record: record.get(name, MISSING) if type(record) is dict else follow(record, steps)
 
 
-class _Row:
-    """All values of one kind in a record, as one tuple."""
+class _Columns:
+    """All values of one kind in a record: where they are, and those taken so far, one record after the other.
 
-    def __init__(self, paths: Sequence[Steps]) -> None:
+    Pointers with one parent (`/oil/temperature`, `/oil/level`) are read by one `itemgetter`, in C; a record that lacks
+    one of them, and pointers that could be places of an array, are read one by one.
+    """
+
+    def __init__(self, kind: ValueKind, members: list[int], paths: Sequence[Steps]) -> None:
+        self.kind, self.members = kind, members
+        self.taken: list[Any] = []
         self._paths = tuple(paths)
-        groups: dict[Steps, list[str]] = {}
-        for steps in paths:
-            if not steps or any(step.isdecimal() for step in steps):
-                groups = {}
-                break
-            groups.setdefault(steps[:-1], []).append(steps[-1])
-        # `follow` keeps the order of points; grouped paths must too, so only runs of equal parents are grouped.
-        in_order = [steps for parent, names in groups.items() for steps in ((*parent, name) for name in names)]
-        self._groups = (
-            [(parent, itemgetter(*names), len(names) == 1) for parent, names in groups.items()]
-            if in_order == list(paths)
-            else []
-        )
+        self._groups: list[tuple[Steps, Callable[[Any], Any], bool]] = []
+        if all(steps and not any(step.isdecimal() for step in steps) for steps in paths):
+            for parent, group in groupby(paths, key=lambda steps: steps[:-1]):
+                names = [steps[-1] for steps in group]
+                self._groups.append((parent, itemgetter(*names), len(names) == 1))
 
-    def __call__(self, record: Any) -> tuple[Any, ...]:
+    def take(self, record: Any) -> None:
+        taken = self.taken
+        before = len(taken)
         if self._groups:
             try:
-                row: tuple[Any, ...] = ()
                 for parent, get, alone in self._groups:
                     within = record
                     for step in parent:
                         within = within[step]
-                    row += (get(within),) if alone else get(within)
-                return row
+                    if alone:
+                        taken.append(get(within))
+                    else:
+                        taken.extend(get(within))
+                return
             except _ABSENT:
-                pass
-        return tuple([follow(record, steps) for steps in self._paths])
+                del taken[before:]
+        taken.extend([follow(record, steps) for steps in self._paths])
 
 
 class Layout:
@@ -116,16 +118,13 @@ class Layout:
         self._quality = None if first.quality is None else getter(first.quality)
         self._status = StatusWords(first.layout)
         self._records = None if first.layout.records is None else parse_pointer(first.layout.records)
-        self.kinds: list[tuple[ValueKind, list[int]]] = []
-        self._rows: list[_Row] = []
+        self._columns: list[_Columns] = []
         for kind in ValueKind:
             members = [at for at, (_, its_kind) in enumerate(readings) if its_kind is kind]
             if members:
-                self.kinds.append((kind, members))
-                self._rows.append(_Row([readings[at][0].value for at in members]))
+                self._columns.append(_Columns(kind, members, [readings[at][0].value for at in members]))
         self._handles: list[list[int]] = []
         self._matrix: NDArray[np.uint32] | None = None
-        self._taken: list[list[tuple[Any, ...]]] = [[] for _ in self._rows]
         self._at: list[int] = []
         self._times: list[Any] = []
         self._qualities: list[Any] = []
@@ -151,8 +150,8 @@ class Layout:
             self._take(row, record, message_time, received_ns)
 
     def _take(self, row: int, record: Any, message_time: Any, received_ns: int) -> None:
-        for taken, read in zip(self._taken, self._rows, strict=True):
-            taken.append(read(record))
+        for columns in self._columns:
+            columns.take(record)
         self._at.append(row)
         self._received.append(received_ns)
         if self._time is not None:
@@ -178,21 +177,20 @@ class Layout:
             quality = worse(self._status.column(self._qualities), quality)
         matrix = self._handle_matrix()
         np.maximum.at(self.newest_ns, at, source_ns)
-        for (kind, members), taken in zip(self.kinds, self._taken, strict=True):
-            values, faults, present = typed_column(kind, list(chain.from_iterable(taken)), self._words)
-            width = len(members)
-            columns = [
-                matrix[at[:, None], np.array(members)].reshape(-1),
+        for one in self._columns:
+            values, faults, present = typed_column(one.kind, one.taken, self._words)
+            width = len(one.members)
+            status = worse(None if quality is None else np.repeat(quality, width), faults)
+            batch = Batch(
+                one.kind,
+                matrix[at[:, None], one.members].reshape(-1),
                 np.repeat(source_ns, width),
                 np.repeat(received_ns, width),
                 values,
-                worse(None if quality is None else np.repeat(quality, width), faults),
-            ]
-            if columns[4] is None:
-                columns[4] = np.zeros(len(values), np.uint32)
-            batch = Batch(kind, *columns)
+                np.zeros(len(values), np.uint32) if status is None else status,
+            )
             batch = batch if present is None else batch.take(present)
-            taken.clear()
+            one.taken.clear()
             if len(batch):
                 yield batch
         for column in (self._at, self._times, self._qualities, self._received):
@@ -205,9 +203,6 @@ class Layout:
             grown[: len(self.newest_ns)] = self.newest_ns
             self.newest_ns = grown
         return self._matrix
-
-    def handles_of(self, row: int, members: Sequence[int]) -> list[int]:
-        return [self._handles[row][at] for at in members]
 
 
 def as_records(found: Any, layout: JsonFormat) -> Sequence[Any]:
@@ -224,4 +219,4 @@ def worse(first: Qualities | None, second: Qualities | None) -> Qualities | None
     if first is None or second is None:
         return second if first is None else first
     severe = q.SEVERITY_MASK
-    return np.where((second & severe) > (first & severe), second, np.where(first == 0, second, first))
+    return np.where((second & severe) > (first & severe), second, first)

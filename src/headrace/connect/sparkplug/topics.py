@@ -52,7 +52,7 @@ class Topic:
             return cls(Verb.STATE, "", parts[2])
         verb = _VERBS.get(parts[2]) if len(parts) in (4, 5) and parts[0] == NAMESPACE and all(parts) else None
         if verb is None or verb is Verb.STATE or verb.of_device != (len(parts) == 5):
-            raise DataError(f"'{text[:200]}' is no topic of Sparkplug B")
+            raise DataError("this is no topic of Sparkplug B")
         return cls(verb, parts[1], parts[3], parts[4] if len(parts) == 5 else None)
 
     def __str__(self) -> str:

@@ -94,8 +94,8 @@ class LimitSettings(BaseModel):
         int, Field(ge=2**16, le=2**36, description="read and not stored yet, all devices together")
     ] = 64 << 20
     gather_ns: Annotated[
-        int, duration("0s", "1s"), Field(description="how long messages are gathered that are stored together")
-    ] = Field(10 * MILLISECOND_NS, alias="gather")
+        int, duration("0s", "1s"), Field(description="how long messages are gathered at most that are stored together")
+    ] = Field(25 * MILLISECOND_NS, alias="gather")
     overload: Annotated[
         Overload, Field(description="wait: sockets are not read; drop: QoS 0 goes first, and is counted")
     ] = Overload.WAIT

@@ -148,7 +148,11 @@ class GatewayDriver:
         timeout_s = self._settings.command_timeout_ns / SECOND_NS
         answers = hub.order(said, hub.clock.monotonic_s() + timeout_s)
         if answers:
-            await self._acknowledged(said, answers, timeout_s)
+            try:
+                await self._acknowledged(said, answers, timeout_s)
+            finally:
+                for answer in answers:
+                    answer.cancel()  # a session that has not sent it yet, or not with success, never will
         elif not said.retain:
             raise Unavailable(self._why_nobody(hub, said))
 
