@@ -38,6 +38,7 @@ from headrace.sdk.access import Action, AuditEntry, Principal
 from headrace.sdk.clock import SystemClock
 from headrace.sdk.driver import BrowseNode
 from headrace.sdk.field import LinkCounters, LinkState, LinkStatus
+from headrace.sdk.outlet import OutletCounters, OutletStatus
 from headrace.sdk.services import (
     AlarmRecord,
     Change,
@@ -361,6 +362,12 @@ class FakeLinks:
             raise NotFound(f"there is no connection '{connection[:100]}'")
 
 
+class FakeOutlets:
+    def status(self) -> Sequence[OutletStatus]:
+        counters = OutletCounters(connects=1, samples=7, last_sent_ns=T0)
+        return [OutletStatus("erp", "webhook", LinkState.WAITING, T0, 5, "it answers 503", 2.5, counters)]
+
+
 class FakeAccess:
     """Users are their roles, with password `password-<role>`; `newcomer` must change theirs; tokens `token-<role>`."""
 
@@ -528,6 +535,7 @@ class World:
             lambda: info,
             FakeCare(),
             IngestDesk(lambda: directory, appending, SystemClock()),
+            FakeOutlets(),
         )
         world = cls(services, registry, store, live, alarms, links, access, feed, appending)
         numbers = await store.register(sorted(model.points))

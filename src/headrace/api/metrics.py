@@ -27,7 +27,14 @@ class Family:
 
 
 def render(services: Services, history: StoreStats) -> str:
-    families = [*_process(services), *_queues(services), *_links(services), *_history(history), *_feed(services)]
+    families = [
+        *_process(services),
+        *_queues(services),
+        *_links(services),
+        *_outlets(services),
+        *_history(history),
+        *_feed(services),
+    ]
     return "".join(_text(family) for family in [*families, _alarms(services)])
 
 
@@ -81,6 +88,39 @@ def _links(services: Services) -> Iterator[Family]:
         yield Family(f"headrace_connection_{field}_total", "counter", text, samples)
     trips = [({"connection": one.connection}, one.counters.round_trip_ms / 1_000) for one in status]
     yield Family("headrace_connection_round_trip_seconds", "gauge", "The last round trip.", trips)
+
+
+def _outlets(services: Services) -> Iterator[Family]:
+    status = services.outlets.status()
+    yield Family(
+        "headrace_outlet_state",
+        "gauge",
+        "1 for the state that an outlet is in.",
+        [
+            ({"outlet": one.outlet, "protocol": one.protocol, "state": state.value}, float(one.state is state))
+            for one in status
+            for state in LinkState
+        ],
+    )
+    for field, kind, text in (
+        ("connects", "counter", "Sessions opened."),
+        ("losses", "counter", "Sessions lost."),
+        ("failures", "counter", "Sends that failed."),
+        ("samples", "counter", "Samples that the other side took."),
+        ("events", "counter", "Events that the other side took."),
+        ("dropped", "counter", "Samples for which there was no more room."),
+        ("dropped_events", "counter", "Events for which there was no more room."),
+        ("given_up", "counter", "Samples and events that the other side will never take."),
+        ("waiting", "gauge", "Samples waiting."),
+        ("waiting_bytes", "gauge", "Bytes waiting on disk."),
+    ):
+        samples = [({"outlet": one.outlet}, float(getattr(one.counters, field))) for one in status]
+        name = f"headrace_outlet_{field}" + ("_total" if kind == "counter" else "")
+        yield Family(name, "counter" if kind == "counter" else "gauge", text, samples)
+    ingest = services.ingest.counters
+    yield _single("headrace_ingest_requests_total", "counter", "Requests that sent samples.", ingest.requests)
+    yield _single("headrace_ingest_samples_total", "counter", "Samples sent by others and stored.", ingest.samples)
+    yield _single("headrace_ingest_refused_total", "counter", "Samples and lines that were wrong.", ingest.refused)
 
 
 def _history(stats: StoreStats) -> Iterator[Family]:

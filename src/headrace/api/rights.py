@@ -78,6 +78,7 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "writePoint": Right(Action.WRITE, timed=False),
     "listWrites": _VIEW,
     "listConnections": _VIEW,
+    "listOutlets": _VIEW,
     "browseConnection": _CONFIGURE,
     "getConnectionFingerprint": _CONFIGURE,
     "trustConnection": _CONFIGURE,

@@ -17,6 +17,7 @@ from headrace.sdk.services import (
     Ingest,
     Links,
     LiveValues,
+    Outlets,
     Registry,
 )
 from headrace.sdk.store import HistoryStore
@@ -53,3 +54,4 @@ class Services:
     system: Callable[[], SystemInfo]
     care: HistoryCare
     ingest: Ingest
+    outlets: Outlets

@@ -34,6 +34,7 @@ def services(platform: Platform) -> Services:
         system=_system(platform),
         care=platform.care,
         ingest=platform.ingest,
+        outlets=platform.outlets,
     )
 
 

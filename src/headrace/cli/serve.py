@@ -55,6 +55,9 @@ def serve(
     backup_to: Annotated[Path | None, typer.Option(help="Folder for backups of the history, on another disk.")] = None,
     backup_every: Annotated[str, typer.Option(help="How often; the logs between go there every minute.")] = "24h",
     backup_keep: Annotated[int, typer.Option(min=1, help="How many backups stay.")] = 7,
+    share_bus: Annotated[
+        bool, typer.Option("--share-bus", help="Let other processes of this account join the bus: run/bus.sock.")
+    ] = False,
     run_for: ForOption = 0.0,
     report: ReportOption = "",
     log_level: LogOption = "info",
@@ -72,6 +75,7 @@ def serve(
         tls_key=tls_key,
         behind_tls=behind_tls,
         hosts=tuple(allow_host or ()),
+        share_bus=share_bus,
         database_url=database,
         history_url=history,
         backup_to=None if backup_to is None else backup_to.absolute(),
@@ -240,7 +244,7 @@ def _set_up_logging(level: str) -> None:
 def _forget(home: Path) -> None:
     """Remove a demo's folder, and nothing that is not one."""
     strangers = {entry.name for entry in home.iterdir()} - {
-        "database.db", "database.db-wal", "database.db-shm", "history", "connections", "run", "plant",
+        "database.db", "database.db-wal", "database.db-shm", "history", "connections", "outlets", "run", "plant",
     }  # fmt: skip
     if strangers:
         raise ConfigError(f"'{home}' holds more than a demo ({', '.join(sorted(strangers)[:3])}); not removed")

@@ -1,7 +1,7 @@
 """Constructs every room, wires them, starts them in order and stops them in the other.
 
-    start   database ► history ► bus ► pipeline ► reconcile (alarms, links)      consumers first
-    stop    links ► bus drained ► pipeline ► commands ► history ► database      producers first
+    start   database ► history ► bus ► pipeline ► reconcile (alarms, links, outlets)      consumers first
+    stop    links ► outlets ► bus drained ► pipeline ► commands ► history ► database      producers first
 
 Nothing here decides anything: it only knows who needs whom.
 """
@@ -17,15 +17,20 @@ from headrace.access.desk import AccessDesk
 from headrace.compute.alarms.desk import AlarmDesk
 from headrace.compute.live import LiveTable
 from headrace.connect import drivers as driver_folder
+from headrace.connect import outlets as outlet_folder
 from headrace.connect.ingest.desk import IngestDesk
+from headrace.connect.outlets.supervisor import OutletSupervisor, OutletSurroundings
 from headrace.connect.supervisor import Supervisor
 from headrace.connect.surroundings import Surroundings
 from headrace.connect.trust import TrustStore
 from headrace.control.desk import ControlDesk
 from headrace.exchange.local import LocalBus
+from headrace.exchange.numbering import Declared
+from headrace.exchange.unix_server import BusServer
 from headrace.history import open_history
 from headrace.platform.database import open_database
 from headrace.platform.history_care import HistoryDesk
+from headrace.platform.outward import outlet_context, tell_alarms
 from headrace.platform.pipeline import Pipeline
 from headrace.platform.reconcile import Reconciler, ReconcilingRegistry
 from headrace.platform.settings import Settings, make_home
@@ -53,6 +58,7 @@ class Platform:
     pipeline: Pipeline
     care: HistoryDesk
     ingest: IngestDesk
+    outlets: OutletSupervisor
 
 
 @asynccontextmanager
@@ -92,11 +98,16 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         )
         around = Surroundings(time, bus.publish, bus.publish_events, settings.connections_dir, intake=pipeline)
         links = Supervisor(drivers, around, trust)
-        reconciler = Reconciler(store, alarms, links, drivers)
         commands = ControlDesk(
             lambda: reconciler.directory.points(), links, access, access, engine, time, emit=bus.publish_events
         )
-        declared = DeclarationRegistry(engine, drivers, time)
+        outlet_types = outlet_folder.load()
+        context = outlet_context(live, access, commands, time, settings.outlets_dir)
+        outlets = OutletSupervisor(
+            outlet_types, OutletSurroundings(bus, context, bus.publish_events, settings.outlets_dir)
+        )
+        reconciler = Reconciler(store, alarms, links, drivers, outlets)
+        declared = DeclarationRegistry(engine, drivers, time, outlet_types)
         platform = Platform(
             settings=settings,
             clock=time,
@@ -113,15 +124,24 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             pipeline=pipeline,
             care=care,
             ingest=IngestDesk(lambda: reconciler.directory, pipeline, time),
+            outlets=outlets,
         )
+        await access.tokens()  # from here on tokens are known without waiting
         await alarms.start()
         stack.push_async_callback(alarms.close)
         await commands.start()
         stack.push_async_callback(commands.close)
+        if settings.share_bus:
+            numbering = Declared(lambda: reconciler.directory.handles, store.paths)
+            await stack.enter_async_context(BusServer(bus, numbering, settings.run_dir / "bus.sock"))
         async with asyncio.TaskGroup() as tasks:
             flow = tasks.create_task(pipeline.run(), name="pipeline")
             field = tasks.create_task(links.run(), name="links")
             keeping_time = tasks.create_task(care.run(), name="history-care")
+            outward = tasks.create_task(outlets.run(), name="outlets")
+            telling = tasks.create_task(
+                tell_alarms(alarms, bus, lambda: reconciler.directory.model), name="tell-alarms"
+            )
             try:
                 await reconciler.reconcile(await declared.model())
                 yield platform
@@ -129,5 +149,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
                 keeping_time.cancel()
                 links.stop()
                 await field
+                outlets.stop()
+                await outward
+                telling.cancel()
                 await bus.close()
                 await flow

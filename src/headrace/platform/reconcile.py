@@ -2,7 +2,8 @@
 
 PlantModel ──► history.register ──► handle of each path ──► history.retain(classes, handles of each)
     ├──► alarms.configure(rules, handles)
-    └──► connect.bind ──► links.reconcile(connections, bindings)
+    ├──► connect.bind ──► links.reconcile(connections, bindings)
+    └──► outlets.reconcile(model, handles)
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ class LinkSink(Protocol):
     ) -> None: ...
 
 
+class OutletSink(Protocol):
+    async def reconcile(self, plant: PlantModel, handles: Mapping[str, int]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Directory:
     """Path to handle of this process, and the model both come from. Replaced as a whole, never half changed."""
@@ -51,9 +56,15 @@ class Reconciler:
     """Brings the running platform to what is declared, one model at a time; an older one than the last is ignored."""
 
     def __init__(
-        self, store: HistoryStore, alarms: AlarmSink, links: LinkSink, drivers: Mapping[str, DriverType]
+        self,
+        store: HistoryStore,
+        alarms: AlarmSink,
+        links: LinkSink,
+        drivers: Mapping[str, DriverType],
+        outlets: OutletSink | None = None,
     ) -> None:
         self._store, self._alarms, self._links, self._drivers = store, alarms, links, drivers
+        self._outlets = outlets
         self._one_at_a_time = asyncio.Lock()
         self.directory = Directory()
 
@@ -70,6 +81,8 @@ class Reconciler:
             bindings = bind(model.points.values(), handles, model.connections, self._drivers)
             for error in bindings.errors.values():
                 log.error("not connected: %s", error)
+            if self._outlets is not None:  # consumers first
+                await self._outlets.reconcile(model, handles)
             await self._links.reconcile(model.connections, bindings.by_connection)
 
     async def _retain(self, model: PlantModel, handles: Mapping[str, int]) -> None:

@@ -3,7 +3,8 @@
 <home>/database.db        declarations, people, alarms, commands (or DATABASE_URL: PostgreSQL)
 <home>/history/           the historian (or `history_url`: a cluster)
 <home>/connections/       certificates that drivers made and trust
-<home>/run/               server.json and local.token while running
+<home>/outlets/           certificates of outlets, and what waits for them on disk
+<home>/run/               server.json and local.token while running; bus.sock where the bus is shared
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Settings:
     tls_key: Path | None = None
     behind_tls: bool = False
     hosts: tuple[str, ...] = ()
+    share_bus: bool = False
     history: HistorySettings = field(default_factory=HistorySettings)
     history_url: str = ""
     backup_to: Path | None = None
@@ -72,6 +74,10 @@ class Settings:
     @property
     def connections_dir(self) -> Path:
         return self.home / "connections"
+
+    @property
+    def outlets_dir(self) -> Path:
+        return self.home / "outlets"
 
     @property
     def run_dir(self) -> Path:

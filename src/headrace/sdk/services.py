@@ -57,7 +57,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`kind` is retention, type, connection, asset, point or alarm; `key` is its name or path."""
+    """`kind` is retention, type, connection, asset, point, alarm, ingest or outlet; `key` is its name or path."""
 
     action: ChangeAction
     kind: str
