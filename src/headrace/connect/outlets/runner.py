@@ -107,7 +107,7 @@ class OutletRunner:
                     if queue is not None or work.close()
                 ]
                 while not self._stopping:
-                    await self._live_once(group)
+                    await self._live_once()
                 for queue in (self._samples_queue, self._events_queue):
                     if queue is not None:
                         await queue.close()
@@ -166,7 +166,7 @@ class OutletRunner:
 
     # --- one life of the session ----------------------------------------------------------------------------------
 
-    async def _live_once(self, group: asyncio.TaskGroup) -> None:
+    async def _live_once(self) -> None:
         self._set_state(LinkState.CONNECTING)
         self._up_at_s, self._view_changed = None, False
         outlet: Outlet | None = None
@@ -174,7 +174,7 @@ class OutletRunner:
         try:
             outlet = self.kind.open(self.settings, self._context)
             await self._bounded(outlet.open(self.view), self._policy.connect_timeout_s, "opening")
-            await self._serve(outlet, group)
+            await self._serve(outlet)
         except HeadraceError as known:
             error = known
         except Exception as fault:  # a bug in this outlet must not stop the others
@@ -185,14 +185,14 @@ class OutletRunner:
         if error is not None and not self._stopping:
             await self._recover(error)
 
-    async def _serve(self, outlet: Outlet, group: asyncio.TaskGroup) -> None:
+    async def _serve(self, outlet: Outlet) -> None:
         """Returns when stopped or when it must be opened anew; raises what ended the session."""
         self._counters.connects += 1
         if not self.kind.quiet_open:
             self._is_up()
         elif not self._error:
             self._set_state(LinkState.CONNECTED)
-        watching = group.create_task(outlet.ended()) if isinstance(outlet, Ends) else None
+        watching = asyncio.ensure_future(outlet.ended()) if isinstance(outlet, Ends) else None
         try:
             if self.kind.newest_only:
                 await self._send_newest(outlet)
@@ -212,9 +212,9 @@ class OutletRunner:
                 await self._rest(watching)
             await self._say_goodbye(outlet)
         finally:
-            if watching is not None and not watching.done():
+            if watching is not None:
                 watching.cancel()
-                await asyncio.wait({watching})
+                await asyncio.gather(watching, return_exceptions=True)
 
     async def _send(self, outlet: Outlet, portion: Portion) -> None:
         """Forget it once it was taken. Raises: DeviceError, with the portion back in line."""
@@ -277,7 +277,7 @@ class OutletRunner:
         except (TimeoutError, HeadraceError):
             return
 
-    async def _rest(self, watching: asyncio.Task[None] | None) -> None:
+    async def _rest(self, watching: asyncio.Future[None] | None) -> None:
         """Until there is something to send, the session ends, or somebody wakes this runner."""
         self._wake.clear()
         waits: set[asyncio.Future[Any]] = {
