@@ -101,13 +101,9 @@ class BrokerSession:
                 await client.publish(topic, payload, qos=0, retain=retain)
             return
         for at in range(0, len(messages), AT_ONCE):
-            results = await asyncio.gather(
-                *(
-                    client.publish(topic, payload, qos=qos, retain=retain)
-                    for topic, payload in messages[at : at + AT_ONCE]
-                ),
-                return_exceptions=True,
-            )
+            part = messages[at : at + AT_ONCE]
+            sending = (client.publish(topic, payload, qos=qos, retain=retain) for topic, payload in part)
+            results = await asyncio.gather(*sending, return_exceptions=True)
             for result in results:
                 if isinstance(result, BaseException):
                     raise result
