@@ -5,7 +5,7 @@
 #   venv      .venv from requirements.lock (every wheel pinned by hash)
 #   console   the web console, built with Node from the machine or, where it is missing or old, from a wheel
 #   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, Mosquitto, npm peers, IoTDB,
-#             nats-server, Telegraf); root installs, others are told
+#             Kafka, nats-server, Telegraf); root installs, others are told
 #   bench     peers that only the historian's bench talks to (InfluxDB, VictoriaMetrics, chdb in .venv-bench)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -98,7 +98,21 @@ setup_services() {
     fi
   fi
   setup_iotdb
+  setup_kafka
   setup_go_peers
+}
+
+setup_kafka() { # one node's jars, 44 MB, into .cache/kafka
+  mkdir -p .cache
+  local pom=tests/peers/kafka/pom.xml stamp=.cache/kafka/.stamp want
+  want=$(sha256sum $pom | cut -d' ' -f1)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
+  command -v java >/dev/null && command -v mvn >/dev/null || return 0 # setup_iotdb has said so
+  say "fetching Apache Kafka from Maven Central for the tests"
+  rm -rf .cache/kafka
+  if mvn -q -B -f $pom dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$PWD/.cache/kafka/lib" >.cache/kafka-fetch.log 2>&1
+  then echo "$want" >"$stamp"
+  else echo "Apache Kafka could not be fetched (.cache/kafka-fetch.log); tests that need it will say so and skip" >&2; rm -rf .cache/kafka; fi
 }
 
 GO_PEERS="github.com/nats-io/nats-server/v2@v2.15.2 github.com/influxdata/telegraf/cmd/telegraf@v1.37.2"
