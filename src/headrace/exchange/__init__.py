@@ -1,1 +1,1 @@
-"""How batches and events travel: the bounded in-process bus."""
+"""How batches and events travel: the bounded bus in a process, between processes (unix.py) and machines (nats.py)."""

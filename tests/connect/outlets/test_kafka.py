@@ -122,8 +122,12 @@ class TestKafka:
             await asyncio.to_thread(taker.close)
             record = next(one for one in taker.records if one[1] == "acme/p3/oil" and one[0] == "headrace.samples")
             assert record[2] == {
-                "path": "acme/p3/oil", "time": "2026-05-28T20:26:40.25Z", "value": 62.5, "quality": "Good", "unit": "Cel",
-            }  # fmt: skip
+                "path": "acme/p3/oil",
+                "time": "2026-05-28T20:26:40.25Z",
+                "value": 62.5,
+                "quality": "Good",
+                "unit": "Cel",
+            }
             assert record[3] == T0 // 10**6 + 250
 
     async def test_nobody_there(self, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Samples as records: key the path, value JSON, timestamp the source time. Taken when all in-sync replicas have them.
 
-    {"path": "acme/press-3/oil.temperature", "time": "2026-11-25T08:00:00Z", "value": 62.4, "quality": "Good", "unit": "Cel"}
+    {"path": "acme/press-3/oil.temperature", "time": "2026-11-25T08:00:00Z", "value": 62.4, "quality": "Good", …}
 
 One key is one partition, so the samples of a point keep their order. At least once: a portion of which one record
 failed is sent again. librdkafka has its own threads; each portion is handed over and awaited in one of ours.
@@ -116,10 +116,8 @@ class KafkaOutlet:
             "message.timeout.ms": settings.timeout_ns // MILLISECOND_NS,
             "socket.connection.setup.timeout.ms": 5_000,
         }
-        secure, known = settings.tls, settings.user is not None
-        said["security.protocol"] = (
-            ("SASL_SSL" if secure else "SASL_PLAINTEXT") if known else ("SSL" if secure else "PLAINTEXT")
-        )
+        transport = "SSL" if settings.tls else "PLAINTEXT"
+        said["security.protocol"] = transport if settings.user is None else f"SASL_{transport}"
         if settings.ca is not None:
             said["ssl.ca.location"] = str(settings.ca)
         if settings.user is not None and settings.password is not None:
