@@ -106,7 +106,9 @@ def _connections(
 ) -> dict[str, Connection]:
     connections = {}
     for one in declared:
-        name = one.spec["driver"]
+        name = one.spec.get("driver")
+        if name is None:
+            continue  # it was reported where it was read
         driver = drivers.get(name)
         if driver is None:
             problems.add(one.at("driver"), f"there is no driver '{name}'{did_you_mean(name, drivers)}")

@@ -23,7 +23,7 @@ def ingest_maps(
     for one in declared:
         spec = one.spec
         rules = []
-        for at, said in enumerate(spec["rules"]):
+        for at, said in enumerate(spec.get("rules", ())):
             rule = SeriesRule(said["point"], said.get("measurement"), said.get("field"), said.get("tags", {}))
             rest = rule.point
             for name in rule.places:
@@ -54,9 +54,11 @@ def outlet_declarations(
     outlets = {}
     for one in declared:
         spec = one.spec
-        known = types.get(spec["protocol"])
+        protocol = spec.get("protocol")
+        if protocol is None:
+            continue  # it was reported where it was read
+        known = types.get(protocol)
         if known is None:
-            protocol = spec["protocol"]
             problems.add(one.at("protocol"), f"there is no outlet protocol '{protocol}'{did_you_mean(protocol, types)}")
             continue
         settings = spec.get("settings", {})

@@ -36,7 +36,8 @@ FILE_BYTES: Final = 8 << 20
 SYNC_S: Final = 1.0
 RECORD_BYTES_MAX: Final = 64 << 20
 _RECORD = struct.Struct("<IIIB")
-_TAKEN = struct.Struct("<QQ")
+_TAKEN = struct.Struct("<QQI")  # file, place, CRC-32 of both: a wrong one would make us throw files away
+_PLACE = struct.Struct("<QQ")
 _BATCHES, _EVENTS = 1, 2
 
 
@@ -267,15 +268,13 @@ class DiskLine:
     def _note_taken(self) -> None:
         number = self._files[0].number if self._files else 0
         fresh = self._folder / "taken.new"
-        fresh.write_bytes(_TAKEN.pack(number, self._at))
+        place = _PLACE.pack(number, self._at)
+        fresh.write_bytes(place + zlib.crc32(place).to_bytes(4, "little"))
         fresh.replace(self._folder / "taken")
         self._dirty = True
 
     def _recover(self) -> None:
-        try:
-            first, self._at = _TAKEN.unpack((self._folder / "taken").read_bytes())
-        except (OSError, struct.error):
-            first, self._at = 0, 0
+        first, self._at = self._read_taken()
         for path in sorted(self._folder.glob("*.line")):
             number = int(path.stem)
             if number < first:
@@ -287,6 +286,15 @@ class DiskLine:
             self._at = 0
         self._close_reading()
         self._tell()
+
+    def _read_taken(self) -> tuple[int, int]:
+        """Nothing where it is missing or damaged: then what was taken goes out again."""
+        try:
+            raw = (self._folder / "taken").read_bytes()
+            number, at, crc = _TAKEN.unpack(raw)
+        except (OSError, struct.error):
+            return 0, 0
+        return (number, at) if crc == zlib.crc32(raw[: _PLACE.size]) else (0, 0)
 
     def _survey(self, path: Path, number: int, begin: int) -> _File:
         """Count what a file of an earlier run still holds. Nothing is appended to it: its end may be torn."""
