@@ -14,6 +14,7 @@ export type ConnectionAnswer = Schemas["ConnectionAnswer"];
 export type DeclarationError = Schemas["DeclarationError"];
 export type DeclarationFile = Schemas["DeclarationFile"];
 export type Downsampled = Schemas["Downsampled"];
+export type OutletAnswer = Schemas["OutletAnswer"];
 export type PlanAnswer = Schemas["PlanAnswer"];
 export type PointAnswer = Schemas["PointAnswer"];
 export type SessionAnswer = Schemas["SessionAnswer"];
@@ -22,7 +23,7 @@ export type TransitionAnswer = Schemas["TransitionAnswer"];
 export type UserAnswer = Schemas["UserAnswer"];
 export type TokenAnswer = Schemas["TokenAnswer"];
 
-export type Role = "viewer" | "operator" | "engineer" | "administrator";
+export type Role = "viewer" | "operator" | "engineer" | "administrator" | "source";
 export type Priority = "critical" | "high" | "medium" | "low";
 
 /** A refusal in the API's own words; `code` is stable, `hint` says what to do next. */

@@ -11,7 +11,7 @@ import { Icon } from "../../ui/Icon";
 import { Empty, Panel, parts, Problem } from "../../ui/Page";
 import styles from "./system.module.css";
 
-const ROLES: readonly Role[] = ["viewer", "operator", "engineer", "administrator"];
+const ROLES: readonly Role[] = ["viewer", "operator", "engineer", "administrator", "source"];
 
 export function Access() {
   return (
