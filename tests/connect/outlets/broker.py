@@ -28,8 +28,8 @@ class Broker:
         self.messages: list[tuple[str, bytes, bool]] = []
         self._folder = folder
         self._server: asyncio.subprocess.Process | None = None
-        self._listener: asyncio.subprocess.Process | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._listeners: list[asyncio.subprocess.Process] = []
+        self._reading: list[asyncio.Task[None]] = []
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -51,15 +51,15 @@ class Broker:
                 break
             except OSError:
                 await asyncio.sleep(0.01)
-        await self._listen()
+        await self.listen()
 
     async def stop(self) -> None:
-        if self._listener is not None:
-            await _kill(self._listener)
+        for listener in self._listeners:
+            await _kill(listener)
         if self._server is not None:
             await _kill(self._server)
-        if self._reading is not None:
-            await asyncio.gather(self._reading, return_exceptions=True)
+        await asyncio.gather(*self._reading, return_exceptions=True)
+        self._listeners, self._reading = [], []
 
     async def hang(self) -> None:
         assert self._server is not None
@@ -77,14 +77,15 @@ class Broker:
     async def newest(self, topic: str) -> Any:
         return next((json.loads(payload) for name, payload, _ in reversed(self.messages) if name == topic), None)
 
-    async def _listen(self) -> None:
+    async def listen(self) -> None:
         program = shutil.which("mosquitto_sub")
         require_service("mosquitto_sub", program is not None, "apt-get install mosquitto-clients")
         assert program is not None
-        self._listener = await asyncio.create_subprocess_exec(
+        listener = await asyncio.create_subprocess_exec(
             program, "-p", str(self.port), "-t", "#", "-F", "%t\t%r\t%x", stdout=asyncio.subprocess.PIPE
         )
-        self._reading = asyncio.create_task(self._read(self._listener))
+        self._listeners.append(listener)
+        self._reading.append(asyncio.create_task(self._read(listener)))
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None

@@ -39,7 +39,7 @@ class TestMqtt(OutletsHere, OutletContract):
                 "quality": "Uncertain",
                 "unit": "Cel",
             }
-            await taker._listen()  # somebody who comes later
+            await taker.listen()  # somebody who comes later
             await self.until(lambda: ("uns/acme/p3/oil", True) in {(one[0], one[2]) for one in taker.messages}, "it")
 
     async def test_only_changes_are_published(self, tmp_path: Path) -> None:
