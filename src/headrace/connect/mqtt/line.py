@@ -27,9 +27,9 @@ BUSY: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
-    """`receive_max` bounds what is not acknowledged yet (v5), `queue_max` and `queue_bytes_max` what is received and not
-    yet taken: beyond them the socket is not read. `session_expiry_s` keeps the session on the server for so long after the line is cut;
-    with 3.1.1 anything but 0 keeps it.
+    """`receive_max` bounds what is not acknowledged (v5), `queue_max` and `queue_bytes_max` what is received and not
+    yet taken: beyond them the socket is not read. `session_expiry_s` keeps the session on the server for so long after
+    the line is cut; with 3.1.1 anything but 0 keeps it.
     """
 
     host: str
