@@ -89,6 +89,13 @@ class _Columns:
                 names = [steps[-1] for steps in group]
                 self._groups.append((parent, itemgetter(*names), len(names) == 1))
 
+    @property
+    def plain(self) -> tuple[Callable[[Any], Any], list[Any], bool] | None:
+        """Where all values are members of the record itself: the one getter, what it gives to, whether it is one value."""
+        if len(self._groups) != 1 or self._groups[0][0]:
+            return None
+        return self._groups[0][1], self.taken, self._groups[0][2]
+
     def take(self, record: Any) -> bool:
         """Whether there was anything; what there was not is MISSING."""
         taken = self.taken
@@ -132,6 +139,13 @@ class Layout:
             members = [at for at, (_, its_kind) in enumerate(readings) if its_kind is kind]
             if members:
                 self._columns.append(_Columns(kind, members, [readings[at][0].value for at in members]))
+        self._time_name = first.time[0] if first.time is not None and len(first.time) == 1 else None
+        is_plain = (
+            self._records is None
+            and first.quality is None
+            and (self._time_name is not None) == (self._time is not None)
+        )
+        self._plain = self._columns[0].plain if is_plain and len(self._columns) == 1 else None
         self._handles: list[list[int]] = []
         self._matrix: NDArray[np.uint32] | None = None
         self._at: list[int] = []
@@ -150,6 +164,20 @@ class Layout:
 
     def take(self, row: int, document: Any, received_ns: int) -> None:
         """Raises: DataError where the array of records is not there."""
+        if self._plain is not None and type(document) is dict:  # the usual message, with as few calls as can be
+            get, taken, alone = self._plain
+            try:
+                if alone:
+                    taken.append(get(document))
+                else:
+                    taken.extend(get(document))
+                self._at.append(row)
+                self._received.append(received_ns)
+                if self._time_name is not None:
+                    self._times.append(document.get(self._time_name, MISSING))
+                return
+            except KeyError:
+                pass  # `itemgetter` gives all or nothing
         if self._records is None:
             self._take(row, document, MISSING, received_ns)
             return
