@@ -91,7 +91,7 @@ class _Columns:
 
     @property
     def plain(self) -> tuple[Callable[[Any], Any], list[Any], bool] | None:
-        """Where all values are members of the record itself: the one getter, what it gives to, whether it is one value."""
+        """Getter, what it gives to, and whether it gives one value, where all are members of the record itself."""
         if len(self._groups) != 1 or self._groups[0][0]:
             return None
         return self._groups[0][1], self.taken, self._groups[0][2]
