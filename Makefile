@@ -42,6 +42,7 @@ soak: setup
 
 docs: setup
 	@$(PY) -m tools.reference
+	@$(PY) -m tools.conformance
 
 lock: setup
 	@$(PY) -m pip install -q uv

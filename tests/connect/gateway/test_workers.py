@@ -116,6 +116,7 @@ async def test_a_client_is_taken_over_by_another_worker_with_its_session(tmp_pat
         assert pool(bed)._online["d1"] == {1}
 
 
+@pytest.mark.soak
 async def test_starting_anew_at_another_worker_forgets_the_session(tmp_path: Path) -> None:
     async with two(tmp_path) as bed:
         older = await at_worker(bed, 0, "d1", **kept(Version.V5))
@@ -160,6 +161,7 @@ async def test_messages_and_retained_ones_cross_workers(tmp_path: Path) -> None:
             assert (await late.expect(p.Publish)).retain
 
 
+@pytest.mark.soak
 async def test_a_share_over_workers_gives_each_message_to_one(tmp_path: Path) -> None:
     async with two(tmp_path) as bed:
         members = [await at_worker(bed, worker, f"m{worker}") for worker in (0, 1)]
@@ -194,6 +196,7 @@ async def test_commands_reach_the_worker_of_their_device(tmp_path: Path) -> None
             await bed.driver.write(SETPOINT, 1.0)
 
 
+@pytest.mark.soak
 async def test_the_door_decides_for_all_workers(tmp_path: Path) -> None:
     door = MemoryDoor()
     door.add("d1", b"secret", state=DeviceState.QUARANTINED, publish=("d1/#",))
@@ -211,6 +214,7 @@ async def test_the_door_decides_for_all_workers(tmp_path: Path) -> None:
         assert door.claims[0].peer == "127.0.0.1" and door.claims[0].gateway == "gate"
 
 
+@pytest.mark.soak
 async def test_tls_in_every_worker(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     own, device = authority.sign("gateway"), authority.sign("device")

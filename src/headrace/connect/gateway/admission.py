@@ -145,7 +145,7 @@ class Doorkeeper:
         connection.write(encode(self._connack(connect, session, resumed), connect.version))
         if len(known) == 1:
             hub.upstream.seen(admission.device, True)
-        session.resume(hub.now_s)
+        session.resume()
         self._go_on(connection)
 
     def take_over(self, session: Session, *, starts_anew: bool) -> None:

@@ -44,10 +44,14 @@ class Outgoing:
     def bytes(self) -> int:
         return len(self.payload) + MESSAGE_BYTES
 
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whoever waited for it has given up."""
+        return self.done is not None and self.done.cancelled()
+
     def is_void(self, now_s: float) -> bool:
-        """Nobody wants it any more: it has expired, or whoever waited has given up."""
-        expired = self.expires_s is not None and self.expires_s <= now_s
-        return expired or (self.done is not None and self.done.cancelled())
+        """Not worth sending any more: expired, or withdrawn."""
+        return self.is_withdrawn or (self.expires_s is not None and self.expires_s <= now_s)
 
 
 class Line(Protocol):
@@ -149,17 +153,18 @@ class Session:
         self.drain()
         return True
 
-    def resume(self, now_s: float) -> None:
+    def resume(self) -> None:
         """The client is back: first what was under way, in its order, then what waits [MQTT-4.4.0-1].
 
-        A command that its sender has given up is not sent again: what was wanted then may do harm now.
+        What has begun is completed, expired or not [MQTT-4.3.3-7]; but a command that its sender has given up is not
+        sent again: what was wanted then may do harm now.
         """
         line = self.connection
         assert line is not None
         for packet_id, message in list((self._flights or {}).items()):
             if message is None:
                 line.release(packet_id)
-            elif message.is_void(now_s):
+            elif message.is_withdrawn:
                 self._counters.expired += 1
                 self._land(packet_id, None)
             elif not line.send(message, packet_id, dup=True):

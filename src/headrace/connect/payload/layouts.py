@@ -2,6 +2,7 @@
 
     points of (device, topic) ──► Route(layout, row)       equal pointers and kinds: the same layout, another row
     document ──Layout.take(row)──► one list a kind          in C: `itemgetter` over each object that holds values
+             (flat documents are kept, and taken apart together at the end of the call)
     end of the call ──Layout.batches──► columns             one conversion a column; handles by (row, point)
 
 No Python runs per sample, unless a message leaves members out or holds what the point did not declare.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, Final
 
@@ -89,13 +90,6 @@ class _Columns:
                 names = [steps[-1] for steps in group]
                 self._groups.append((parent, itemgetter(*names), len(names) == 1))
 
-    @property
-    def plain(self) -> tuple[Callable[[Any], Any], list[Any], bool] | None:
-        """Getter, what it gives to, and whether it gives one value, where all are members of the record itself."""
-        if len(self._groups) != 1 or self._groups[0][0]:
-            return None
-        return self._groups[0][1], self.taken, self._groups[0][2]
-
     def take(self, record: Any) -> bool:
         """Whether there was anything; what there was not is MISSING."""
         taken = self.taken
@@ -139,13 +133,8 @@ class Layout:
             members = [at for at, (_, its_kind) in enumerate(readings) if its_kind is kind]
             if members:
                 self._columns.append(_Columns(kind, members, [readings[at][0].value for at in members]))
-        self._time_name = first.time[0] if first.time is not None and len(first.time) == 1 else None
-        is_plain = (
-            self._records is None
-            and first.quality is None
-            and (self._time_name is not None) == (self._time is not None)
-        )
-        self._plain = self._columns[0].plain if is_plain and len(self._columns) == 1 else None
+        self._flat = self._flat_getter([reading.value for reading, _ in readings], first)
+        self._documents: list[dict[str, Any]] = []
         self._handles: list[list[int]] = []
         self._matrix: NDArray[np.uint32] | None = None
         self._at: list[int] = []
@@ -160,24 +149,24 @@ class Layout:
         self._matrix = None
         return len(self._handles) - 1
 
+    def _flat_getter(self, values: Sequence[Steps], first: Reading) -> Callable[[Any], tuple[Any, ...]] | None:
+        """All values, then the time, of a document whose members they are; None where they may lie elsewhere."""
+        wanted = [values[at] for one in self._columns for at in one.members]
+        wanted += [] if first.time is None else [first.time]
+        plain = all(len(steps) == 1 and not steps[0].isdecimal() for steps in wanted)
+        whole = self._records is None and self._message_time is None and self._quality is None
+        return itemgetter(*(steps[0] for steps in wanted)) if plain and whole and len(wanted) > 1 else None
+
     # --- one message ----------------------------------------------------------------------------------------------
 
     def take(self, row: int, document: Any, received_ns: int) -> None:
         """Raises: DataError where the array of records is not there."""
-        if self._plain is not None and type(document) is dict:  # the usual message, with as few calls as can be
-            get, taken, alone = self._plain
-            try:
-                if alone:
-                    taken.append(get(document))
-                else:
-                    taken.extend(get(document))
-                self._at.append(row)
-                self._received.append(received_ns)
-                if self._time_name is not None:
-                    self._times.append(document.get(self._time_name, MISSING))
-                return
-            except KeyError:
-                pass  # `itemgetter` gives all or nothing
+        if self._flat is not None and type(document) is dict:
+            self._documents.append(document)
+            self._at.append(row)
+            self._received.append(received_ns)
+            return
+        self._unfold()
         if self._records is None:
             self._take(row, document, MISSING, received_ns)
             return
@@ -206,8 +195,33 @@ class Layout:
 
     # --- the end of a call ----------------------------------------------------------------------------------------
 
+    def _unfold(self) -> None:
+        """Take the flat documents apart: all at once, or each by itself where one leaves a member out."""
+        documents, count = self._documents, len(self._documents)
+        if not count or self._flat is None:
+            return
+        self._documents = []
+        try:
+            columns = list(zip(*map(self._flat, documents), strict=True))
+        except KeyError:
+            rows, received = self._at[-count:], self._received[-count:]
+            del self._at[-count:], self._received[-count:]
+            for row, document, received_ns in zip(rows, documents, received, strict=True):
+                self._take(row, document, MISSING, received_ns)
+            return
+        first = 0
+        for one in self._columns:
+            last = first + len(one.members)
+            one.taken.extend(
+                columns[first] if last == first + 1 else chain.from_iterable(zip(*columns[first:last], strict=True))
+            )
+            first = last
+        if self._time is not None:
+            self._times.extend(columns[first])
+
     def batches(self) -> Iterable[Batch]:
         """Columns of all that was taken, one batch a kind; begins anew."""
+        self._unfold()
         if not self._at:
             return
         at = np.array(self._at, np.intp)
