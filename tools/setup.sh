@@ -4,7 +4,7 @@
 #
 #   venv      .venv from requirements.lock (every wheel pinned by hash)
 #   console   the web console, built with Node from the machine or, where it is missing or old, from a wheel
-#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, Mosquitto, npm peers, IoTDB,
+#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, Mosquitto, npm peers, amqtt, IoTDB,
 #             Kafka, nats-server, Telegraf); root installs, others are told
 #   bench     peers that only the historian's bench talks to (InfluxDB, VictoriaMetrics, chdb in .venv-bench)
 set -euo pipefail
@@ -97,6 +97,7 @@ setup_services() {
       else echo "npm peers could not be installed; tests that need them will say so and skip" >&2; fi
     fi
   fi
+  setup_mqtt
   setup_iotdb
   setup_kafka
   setup_go_peers
@@ -131,6 +132,19 @@ setup_go_peers() { # nats-server and Telegraf (two of its plugins), built from t
     then echo "${peer%@*} could not be built (.cache/go-peers.log); tests that need it will say so and skip" >&2; return 0; fi
   done
   echo "$GO_PEERS" >"$stamp"
+}
+
+setup_mqtt() { # amqtt, whose packages are older than ours, in an environment of its own
+  local stamp=.venv-mqtt/.lock-stamp want
+  want=$(sha256sum bench/mqtt-peers.lock | cut -d' ' -f1)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
+  say "creating .venv-mqtt from bench/mqtt-peers.lock"
+  [ -x .venv-mqtt/bin/python ] || "$PY" -m venv .venv-mqtt
+  if .venv-mqtt/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r bench/mqtt-peers.lock; then
+    echo "$want" >"$stamp"
+  else
+    echo "amqtt could not be installed; tests that need it will say so and skip" >&2
+  fi
 }
 
 setup_iotdb() { # the servers' jars, 105 MB, into .cache/iotdb

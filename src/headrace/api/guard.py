@@ -89,8 +89,8 @@ class Guard:
             return self._settings.import_bytes_max
         if scope["path"] in INGEST_PATHS:
             return self._settings.ingest_bytes_max
-        declarations = scope["path"].startswith(f"{API_PREFIX}v1/declarations/")
-        return self._settings.declarations_bytes_max if declarations else self._settings.body_bytes_max
+        large = scope["path"].startswith((f"{API_PREFIX}v1/declarations/", f"{API_PREFIX}v1/devices/import"))
+        return self._settings.declarations_bytes_max if large else self._settings.body_bytes_max
 
     def _sender(self, scope: Scope, send: Send) -> Send:
         timeout_s, no_store = self._settings.send_timeout_s, scope["path"].startswith(API_PREFIX)

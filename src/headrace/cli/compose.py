@@ -35,6 +35,8 @@ def services(platform: Platform) -> Services:
         care=platform.care,
         ingest=platform.ingest,
         outlets=platform.outlets,
+        devices=platform.devices,
+        edges=platform.edges,
     )
 
 

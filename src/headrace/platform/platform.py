@@ -1,6 +1,6 @@
 """Constructs every room, wires them, starts them in order and stops them in the other.
 
-    start   database ► history ► bus ► pipeline ► reconcile (alarms, links, outlets)      consumers first
+    start   database ► history ► bus ► pipeline ► registers ► reconcile (alarms, outlets, links)      consumers first
     stop    links ► outlets ► bus drained ► pipeline ► commands ► history ► database      producers first
 
 Nothing here decides anything: it only knows who needs whom.
@@ -27,6 +27,8 @@ from headrace.control.desk import ControlDesk
 from headrace.exchange.local import LocalBus
 from headrace.exchange.numbering import Declared
 from headrace.exchange.unix_server import BusServer
+from headrace.fleet.devices import Devices
+from headrace.fleet.edges import Edges
 from headrace.history import open_history
 from headrace.platform.database import open_database
 from headrace.platform.history_care import HistoryDesk
@@ -57,6 +59,8 @@ class Platform:
     reconciler: Reconciler
     pipeline: Pipeline
     care: HistoryDesk
+    devices: Devices
+    edges: Edges
     ingest: IngestDesk
     outlets: OutletSupervisor
 
@@ -96,7 +100,10 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             commit_interval_s=settings.commit_interval_s,
             tick_s=settings.alarm_tick_s,
         )
-        around = Surroundings(time, bus.publish, bus.publish_events, settings.connections_dir, intake=pipeline)
+        devices = Devices(engine, time, access, lambda: registry)
+        around = Surroundings(
+            time, bus.publish, bus.publish_events, settings.connections_dir, intake=pipeline, devices=devices.door
+        )
         links = Supervisor(drivers, around, trust)
         commands = ControlDesk(
             lambda: reconciler.directory.points(), links, access, access, engine, time, emit=bus.publish_events
@@ -108,6 +115,11 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         )
         reconciler = Reconciler(store, alarms, links, drivers, outlets)
         declared = DeclarationRegistry(engine, drivers, time, outlet_types)
+        registry = ReconcilingRegistry(declared, reconciler, lambda model: edges.refresh(model))
+        edges = Edges(
+            engine, time, access, declared, settings.fleet_dir, provide=registry.provide,
+            handles=lambda: reconciler.directory.handles, publish=bus.publish,
+        )  # fmt: skip
         platform = Platform(
             settings=settings,
             clock=time,
@@ -119,10 +131,12 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             alarms=alarms,
             links=links,
             commands=commands,
-            registry=ReconcilingRegistry(declared, reconciler),
+            registry=registry,
             reconciler=reconciler,
             pipeline=pipeline,
             care=care,
+            devices=devices,
+            edges=edges,
             ingest=IngestDesk(lambda: reconciler.directory, pipeline, time),
             outlets=outlets,
         )
@@ -131,26 +145,32 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         stack.push_async_callback(alarms.close)
         await commands.start()
         stack.push_async_callback(commands.close)
+        await devices.start()
+        stack.push_async_callback(devices.close)
+        stack.push_async_callback(edges.close)
         if settings.share_bus:
             numbering = Declared(lambda: reconciler.directory.handles, store.paths)
             await stack.enter_async_context(BusServer(bus, numbering, settings.run_dir / "bus.sock"))
         async with asyncio.TaskGroup() as tasks:
             flow = tasks.create_task(pipeline.run(), name="pipeline")
             field = tasks.create_task(links.run(), name="links")
-            keeping_time = tasks.create_task(care.run(), name="history-care")
             outward = tasks.create_task(outlets.run(), name="outlets")
-            telling = tasks.create_task(
-                tell_alarms(alarms, bus, lambda: reconciler.directory.model), name="tell-alarms"
-            )
+            by_the_clock = [
+                tasks.create_task(care.run(), name="history-care"),
+                tasks.create_task(devices.run(), name="devices"),
+                tasks.create_task(edges.run(), name="edges"),
+                tasks.create_task(tell_alarms(alarms, bus, lambda: reconciler.directory.model), name="tell-alarms"),
+            ]
             try:
-                await reconciler.reconcile(await declared.model())
+                await edges.start()
+                await registry.start()
                 yield platform
             finally:
-                keeping_time.cancel()
+                for task in by_the_clock:
+                    task.cancel()
                 links.stop()
                 await field
                 outlets.stop()
                 await outward
-                telling.cancel()
                 await bus.close()
                 await flow

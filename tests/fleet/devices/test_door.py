@@ -17,12 +17,12 @@ from headrace.model.errors import AccessError, LimitReached
 from headrace.sdk.devices import Claim, DeviceDoor, DeviceState, Preview
 from headrace.sdk.fleet import DeviceChange, NewDevice
 from headrace.sdk.testing.clock import FakeClock
-from headrace.sdk.testing.devices import PEER, DeviceDoorContract, EngineersHand, claim, enrolling, turned_away
+from headrace.sdk.testing.device_door import PEER, DeviceDoorContract, EngineersHand, claim, enrolling, turned_away
 
 
 @pytest.fixture
 def devices(engine: Engine, clock: FakeClock, audit: Audit) -> Devices:
-    return Devices(engine, clock, audit, NoDeclarations())
+    return Devices(engine, clock, audit, NoDeclarations)
 
 
 class Hand:
@@ -61,7 +61,7 @@ async def test_a_restart_remembers_who_everybody_is(devices: Devices, engine: En
     await devices.door.admit(enrolling("new-1"))
     devices.door.seen("press-7", 42, True, messages=3, refused=1)
     await devices.close()
-    again = Devices(engine, clock, Audit(), NoDeclarations())
+    again = Devices(engine, clock, Audit(), NoDeclarations)
     await again.start()
     assert (await again.door.admit(claim("press-7", secret))).messages_per_s == 5.0
     assert (await again.door.admit(enrolling("new-1"))).state is DeviceState.QUARANTINED

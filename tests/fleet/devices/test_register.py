@@ -16,7 +16,7 @@ from headrace.sdk.devices import DeviceState
 from headrace.sdk.fleet import DeviceChange, NewAsset, NewDevice
 from headrace.sdk.services import SourceFile
 from headrace.sdk.testing.clock import FakeClock
-from headrace.sdk.testing.devices import CERTIFICATE, claim, enrolling, turned_away
+from headrace.sdk.testing.device_door import CERTIFICATE, claim, enrolling, turned_away
 
 PLANT = """\
 types:
@@ -38,7 +38,7 @@ async def registry(engine: Engine, clock: FakeClock) -> DeclarationRegistry:
 
 @pytest.fixture
 def devices(engine: Engine, clock: FakeClock, audit: Audit, registry: DeclarationRegistry) -> Devices:
-    return Devices(engine, clock, audit, registry)
+    return Devices(engine, clock, audit, lambda: registry)
 
 
 async def told(devices: Devices, work: object) -> list[str]:
@@ -104,11 +104,13 @@ async def test_names_logins_and_certificates_are_one_of_a_kind(devices: Devices)
             await devices.rename("wang", "small", taken)
 
 
-async def test_a_renamed_device_shows_its_login_and_keeps_its_topics(devices: Devices) -> None:
+async def test_a_renamed_device_notices_nothing_of_it(devices: Devices) -> None:
     _, secret = await devices.add("wang", NewDevice("esp-3fa2"))
-    assert await told(devices, devices.rename("wang", "esp-3fa2", "press-7")) == ["esp-3fa2"]
+    assert await told(devices, devices.rename("wang", "esp-3fa2", "press-7")) == []
     admission = await devices.door.admit(claim("esp-3fa2", secret))
-    assert (admission.device, admission.publish) == ("press-7", ("devices/esp-3fa2/#",))
+    assert (admission.device, admission.publish) == ("esp-3fa2", ("devices/esp-3fa2/#",))
+    devices.door.seen("esp-3fa2", 5, True, messages=2)
+    assert (devices.get("press-7").messages, devices.get("press-7").online) == (2, True)
     await turned_away(devices.door, claim("press-7", secret))
     with pytest.raises(NotFound):
         devices.get("esp-3fa2")

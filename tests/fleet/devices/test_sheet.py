@@ -18,7 +18,7 @@ from headrace.model.errors import DataError
 from headrace.registry import DeclarationRegistry, read_rows
 from headrace.sdk.services import SourceFile
 from headrace.sdk.testing.clock import FakeClock
-from headrace.sdk.testing.devices import CERTIFICATE, claim
+from headrace.sdk.testing.device_door import CERTIFICATE, claim
 
 TABLE = f"""\
 Name,secret,certificate,publish,Messages per s,note,asset,type,connection,parameter.base,title
@@ -46,7 +46,7 @@ def rows_of(text: str) -> list[tuple[int, list[Any]]]:
 async def devices(engine: Engine, clock: FakeClock, audit: Audit) -> Devices:
     registry = DeclarationRegistry(engine, DRIVERS, clock)
     await registry.apply([SourceFile("plant.yaml", PLANT)], actor="wang")
-    return Devices(engine, clock, audit, registry)
+    return Devices(engine, clock, audit, lambda: registry)
 
 
 async def test_the_good_rows_go_in_and_the_others_say_why(devices: Devices, audit: Audit) -> None:

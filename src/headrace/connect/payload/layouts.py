@@ -2,6 +2,7 @@
 
     points of (device, topic) ──► Route(layout, row)       equal pointers and kinds: the same layout, another row
     document ──Layout.take(row)──► one list a kind          in C: `itemgetter` over each object that holds values
+             (flat documents are kept, and taken apart together at the end of the call)
     end of the call ──Layout.batches──► columns             one conversion a column; handles by (row, point)
 
 No Python runs per sample, unless a message leaves members out or holds what the point did not declare.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ from headrace.model.errors import DataError
 from headrace.sdk.driver import PointBinding
 
 Steps = tuple[str, ...]
+#: A message of a megabyte could have half a million empty ones, each of which costs work.
+RECORDS_MAX: Final = 10_000
 _ABSENT: Final = (KeyError, IndexError, TypeError)
 
 
@@ -87,7 +90,8 @@ class _Columns:
                 names = [steps[-1] for steps in group]
                 self._groups.append((parent, itemgetter(*names), len(names) == 1))
 
-    def take(self, record: Any) -> None:
+    def take(self, record: Any) -> bool:
+        """Whether there was anything; what there was not is MISSING."""
         taken = self.taken
         before = len(taken)
         if self._groups:
@@ -100,10 +104,16 @@ class _Columns:
                         taken.append(get(within))
                     else:
                         taken.extend(get(within))
-                return
+                return True
             except _ABSENT:
                 del taken[before:]
-        taken.extend([follow(record, steps) for steps in self._paths])
+        values = [follow(record, steps) for steps in self._paths]
+        taken.extend(values)
+        return any(value is not MISSING for value in values)
+
+    def untake(self) -> None:
+        """Forget the last record."""
+        del self.taken[-len(self._paths) :]
 
 
 class Layout:
@@ -123,6 +133,8 @@ class Layout:
             members = [at for at, (_, its_kind) in enumerate(readings) if its_kind is kind]
             if members:
                 self._columns.append(_Columns(kind, members, [readings[at][0].value for at in members]))
+        self._flat = self._flat_getter([reading.value for reading, _ in readings], first)
+        self._documents: list[dict[str, Any]] = []
         self._handles: list[list[int]] = []
         self._matrix: NDArray[np.uint32] | None = None
         self._at: list[int] = []
@@ -137,10 +149,24 @@ class Layout:
         self._matrix = None
         return len(self._handles) - 1
 
+    def _flat_getter(self, values: Sequence[Steps], first: Reading) -> Callable[[Any], tuple[Any, ...]] | None:
+        """All values, then the time, of a document whose members they are; None where they may lie elsewhere."""
+        wanted = [values[at] for one in self._columns for at in one.members]
+        wanted += [] if first.time is None else [first.time]
+        plain = all(len(steps) == 1 and not steps[0].isdecimal() for steps in wanted)
+        whole = self._records is None and self._message_time is None and self._quality is None
+        return itemgetter(*(steps[0] for steps in wanted)) if plain and whole and len(wanted) > 1 else None
+
     # --- one message ----------------------------------------------------------------------------------------------
 
     def take(self, row: int, document: Any, received_ns: int) -> None:
         """Raises: DataError where the array of records is not there."""
+        if self._flat is not None and type(document) is dict:
+            self._documents.append(document)
+            self._at.append(row)
+            self._received.append(received_ns)
+            return
+        self._unfold()
         if self._records is None:
             self._take(row, document, MISSING, received_ns)
             return
@@ -150,8 +176,13 @@ class Layout:
             self._take(row, record, message_time, received_ns)
 
     def _take(self, row: int, record: Any, message_time: Any, received_ns: int) -> None:
+        present = False
         for columns in self._columns:
-            columns.take(record)
+            present |= columns.take(record)
+        if not present:
+            for columns in self._columns:
+                columns.untake()
+            return
         self._at.append(row)
         self._received.append(received_ns)
         if self._time is not None:
@@ -164,8 +195,33 @@ class Layout:
 
     # --- the end of a call ----------------------------------------------------------------------------------------
 
+    def _unfold(self) -> None:
+        """Take the flat documents apart: all at once, or each by itself where one leaves a member out."""
+        documents, count = self._documents, len(self._documents)
+        if not count or self._flat is None:
+            return
+        self._documents = []
+        try:
+            columns = list(zip(*map(self._flat, documents), strict=True))
+        except KeyError:
+            rows, received = self._at[-count:], self._received[-count:]
+            del self._at[-count:], self._received[-count:]
+            for row, document, received_ns in zip(rows, documents, received, strict=True):
+                self._take(row, document, MISSING, received_ns)
+            return
+        first = 0
+        for one in self._columns:
+            last = first + len(one.members)
+            one.taken.extend(
+                columns[first] if last == first + 1 else chain.from_iterable(zip(*columns[first:last], strict=True))
+            )
+            first = last
+        if self._time is not None:
+            self._times.extend(columns[first])
+
     def batches(self) -> Iterable[Batch]:
         """Columns of all that was taken, one batch a kind; begins anew."""
+        self._unfold()
         if not self._at:
             return
         at = np.array(self._at, np.intp)
@@ -208,6 +264,8 @@ class Layout:
 def as_records(found: Any, layout: JsonFormat) -> Sequence[Any]:
     """The records of a message; one that stands alone needs no array. Raises: DataError."""
     if type(found) is list:
+        if len(found) > RECORDS_MAX:
+            raise DataError(f"it has {len(found)} records; {RECORDS_MAX} are possible in one message")
         return found
     if type(found) is dict:
         return (found,)

@@ -66,7 +66,7 @@ class Held:
 class Node:
     """`asked_ns` is when a rebirth may be asked for again; `asks` counts since the last birth.
 
-    `is_known` once it has been born; `topics` are those it has used.
+    `is_known` once it has been born; `is_forgotten` once it had to make room for another.
     """
 
     group: str
@@ -83,7 +83,7 @@ class Node:
     asked_ns: int = 0
     asks: int = 0
     is_known: bool = False
-    topics: set[str] = field(default_factory=set)
+    is_forgotten: bool = False
 
     def source(self, device: str | None) -> Source | None:
         return self.own if device is None else self.devices.get(device)
@@ -147,3 +147,16 @@ class Node:
         self.expected, self.doubtful = None, False
         self._forget()
         return batches
+
+
+Bound = dict[tuple[str, str], dict[str | None, dict[str, list[PointBinding]]]]
+"""Points by (group, node), device and name of metric."""
+
+
+def by_source(points: Iterable[PointBinding]) -> Bound:
+    bound: Bound = {}
+    for point in points:
+        address = point.address
+        of_node = bound.setdefault((address.group, address.node), {})
+        of_node.setdefault(address.device, {}).setdefault(address.metric, []).append(point)
+    return bound

@@ -15,31 +15,31 @@ from headrace.model.time import MILLISECOND_NS
 
 
 class Presence:
-    """Of one host with one MQTT server."""
+    """Of one host with one MQTT server. `online`: what was said last."""
 
     def __init__(self, host: str) -> None:
         self.host, self.topic = host, str(Topic(Verb.STATE, "", host))
         self._session_ms: int | None = None
-        self._online = False
+        self.online = False
 
     def will(self, now_ns: int) -> Publish:
         """A new session, with a time of its own."""
-        self._session_ms, self._online = now_ns // MILLISECOND_NS, False
+        self._session_ms, self.online = now_ns // MILLISECOND_NS, False
         return self._say(False, self._session_ms)
 
     def opening(self, now_ns: int) -> Publish:
         if self._session_ms is None:
             self._session_ms = now_ns // MILLISECOND_NS
-        self._online = True
+        self.online = True
         return self._say(True, self._session_ms)
 
     def closing(self, now_ns: int) -> Publish:
-        self._online = False
+        self.online = False
         return self._say(False, max(now_ns // MILLISECOND_NS, self._session_ms or 0))
 
     def hear(self, host: str, payload: bytes) -> Publish | None:
         """Somebody, often the will of our own earlier session, says that we are offline: we are not."""
-        if host != self.host or not self._online:
+        if host != self.host or not self.online:
             return None
         try:
             said = orjson.loads(payload)

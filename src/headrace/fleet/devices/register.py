@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -51,9 +51,12 @@ _PLANS_MAX: Final = 3
 
 
 class Devices:
-    """Implements `sdk.fleet.DeviceRegister`; `door` is what gateways are given. `run` saves what moves."""
+    """Implements `sdk.fleet.DeviceRegister`; `door` is what gateways are given. `run` saves what moves.
 
-    def __init__(self, engine: Engine, clock: Clock, audit: AuditLog, registry: Registry) -> None:
+    `registry` is asked for when an asset is declared: gateways are made before it.
+    """
+
+    def __init__(self, engine: Engine, clock: Clock, audit: AuditLog, registry: Callable[[], Registry]) -> None:
         self._store, self._clock, self._audit, self._registry = DeviceStore(engine), clock, audit, registry
         self._roll = Roll()
         self._changing = asyncio.Lock()
@@ -88,11 +91,11 @@ class Devices:
         return self._roll.get(name).record
 
     def previews(self, name: str) -> Sequence[Preview]:
-        return self.door.previews.of(self._roll.get(name).name)
+        return self.door.previews.of(self._roll.get(name).login)
 
     def suggested(self, name: str) -> tuple[str, ...]:
         device = self._roll.get(name)
-        return suggest([preview.topic for preview in self.door.previews.of(name)], device.login)
+        return suggest([preview.topic for preview in self.door.previews.of(device.login)], device.login)
 
     def refusals(self) -> Sequence[Refusal]:
         return self.door.refusals.list()
@@ -119,7 +122,7 @@ class Devices:
             new = replace(_changed(old, change), state=DeviceState.APPROVED, name=check_name(rename or name))
             self._roll.check_free(new.name, new.login, new.certificate, but=old)
             # Declared first: should the database fail after that, approving again finds the asset as wanted.
-            declared = 0 if asset is None else await assets.declare(self._registry, actor, [asset])
+            declared = 0 if asset is None else await assets.declare(self._registry(), actor, [asset])
             await self._put(old, new)
         self.door.refusals.forget(new.login)
         await self._audit.record(actor, "device.approve", new.name, "done", {**_shown(new), "declared": declared})
@@ -179,7 +182,7 @@ class Devices:
             made = await asyncio.to_thread(lambda: [self._made(actor, one.device, one.asset) for one in fitting])
             devices = [device for device, _ in made]
             wanted = [one.asset for one in fitting if one.asset is not None]
-            declared = await assets.declare(self._registry, actor, wanted) if wanted else 0
+            declared = await assets.declare(self._registry(), actor, wanted) if wanted else 0
             if devices:
                 await self._store.add(devices)
                 for device in devices:
@@ -209,7 +212,7 @@ class Devices:
         for _ in range(_PLANS_MAX):
             with_assets = [one for one in wanted if one.asset is not None]
             asked = [one.asset for one in with_assets if one.asset is not None]
-            wrong = await assets.complaints(self._registry, asked) if asked else {}
+            wrong = await assets.complaints(self._registry(), asked) if asked else {}
             if not wrong:
                 return wanted
             for at, message in wrong.items():
@@ -249,29 +252,27 @@ class Devices:
         await self._store.change(old.name, new)
         self._roll.put(new, old)
         if new.state is not DeviceState.QUARANTINED:
-            self.door.previews.forget(old.name)
-        if old.name in self.door.dirty:
-            self.door.dirty.add(new.name)
+            self.door.previews.forget(new.login)
         if tell and (old.admission != new.admission or old.secret != new.secret):
-            self.door.notices.tell(old.name)
+            self.door.notices.tell(new.login)
 
     async def _drop(self, devices: Sequence[Device]) -> None:
         await self._store.remove([device.name for device in devices])
         for device in devices:
             self._roll.drop(device)
-            self.door.previews.forget(device.name)
-            self.door.notices.tell(device.name)
+            self.door.previews.forget(device.login)
+            self.door.notices.tell(device.login)
 
     async def _save(self) -> None:
-        names, self.door.dirty = self.door.dirty, set()
-        lives = [(name, device.life) for name in names if (device := self._roll.find(name)) is not None]
+        logins, self.door.dirty = self.door.dirty, set()
+        lives = [(login, device.life) for login in logins if (device := self._roll.of_login(login)) is not None]
         if not lives:
             return
         try:
             await self._store.touch(lives)
             self._told_unsaved = False
         except Unavailable as error:
-            self.door.dirty |= names
+            self.door.dirty |= logins
             if not self._told_unsaved:
                 _log.warning("when devices were seen is not saved for now, and kept in memory: %s", error)
             self._told_unsaved = True
