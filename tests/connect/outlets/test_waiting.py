@@ -107,6 +107,18 @@ async def test_full_memory_drops_the_oldest_and_counts() -> None:
     assert counters.dropped_events == 3
 
 
+async def test_what_cannot_be_written_down_costs_itself_alone(tmp_path: Path) -> None:
+    counters = OutletCounters()
+    line = DiskLine(tmp_path, counters, 1 << 20, Names())
+    line.put_events([event(1), Event("2", "test", "test.done", "p", 2, {"no": object()}), event(3)])
+    portion = line.take()
+    assert portion is not None and [one.id for one in portion.events] == ["1", "3"]
+    assert counters.dropped_events == 1
+    line.put([batch(1, handle=2**25)])
+    assert counters.dropped == 1
+    await line.close()
+
+
 async def test_what_is_in_hand_is_not_dropped() -> None:
     counters = OutletCounters()
     line = MemoryLine(counters, 3)

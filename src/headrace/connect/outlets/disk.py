@@ -92,15 +92,20 @@ class DiskLine:
         samples = sum(map(len, full))
         try:
             paths = {int(handle): self._numbers.path_of(int(handle)) for handle in used_handles(full)}
-        except KeyError:
-            self._counters.dropped += samples
-            return
-        if not self._append(_BATCHES, samples, pack(full, paths)):
+            kept = self._append(_BATCHES, samples, pack(full, paths))
+        except (KeyError, DataError):  # a point that has gone meanwhile, or what cannot be written down
+            kept = False
+        if not kept:
             self._counters.dropped += samples
 
     def put_events(self, events: Sequence[Event]) -> None:
-        if events and not self._append(_EVENTS, len(events), pack_events(events)):
-            self._counters.dropped_events += len(events)
+        for event in events:  # one whose data is no JSON costs itself alone
+            try:
+                kept = self._append(_EVENTS, 1, pack_events([event]))
+            except DataError:
+                kept = False
+            if not kept:
+                self._counters.dropped_events += 1
 
     def _append(self, kind: int, count: int, body: bytes) -> bool:
         """False where the disk takes nothing now."""
@@ -111,21 +116,22 @@ class DiskLine:
             assert self._writing is not None
             self._writing.write(record)
             self._writing.flush()
+            last = self._files[-1]
+            last.size += len(record)
+            if kind == _BATCHES:
+                last.samples += count
+            else:
+                last.events += count
+            self._drop_beyond()
         except OSError as error:
             if not self._full_said:
                 log.error("what waits cannot be written, and is dropped until it can: %s", error)
                 self._full_said = True
             self._writing = None  # half a record ends its file
+            self._tell()
             return False
         self._full_said = False
         self._dirty = True
-        last = self._files[-1]
-        last.size += len(record)
-        if kind == _BATCHES:
-            last.samples += count
-        else:
-            last.events += count
-        self._drop_beyond()
         self._tell()
         return True
 
