@@ -9,7 +9,7 @@ help:
 	@echo "make demo    start a running plant and open it in a browser   (ARGS=\"--for 30 --report json\")"
 	@echo "make test    run all tests                                    (ARGS=\"tests/history -k wal\")"
 	@echo "make check   lint, strict types, import contracts, tidy"
-	@echo "make bench   measure one room against its peers                (NAME=spine, NAME=history)"
+	@echo "make bench   measure one room against its peers                (NAME=spine, history, gateway)"
 	@echo "make plots   draw docs/history.md from the recorded results"
 	@echo "make soak    long runs and fuzzing"
 	@echo "make docs    regenerate the reference from code"
@@ -30,6 +30,7 @@ check: setup
 
 bench: setup
 	@if [ "$(NAME)" = history ]; then tools/setup.sh bench; fi
+	@if [ "$(NAME)" = gateway ]; then tools/setup.sh services; fi
 	@$(PY) -m bench $(NAME) $(ARGS)
 
 plots: setup
@@ -41,11 +42,13 @@ soak: setup
 
 docs: setup
 	@$(PY) -m tools.reference
+	@$(PY) -m tools.conformance
 
 lock: setup
 	@$(PY) -m pip install -q uv
 	@$(PY) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
 	@$(PY) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate bench/peers.in -o bench/peers.lock
+	@$(PY) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate bench/mqtt-peers.in -o bench/mqtt-peers.lock
 
 clean:
-	rm -rf .venv .venv-bench .cache console/node_modules tests/peers/node_modules src/headrace/api/console build *.egg-info
+	rm -rf .venv .venv-bench .venv-mqtt .cache console/node_modules tests/peers/node_modules src/headrace/api/console build *.egg-info

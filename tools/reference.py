@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -96,14 +96,33 @@ def driver_pages() -> Iterator[str]:
 
 
 def _fields(model: type[BaseModel]) -> Iterator[str]:
-    schema = model.model_json_schema()
     yield "| name | type | default | meaning |\n|---|---|---|---|"
+    yield from _field_rows(model, "")
+    yield ""
+
+
+def _field_rows(model: type[BaseModel], above: str) -> Iterator[str]:
+    """One row a field; what is a model itself is opened, its fields named `payload.topic`."""
+    schema = model.model_json_schema()
     for name, field in model.model_fields.items():
+        shown = f"{above}{field.alias or name}"
         kind = _kind(schema["properties"][field.alias or name], schema.get("$defs", {}))
         kind = "duration" if name.endswith("_ns") else kind
+        inner = next((one for one in _models(field.annotation)), None)
         default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True), name)
-        yield f"| `{field.alias or name}` | {kind} | {default} | {field.description or ''} |"
-    yield ""
+        if inner is not None and not field.is_required():
+            default = ""
+        yield f"| `{shown}` | {kind} | {default} | {field.description or ''} |"
+        if inner is not None and get_origin(field.annotation) is not dict:
+            yield from _field_rows(inner, f"{shown}.")
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The pydantic models in a field's type."""
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
 
 
 def _kind(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
@@ -119,12 +138,14 @@ def _kind(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
     kind = {"string": "text"}.get(schema.get("type", ""), schema.get("type", "any"))
     low = schema.get("minimum", schema.get("exclusiveMinimum"))
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
-    return f"{kind} {low:g} … {high:g}" if low is not None and high is not None else kind
+    return f"{kind} {low} … {high}" if low is not None and high is not None else kind
 
 
 def _default(value: Any, name: str) -> str:
-    if value is None:
+    if value is None or value == "":
         return ""
+    if isinstance(value, tuple):
+        return f"`{', '.join(map(str, value))}`" if value else ""
     if isinstance(value, int) and not isinstance(value, bool) and value >= MILLISECOND_NS and "bytes" not in name:
         return f"`{format_duration(value)}`"  # durations are kept in ns and written as 5s
     return f"`{value}`"

@@ -4,8 +4,8 @@
 #
 #   venv      .venv from requirements.lock (every wheel pinned by hash)
 #   console   the web console, built with Node from the machine or, where it is missing or old, from a wheel
-#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, Mosquitto, npm peers, IoTDB); root installs, others
-#             are told
+#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, Mosquitto, npm peers, amqtt, IoTDB); root
+#             installs, others are told
 #   bench     peers that only the historian's bench talks to (InfluxDB, VictoriaMetrics, chdb in .venv-bench)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -97,7 +97,21 @@ setup_services() {
       else echo "npm peers could not be installed; tests that need them will say so and skip" >&2; fi
     fi
   fi
+  setup_mqtt
   setup_iotdb
+}
+
+setup_mqtt() { # amqtt, whose packages are older than ours, in an environment of its own
+  local stamp=.venv-mqtt/.lock-stamp want
+  want=$(sha256sum bench/mqtt-peers.lock | cut -d' ' -f1)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
+  say "creating .venv-mqtt from bench/mqtt-peers.lock"
+  [ -x .venv-mqtt/bin/python ] || "$PY" -m venv .venv-mqtt
+  if .venv-mqtt/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r bench/mqtt-peers.lock; then
+    echo "$want" >"$stamp"
+  else
+    echo "amqtt could not be installed; tests that need it will say so and skip" >&2
+  fi
 }
 
 setup_iotdb() { # the servers' jars, 105 MB, into .cache/iotdb

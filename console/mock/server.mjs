@@ -70,7 +70,7 @@ function downsample(query) {
 
 const connection = (name, driver, en, zh, state, extra = {}) => ({
   name, driver, title: { en, zh }, state, since: iso(started - 3_600_000), points: [...points.values()].filter((p) => p.answer.connection === name).length, error: "", next_try_s: null,
-  counters: { connects: 1, losses: 0, requests: 48_211, failures: 0, samples: 1_204_331, bad_samples: 0, overruns: 0, dropped: 0, last_sample_at: iso(Date.now() - 300), round_trip_ms: 4.2 }, ...extra,
+  counters: { connects: 1, losses: 0, requests: 48_211, failures: 0, samples: 1_204_331, bad_samples: 0, overruns: 0, dropped: 0, unstorable: 0, own: {}, last_sample_at: iso(Date.now() - 300), round_trip_ms: 4.2 }, ...extra,
 });
 const connections = () => [
   ...[1, 2, 3].map((n) => connection(`press-${n}-plc`, "modbus", `Press ${n} PLC`, `${n}号压机 PLC`, "connected")),

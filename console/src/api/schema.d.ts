@@ -1386,12 +1386,27 @@ export interface components {
             losses: number;
             /** Overruns */
             overruns: number;
+            /**
+             * Own
+             * @description What the driver itself counts, by name.
+             * @example {
+             *       "connections": 7
+             *     }
+             */
+            own: {
+                [key: string]: number;
+            };
             /** Requests */
             requests: number;
             /** Round Trip Ms */
             round_trip_ms: number;
             /** Samples */
             samples: number;
+            /**
+             * Unstorable
+             * @description Samples that history refuses as they are.
+             */
+            unstorable: number;
         };
         /**
          * CreatedDevice

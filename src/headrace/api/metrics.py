@@ -76,9 +76,16 @@ def _links(services: Services) -> Iterator[Family]:
         ("bad_samples", "Samples received with bad quality."),
         ("overruns", "Reads that were late for their rate."),
         ("dropped", "Samples dropped."),
+        ("unstorable", "Samples that history refuses as they are."),
     ):
         samples = [({"connection": one.connection}, float(getattr(one.counters, field))) for one in status]
         yield Family(f"headrace_connection_{field}_total", "counter", text, samples)
+    own = [
+        ({"connection": one.connection, "name": name}, value)
+        for one in status
+        for name, value in one.counters.own.items()
+    ]
+    yield Family("headrace_connection_own", "gauge", "What the driver itself counts.", own)
     trips = [({"connection": one.connection}, one.counters.round_trip_ms / 1_000) for one in status]
     yield Family("headrace_connection_round_trip_seconds", "gauge", "The last round trip.", trips)
 

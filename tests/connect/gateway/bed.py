@@ -77,6 +77,11 @@ class Bed:
         assert self.driver._hub is not None
         return self.driver._hub
 
+    async def until_heard(self, names: Sequence[str], worker: int) -> None:
+        """Until the platform knows that these are connected there (more than one process)."""
+        online: dict[str, set[int]] = self.driver._front._online  # type: ignore[union-attr]
+        await self.until(lambda: all(worker in online.get(name, ()) for name in names))
+
     @asynccontextmanager
     async def client(self, client_id: str = "d1", **options: Any) -> AsyncIterator[Raw]:
         """Connected and welcome; the line is cut at the end unless the test has said goodbye."""

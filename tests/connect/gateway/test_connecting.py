@@ -48,6 +48,19 @@ async def test_a_client_without_a_name_is_given_one(tmp_path: Path) -> None:
             await third.ping()
 
 
+@BOTH
+async def test_client_identifiers_may_be_short_and_long_and_of_any_script(tmp_path: Path, version: Version) -> None:
+    plain = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    async with gateway(tmp_path) as bed:
+        for name in ("a", plain[:23], plain[39:], "油压机-3", "x" * 256):
+            async with bed.client(name, version=version) as client:
+                await client.ping()
+        client = await bed.line()
+        await client.say(p.Connect("x" * 257, version))
+        refused: Any = await client.closed()
+        assert refused.reason in (Reason.CLIENT_IDENTIFIER_NOT_VALID, ConnectReturn.IDENTIFIER_REJECTED)
+
+
 async def test_a_3_1_1_client_without_a_name_must_start_anew(tmp_path: Path) -> None:
     async with gateway(tmp_path) as bed:
         client = await bed.line()

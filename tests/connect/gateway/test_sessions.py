@@ -250,6 +250,23 @@ async def test_a_message_is_not_delivered_when_it_has_expired(tmp_path: Path) ->
         assert bed.hub.counters.expired == 1
 
 
+async def test_what_has_begun_is_completed_although_it_has_expired(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with gateway(tmp_path, clock=clock) as bed, bed.client("s") as sender:
+        async with bed.client("d1", **kept(Version.V5)) as client:
+            await client.subscribe("a", qos=2)
+            for qos in (2, 1):
+                await send(sender, "a", b"x", qos, properties={Property.MESSAGE_EXPIRY_INTERVAL: 5})
+            begun = [await client.expect(p.Publish) for _ in range(2)]
+        await away(bed)
+        await clock.advance(10)
+        async with bed.client("d1", **kept(Version.V5)) as client:
+            again = [await client.expect(p.Publish) for _ in range(2)]
+            assert [(one.packet_id, one.dup) for one in again] == [(one.packet_id, True) for one in begun]
+            await client.say(p.Pubrec(again[0].packet_id))
+            await client.expect(p.Pubrel)
+
+
 async def test_the_queue_of_a_device_that_is_away_is_bounded_and_the_oldest_goes(tmp_path: Path) -> None:
     async with gateway(tmp_path, limits={"queue": 3}) as bed, bed.client("s") as sender:
         async with bed.client("d1", **kept(Version.V5)) as client:

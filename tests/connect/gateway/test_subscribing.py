@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.connect.gateway.bed import Raw, gateway
-from tests.connect.gateway.test_sessions import send
+from tests.connect.gateway.test_sessions import kept, send
 
 from headrace.connect.gateway.limits import Counters, Limits
 from headrace.connect.gateway.retained import Kept, Retained
@@ -295,6 +295,23 @@ async def test_a_share_gives_each_message_to_one_of_its_members(tmp_path: Path, 
         await bed.until(lambda: "2" not in bed.hub.devices)
         await send(sender, "jobs/7", b"7", 0)
         assert await payloads(one) == [b"7"]
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_a_message_of_a_share_that_was_begun_stays_with_its_member(tmp_path: Path, comes_back: bool) -> None:
+    async with gateway(tmp_path) as bed, bed.client("s") as sender:
+        async with bed.client("1", **kept(Version.V5)) as one:
+            await one.subscribe("$share/g/jobs", qos=2)
+            await send(sender, "jobs", b"x", 2)
+            got: p.Publish = await one.expect(p.Publish)
+        async with bed.client("2") as two:
+            await two.subscribe("$share/g/jobs", qos=2)
+            async with bed.client("1", **(kept(Version.V5) if comes_back else {})) as one:
+                if comes_back:
+                    again: p.Publish = await one.expect(p.Publish)
+                    assert (again.packet_id, again.dup) == (got.packet_id, True)
+                await one.ping()
+            assert await payloads(two) == []
 
 
 async def test_a_share_shows_no_retained_messages(tmp_path: Path) -> None:

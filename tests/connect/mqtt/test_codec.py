@@ -141,6 +141,20 @@ WRONG = [
     ("property out of range", "30 06 00 01 61 02 01 02", 5, Reason.PROTOCOL_ERROR),
     ("topic alias 0", "30 07 00 01 61 03 23 00 00", 5, Reason.PROTOCOL_ERROR),
     ("properties longer than the packet", "30 05 00 01 61 09 00", 5, Reason.MALFORMED_PACKET),
+    ("flags of unsubscribe", "a0 05 00 01 00 01 61", 4, Reason.MALFORMED_PACKET),
+    ("flags of disconnect", "e1 00", 5, Reason.MALFORMED_PACKET),
+    ("flags of auth", "f2 00", 5, Reason.MALFORMED_PACKET),
+    ("flags of puback", "44 02 00 01", 4, Reason.MALFORMED_PACKET),
+    ("subscribe to what is no utf-8", "82 07 00 01 00 02 c3 28 00", 4, Reason.MALFORMED_PACKET),
+    ("unsubscribe from what is no utf-8", "a2 06 00 01 00 02 c3 28", 4, Reason.MALFORMED_PACKET),
+    ("pubrec with a reason of others", "50 03 00 01 92", 5, Reason.PROTOCOL_ERROR),
+    ("pubrel with a reason of others", "62 03 00 01 80", 5, Reason.PROTOCOL_ERROR),
+    ("pubcomp with a reason of others", "70 03 00 01 10", 5, Reason.PROTOCOL_ERROR),
+    ("auth with a reason of others", "f0 01 80", 5, Reason.PROTOCOL_ERROR),
+    ("response topic with a wildcard", "30 08 00 01 61 04 08 00 01 23", 5, Reason.PROTOCOL_ERROR),
+    ("response topic that is no utf-8", "30 09 00 01 61 05 08 00 02 c3 28", 5, Reason.MALFORMED_PACKET),
+    ("content type that is no utf-8", "30 09 00 01 61 05 03 00 02 c3 28", 5, Reason.MALFORMED_PACKET),
+    ("user property that is no utf-8", "30 0c 00 01 61 08 26 00 01 61 00 02 c3 28", 5, Reason.MALFORMED_PACKET),
     ("a second connect", "10 0d 00 04 4d 51 54 54 04 02 00 00 00 01 61", 4, Reason.PROTOCOL_ERROR),
 ]  # fmt: skip
 
@@ -162,6 +176,16 @@ WRONG_CONNECTS = [
     ("reserved flag", "10 0d 00 04 4d 51 54 54 04 03 00 00 00 01 61", Reason.MALFORMED_PACKET),
     ("will qos without a will", "10 0d 00 04 4d 51 54 54 04 0a 00 00 00 01 61", Reason.MALFORMED_PACKET),
     ("password without a user", "10 10 00 04 4d 51 54 54 04 42 00 00 00 01 61 00 01 62", Reason.MALFORMED_PACKET),
+    (
+        "will topic that is no utf-8",
+        "10 13 00 04 4d 51 54 54 04 06 00 00 00 01 61 00 02 c3 28 00 00",
+        Reason.MALFORMED_PACKET,
+    ),
+    ("user that is no utf-8", "10 11 00 04 4d 51 54 54 04 82 00 00 00 01 61 00 02 c3 28", Reason.MALFORMED_PACKET),
+    ("will with a wildcard", "10 12 00 04 4d 51 54 54 04 06 00 00 00 01 61 00 01 23 00 00", Reason.TOPIC_NAME_INVALID),
+    ("will without a topic", "10 0d 00 04 4d 51 54 54 04 06 00 00 00 01 61", Reason.MALFORMED_PACKET),
+    ("will qos 3", "10 12 00 04 4d 51 54 54 04 1e 00 00 00 01 61 00 01 77 00 00", Reason.MALFORMED_PACKET),
+    ("will retain without a will", "10 0d 00 04 4d 51 54 54 04 22 00 00 00 01 61", Reason.MALFORMED_PACKET),
     ("bytes after the end", "10 0e 00 04 4d 51 54 54 04 02 00 00 00 01 61 00", Reason.MALFORMED_PACKET),
     ("an http request", "47 45 54 20 2f 20 48 54 54 50 2f 31 2e 31", Reason.PROTOCOL_ERROR),
 ]
@@ -172,6 +196,27 @@ def test_a_first_packet_that_is_no_connect_is_refused_with_its_reason(hexed: str
     with pytest.raises(Malformed) as caught:
         parsed(bytes.fromhex(hexed), Side.SERVER, None)
     assert caught.value.reason is reason, caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("hexed", "level"),
+    [
+        ("90 03 00 01 03", 4),
+        ("90 04 00 01 00 10", 5),
+        ("90 03 00 01 00", 5),
+        ("20 02 02 00", 4),
+        ("20 02 01 05", 4),
+        ("20 02 00 06", 4),
+        ("20 03 00 01 00", 5),
+        ("b0 03 00 01 00", 4),
+        ("c0 00", 5),
+    ],
+    ids=["suback code", "suback reason", "suback of nothing", "connack flags", "refused with a session", "connack code",
+         "connack reason", "unsuback with reasons in 3.1.1", "pingreq from a server"],
+)  # fmt: skip
+def test_what_a_server_may_not_say_is_refused(hexed: str, level: int) -> None:
+    with pytest.raises(Malformed):
+        parsed(bytes.fromhex(hexed), Side.CLIENT, Version(level))
 
 
 def test_the_example_of_the_standard() -> None:

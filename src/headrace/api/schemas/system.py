@@ -27,6 +27,8 @@ class ConnectionCounters(Answer):
     bad_samples: int
     overruns: int
     dropped: int
+    unstorable: int = Field(description="Samples that history refuses as they are.")
+    own: dict[str, float] = Field(description="What the driver itself counts, by name.", examples=[{"connections": 7}])
     last_sample_at: Time | None
     round_trip_ms: float
 

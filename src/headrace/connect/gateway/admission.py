@@ -77,7 +77,8 @@ class Doorkeeper:
             async with self._at_once:
                 if connection.closed:
                     return
-                admission = await self._hub.upstream.admit(self._claim(connection, connect))
+                claim = self._claim(connection, connect)
+                admission = await self._hub.upstream.admit(claim, clean_start=connect.clean_start)
         except AccessError as error:
             reason = Reason.NOT_AUTHORIZED if error.authenticated else Reason.BAD_USER_NAME_OR_PASSWORD
             self._refuse(connection, reason, error)
@@ -124,7 +125,7 @@ class Doorkeeper:
             connection.refuse(Reason.NOT_AUTHORIZED, f"its will is for '{connect.will.topic[:200]}', where it may not")
             return
         if session is not None and session.connection is not None:
-            self._take_over(session, starts_anew=connect.clean_start)
+            self.take_over(session, starts_anew=connect.clean_start)
             session = hub.sessions.get(session.key)  # one that ends with its connection has ended now
         if session is not None and connect.clean_start:
             hub.end_session(session)
@@ -144,10 +145,10 @@ class Doorkeeper:
         connection.write(encode(self._connack(connect, session, resumed), connect.version))
         if len(known) == 1:
             hub.upstream.seen(admission.device, True)
-        session.resume(hub.now_s)
+        session.resume()
         self._go_on(connection)
 
-    def _take_over(self, session: Session, *, starts_anew: bool) -> None:
+    def take_over(self, session: Session, *, starts_anew: bool) -> None:
         """The same client connects again: the older connection ends [MQTT-3.1.4-3]; its will is not told where the
         client goes on with a session before the will's delay is over [MQTT-3.1.3-9]."""
         older = session.connection

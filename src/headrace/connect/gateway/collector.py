@@ -17,7 +17,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from headrace.connect.gateway.limits import MESSAGE_BYTES, Overload
-from headrace.connect.gateway.upstream import Gone, Outcome
+from headrace.connect.gateway.upstream import Gone, Outcome, Owed
 from headrace.connect.mqtt.encoding import puback_bytes
 from headrace.connect.mqtt.packets import Publish
 from headrace.connect.mqtt.reasons import Reason
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 _GATHER_S_MIN: Final = 0.001
 _FEW, _MANY = 8, 64
 """Messages of one call: below, it is not worth waiting for more; above, waiting longer would save little."""
-
-Owed = tuple[int, "Connection", Publish]
-"""A message that is not done with when it is stored: its place, who sent it, and what is to be said or forwarded."""
 
 
 class Collector:
@@ -132,7 +129,7 @@ class Collector:
             self._gather_s = min(self._gather_s * 2, self._limits.gather_s)
         self.messages, self.owed, self._gone, self._size = [], [], [], 0
         try:
-            outcome = await hub.upstream.take(messages, gone)
+            outcome = await hub.upstream.take(messages, gone, owed)
         except Unavailable:
             counters.unstored_messages += len(messages)
             self._refuse(owed)

@@ -22,7 +22,7 @@ from headrace.connect.gateway.collector import Collector
 from headrace.connect.gateway.connection import Connection
 from headrace.connect.gateway.limits import Counters, Limits
 from headrace.connect.gateway.retained import Kept, Retained
-from headrace.connect.gateway.session import Key, Outgoing, Session
+from headrace.connect.gateway.session import Key, Outgoing, Session, State
 from headrace.connect.gateway.socket import Halt, Socket
 from headrace.connect.gateway.subscriptions import Granted, Subscriptions
 from headrace.connect.gateway.upstream import Upstream
@@ -57,13 +57,15 @@ class Hub:
         self.connections: set[Connection] = set()
         self.devices: dict[str, list[Connection]] = {}
         self.sessions: dict[Key, Session] = {}
-        self.subscriptions = Subscriptions()
+        self.subscriptions: Subscriptions[Session] = Subscriptions()
         self.retained = Retained(limits.retained_max, limits.retained_bytes_max)
         self.throttled: set[Socket] = set()
         self.wheel = Wheel(self.now_s)
         self.collector = Collector(self)
         self.admission = Doorkeeper(self)
         self.closing = False
+        self.deals_shares = True
+        """Whether this hub chooses who of a share gets a message; with several, somebody above them does."""
         self._halted = False
         self._tell_s = self.now_s
         self._lost = lost
@@ -192,11 +194,36 @@ class Hub:
         session.close()
         if self.sessions.get(session.key) is session:
             del self.sessions[session.key]
+            self.upstream.ended(session.device, session.client_id)
         self.counters.sessions = len(self.sessions)
 
     def end_session(self, session: Session) -> None:
         """A client begins anew."""
         self._end_session(session)
+
+    def hand_over(self, key: Key, *, starts_anew: bool) -> State | None:
+        """A client has come to another process: end its connection here, and give what it goes on with there."""
+        session = self.sessions.get(key)
+        if session is not None and session.connection is not None:
+            self.admission.take_over(session, starts_anew=starts_anew)
+            session = self.sessions.get(key)
+        if session is None:
+            return None
+        state = None if starts_anew else session.dump(self.now_s)
+        if state is not None:
+            session.will = None  # the client is back before its delay was over
+        self._end_session(session)
+        return state
+
+    def adopt(self, key: Key, state: State) -> None:
+        """The session of a client that was with another process; its connection follows."""
+        session = self.sessions[key] = Session(*key, self.limits, self.counters)
+        session.restore(state, self.now_s)
+        session.subscriptions = {pattern: Granted(*fields) for pattern, fields in state[2].items()} or None
+        for pattern, granted in (session.subscriptions or {}).items():
+            self.subscriptions.add(session, pattern, granted)
+        session.ends_s = session.ends_at(self.now_s)
+        self.watch(session)
 
     def recheck(self, device: str) -> None:
         """What this device may is no longer what it was: it has to come again."""
@@ -232,22 +259,23 @@ class Hub:
             expires_s = None if expiry_s is None else self.now_s + expiry_s
         if packet.retain:
             self.keep(Kept(packet.topic, packet.payload, packet.qos, properties, expires_s))
-        self._spread(packet.topic, packet.payload, packet.qos, packet.retain, properties, expires_s, source.session)
+        self.spread(packet.topic, packet.payload, packet.qos, packet.retain, properties, expires_s, source.session)
 
-    def say(self, said: Said) -> int:
-        """A message of the platform's own: to one device (`origin`), or to everybody who asked. How many took it."""
+    def is_online(self, device: str) -> bool:
+        return device in self.devices
+
+    def say(self, said: Said) -> None:
         if said.retain:
             self.keep(Kept(said.topic, said.payload, said.qos))
         routes = self.subscriptions.match(said.topic)
-        count = 0
         for session, grants in routes.sessions.items():
             if said.origin in (None, session.device):
-                count += self._give(session, grants, said.topic, said.payload, said.qos, False, NO_PROPERTIES, None)
-        return count
+                self._give(session, grants, said.topic, said.payload, said.qos, False, NO_PROPERTIES, None)
 
-    def order(self, said: Said, expires_s: float) -> list[asyncio.Future[int | None]]:
-        """As `say`, for a command: one future for each session that has asked, done when its device has it."""
-        futures = []
+    def order(self, said: Said, timeout_s: float) -> list[asyncio.Future[int | None]]:
+        if said.retain:
+            self.keep(Kept(said.topic, said.payload, said.qos))
+        expires_s, futures = self.clock.monotonic_s() + timeout_s, []
         for session, grants in self.subscriptions.match(said.topic).sessions.items():
             if said.origin in (None, session.device) and session.connection is not None:
                 done: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
@@ -268,7 +296,7 @@ class Hub:
                 Outgoing(kept.topic, kept.payload, qos, True, kept.properties, identifiers, kept.expires_s)
             )  # fmt: skip
 
-    def _spread(
+    def spread(
         self,
         topic: str,
         payload: bytes,
@@ -276,15 +304,16 @@ class Hub:
         retain: bool,
         properties: Properties,
         expires_s: float | None,
-        source: Session | None,
+        source: Session | None = None,
     ) -> None:
+        """To all sessions that asked for the topic, and to one member of each share."""
         routes = self.subscriptions.match(topic)
         for session, grants in routes.sessions.items():
             if session is source:
                 grants = tuple(one for one in grants if not one.no_local)  # [MQTT-3.8.3-3]
             if grants:
                 self._give(session, grants, topic, payload, qos, retain, properties, expires_s)
-        for share in routes.shares:
+        for share in routes.shares if self.deals_shares else ():
             chosen = share.next()
             if chosen is not None:
                 self._give(chosen[0], (chosen[1],), topic, payload, qos, retain, properties, expires_s)
@@ -300,7 +329,7 @@ class Hub:
         properties: Properties,
         expires_s: float | None,
         done: asyncio.Future[Any] | None = None,
-    ) -> bool:
+    ) -> None:
         """Once, however many subscriptions match: the best QoS, and all identifiers (v5 §3.3.4)."""
         best, keeps_retain, identifiers = 0, False, []
         for one in grants:
@@ -313,7 +342,15 @@ class Hub:
                 topic, payload, min(qos, best), retain and keeps_retain, properties, tuple(identifiers), expires_s, done
             )
         )
-        return True
+
+    def deal(
+        self, pattern: str, topic: str, payload: bytes, qos: int, properties: Properties, expires_s: float | None
+    ) -> None:
+        """To a member of one share, which somebody above has chosen this hub for."""
+        for share in self.subscriptions.match(topic).shares:
+            chosen = share.next() if share.pattern == pattern else None
+            if chosen is not None:
+                self._give(chosen[0], (chosen[1],), topic, payload, qos, False, properties, expires_s)
 
     def may_will(self, connection: Connection, will: Will) -> bool:
         return connection.admission is not None and allows(connection.admission.publish, will.topic)

@@ -15,8 +15,9 @@ BACKLOG: Final = 4096
 HANDSHAKE_S: Final = 10.0
 
 
-def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A listening socket; `shared` lets other processes listen on the same port (SO_REUSEPORT).
+def bind(host: str, port: int, *, shared: bool = False, listen: bool = True) -> socket.socket:
+    """A listening socket; `shared` lets other processes listen on the same port (SO_REUSEPORT). One that does not
+    `listen` only keeps the port.
 
     Raises: Unreachable where the port is taken for now; Refused where it cannot be had.
     """
@@ -30,7 +31,8 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind(address)
             sock.setblocking(False)
-            sock.listen(BACKLOG)
+            if listen:
+                sock.listen(BACKLOG)
         except BaseException:
             sock.close()
             raise

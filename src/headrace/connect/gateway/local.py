@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from headrace.connect.gateway.upstream import Gone, Outcome
+from headrace.connect.gateway.upstream import Gone, Outcome, Owed
 from headrace.connect.payload.contract import Decoded, Message, Payload
 from headrace.model.batch import Batch
 from headrace.sdk.clock import Clock
@@ -43,7 +43,8 @@ class LocalUpstream:
         self._enrolment = enrolment
         self.watches = Watches()
 
-    async def admit(self, claim: Claim) -> Admission:
+    async def admit(self, claim: Claim, *, clean_start: bool = True) -> Admission:
+        del clean_start
         return await self._door.admit(replace(claim, enrolment=self._enrolment))
 
     def preview(self, device: str, preview: Preview) -> None:
@@ -52,7 +53,8 @@ class LocalUpstream:
     def seen(self, device: str, online: bool, messages: int = 0, refused: int = 0) -> None:
         self._door.seen(device, self._clock.now_ns(), online, messages=messages, refused=refused)
 
-    async def take(self, messages: Sequence[Message], gone: Sequence[Gone]) -> Outcome:
+    async def take(self, messages: Sequence[Message], gone: Sequence[Gone], owed: Sequence[Owed] = ()) -> Outcome:
+        del owed
         batches: list[Batch] = []
         outcome = Outcome()
         refused: dict[int, str] = {}
@@ -73,6 +75,9 @@ class LocalUpstream:
         outcome.refused, outcome.replies = refused, replies
         await self._store(batches)
         return outcome
+
+    def ended(self, device: str, client_id: str) -> None:
+        pass
 
     async def tick(self) -> Outcome:
         """What time alone brings. Raises: Unavailable."""

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.connect.gateway.limits import MESSAGE_BYTES, Counters, Limits
 from headrace.connect.mqtt.packets import EXPIRY_NEVER, NO_PROPERTIES, PACKET_ID_MAX, Properties, Will
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from headrace.connect.gateway.connection import Connection
     from headrace.connect.gateway.subscriptions import Granted
 
+State = tuple[int, int, dict[str, tuple[Any, ...]], dict[int, bool], list[tuple[int, Any]], list[tuple[Any, ...]]]
 Key = tuple[str, str]
 """(device, client identifier): no device can take over, or ask for, the session of another."""
 
@@ -44,10 +44,14 @@ class Outgoing:
     def bytes(self) -> int:
         return len(self.payload) + MESSAGE_BYTES
 
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whoever waited for it has given up."""
+        return self.done is not None and self.done.cancelled()
+
     def is_void(self, now_s: float) -> bool:
-        """Nobody wants it any more: it has expired, or whoever waited has given up."""
-        expired = self.expires_s is not None and self.expires_s <= now_s
-        return expired or (self.done is not None and self.done.cancelled())
+        """Not worth sending any more: expired, or withdrawn."""
+        return self.is_withdrawn or (self.expires_s is not None and self.expires_s <= now_s)
 
 
 class Line(Protocol):
@@ -149,17 +153,18 @@ class Session:
         self.drain()
         return True
 
-    def resume(self, now_s: float) -> None:
+    def resume(self) -> None:
         """The client is back: first what was under way, in its order, then what waits [MQTT-4.4.0-1].
 
-        A command that its sender has given up is not sent again: what was wanted then may do harm now.
+        What has begun is completed, expired or not [MQTT-4.3.3-7]; but a command that its sender has given up is not
+        sent again: what was wanted then may do harm now.
         """
         line = self.connection
         assert line is not None
         for packet_id, message in list((self._flights or {}).items()):
             if message is None:
                 line.release(packet_id)
-            elif message.is_void(now_s):
+            elif message.is_withdrawn:
                 self._counters.expired += 1
                 self._land(packet_id, None)
             elif not line.send(message, packet_id, dup=True):
@@ -184,10 +189,27 @@ class Session:
         self._flights = self._queue = None
         self._queue_bytes = 0
 
-    def pending(self) -> Iterator[Outgoing]:
-        """What a successor of this session has to deliver, in order."""
-        yield from (message for message in (self._flights or {}).values() if message is not None)
-        yield from self._queue or ()
+    # --- to another process ---------------------------------------------------------------------------------------
+
+    def dump(self, now_s: float) -> State:
+        """Everything, in plain Python values, for a successor in another process."""
+        flights = [
+            (packet_id, None if message is None else _dump(message, now_s))
+            for packet_id, message in (self._flights or {}).items()
+        ]
+        asked = {pattern: astuple(one) for pattern, one in (self.subscriptions or {}).items()}
+        queue = [_dump(message, now_s) for message in self._queue or ()]
+        return (self.expiry_s, self._next_id, asked, dict(self.received or {}), flights, queue)
+
+    def restore(self, state: State, now_s: float) -> None:
+        """What `dump` gave. The subscriptions are for whoever has the index, and are not set here."""
+        self.expiry_s, self._next_id, _, received, flights, queue = state
+        self.received = received or None
+        self._flights = {
+            packet_id: None if message is None else _load(message, now_s) for packet_id, message in flights
+        } or None
+        for message in queue:
+            self._wait(_load(message, now_s))
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -236,3 +258,17 @@ class Session:
 def _tell(message: Outgoing | None, reason: int | None) -> None:
     if message is not None and message.done is not None and not message.done.done():
         message.done.set_result(reason)
+
+
+def _dump(message: Outgoing, now_s: float) -> tuple[Any, ...]:
+    left_s = None if message.expires_s is None else message.expires_s - now_s
+    properties = {int(key): value for key, value in message.properties.items()}
+    return (
+        message.topic, message.payload, message.qos, message.retain, properties, message.identifiers, left_s,
+    )  # fmt: skip
+
+
+def _load(dumped: tuple[Any, ...], now_s: float) -> Outgoing:
+    topic, payload, qos, retain, properties, identifiers, left_s = dumped
+    expires_s = None if left_s is None else now_s + left_s
+    return Outgoing(topic, payload, qos, retain, properties, identifiers, expires_s)

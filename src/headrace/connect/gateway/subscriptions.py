@@ -9,14 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from headrace.connect.mqtt.topics import share_of
 
-if TYPE_CHECKING:
-    from headrace.connect.gateway.session import Session
-
 _REMEMBERED_MAX: Final = 10_000
+
+
+class Subscriber(Protocol):
+    """A session, or a process full of them."""
+
+    @property
+    def connection(self) -> Any:
+        """None while it is away."""
+        ...
+
+
+S = TypeVar("S", bound=Subscriber)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +39,14 @@ class Granted:
 
 
 @dataclass(slots=True)
-class Share:
-    """The members of a shared subscription take turns."""
+class Share(Generic[S]):
+    """The members of a shared subscription, named by its whole filter, take turns."""
 
-    members: dict[Session, Granted]
+    pattern: str
+    members: dict[S, Granted]
     turn: int = 0
 
-    def next(self) -> tuple[Session, Granted] | None:
+    def next(self) -> tuple[S, Granted] | None:
         """The member whose turn it is: one that is connected, where any is."""
         if not self.members:
             return None
@@ -48,43 +58,43 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Routes:
+class Routes(Generic[S]):
     """Where a topic goes: each session once with all its subscriptions that match, and one member of each share."""
 
-    sessions: dict[Session, tuple[Granted, ...]]
-    shares: tuple[Share, ...]
+    sessions: dict[S, tuple[Granted, ...]]
+    shares: tuple[Share[S], ...]
 
     def __bool__(self) -> bool:
         return bool(self.sessions or self.shares)
 
 
-class _Node:
+class _Node(Generic[S]):
     __slots__ = ("below", "sessions", "shares")
 
     def __init__(self) -> None:
-        self.below: dict[str, _Node] | None = None
-        self.sessions: dict[Session, Granted] | None = None
-        self.shares: dict[str, Share] | None = None
+        self.below: dict[str, _Node[S]] | None = None
+        self.sessions: dict[S, Granted] | None = None
+        self.shares: dict[str, Share[S]] | None = None
 
     @property
     def bare(self) -> bool:
         return not (self.below or self.sessions or self.shares)
 
 
-class Subscriptions:
+class Subscriptions(Generic[S]):
     """`len` is how many there are; filters are valid ones."""
 
     def __init__(self) -> None:
-        self._root = _Node()
+        self._root: _Node[S] = _Node()
         self._count = 0
-        self._remembered: dict[str, Routes] = {}
+        self._remembered: dict[str, Routes[S]] = {}
         self.nobody: set[str] = set()
         """Topics that nobody asked for, as far as they are remembered."""
 
     def __len__(self) -> int:
         return self._count
 
-    def add(self, session: Session, pattern: str, granted: Granted) -> bool:
+    def add(self, session: S, pattern: str, granted: Granted) -> bool:
         """True where it is new, False where it takes the place of an older one [MQTT-3.8.4-3]."""
         group, plain = share_of(pattern)
         node = self._root
@@ -100,17 +110,17 @@ class Subscriptions:
             held = node.sessions = {} if node.sessions is None else node.sessions
         else:
             shares = node.shares = {} if node.shares is None else node.shares
-            held = shares.setdefault(group, Share({})).members
+            held = shares.setdefault(group, Share(pattern, {})).members
         is_new = session not in held
         held[session] = granted
         self._count += is_new
         self._forget()
         return is_new
 
-    def remove(self, session: Session, pattern: str) -> bool:
+    def remove(self, session: S, pattern: str) -> bool:
         """Whether there was one."""
         group, plain = share_of(pattern)
-        way: list[tuple[_Node, str]] = []
+        way: list[tuple[_Node[S], str]] = []
         node = self._root
         for level in plain.split("/"):
             following = node.below.get(level) if node.below else None
@@ -135,7 +145,7 @@ class Subscriptions:
             del above.below[level]
         return True
 
-    def match(self, topic: str) -> Routes:
+    def match(self, topic: str) -> Routes[S]:
         """Where a message goes; the answer is shared, so read it only."""
         routes = self._remembered.get(topic)
         if routes is None:
@@ -151,16 +161,16 @@ class Subscriptions:
         self._remembered.clear()
         self.nobody.clear()
 
-    def _find(self, topic: str) -> Routes:
-        sessions: dict[Session, tuple[Granted, ...]] = {}
-        shares: list[Share] = []
+    def _find(self, topic: str) -> Routes[S]:
+        sessions: dict[S, tuple[Granted, ...]] = {}
+        shares: list[Share[S]] = []
         for node in self._nodes(topic):
             for session, granted in (node.sessions or {}).items():
                 sessions[session] = (*sessions.get(session, ()), granted)
             shares += (node.shares or {}).values()
         return Routes(sessions, tuple(shares))
 
-    def _nodes(self, topic: str) -> Iterator[_Node]:
+    def _nodes(self, topic: str) -> Iterator[_Node[S]]:
         """Every node whose filter takes the topic in; no wildcard first for '$' [MQTT-4.7.2-1]."""
         levels = topic.split("/")
         reached = [self._root]

@@ -1,7 +1,8 @@
 """JSON documents to columns: the points of one topic are compiled once into a layout, which many topics share.
 
     points of (device, topic) ──► Route(layout, row)       equal pointers and kinds: the same layout, another row
-    document ──Layout.take(row)──► one tuple a kind         in C: `itemgetter` over each object that holds values
+    document ──Layout.take(row)──► one list a kind          in C: `itemgetter` over each object that holds values
+             (flat documents are kept, and taken apart together at the end of the call)
     end of the call ──Layout.batches──► columns             one conversion a column; handles by (row, point)
 
 No Python runs per sample, unless a message leaves members out or holds what the point did not declare.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ from headrace.model.errors import DataError
 from headrace.sdk.driver import PointBinding
 
 Steps = tuple[str, ...]
+#: A message of a megabyte could have half a million empty ones, each of which costs work.
+RECORDS_MAX: Final = 10_000
 _ABSENT: Final = (KeyError, IndexError, TypeError)
 
 
@@ -70,38 +73,47 @@ def getter(steps: Steps) -> Callable[[Any], Any]:
     return lambda record: record.get(name, MISSING) if type(record) is dict else follow(record, steps)
 
 
-class _Row:
-    """All values of one kind in a record, as one tuple."""
+class _Columns:
+    """All values of one kind in a record: where they are, and those taken so far, one record after the other.
 
-    def __init__(self, paths: Sequence[Steps]) -> None:
+    Pointers with one parent (`/oil/temperature`, `/oil/level`) are read by one `itemgetter`, in C; a record that lacks
+    one of them, and pointers that could be places of an array, are read one by one.
+    """
+
+    def __init__(self, kind: ValueKind, members: list[int], paths: Sequence[Steps]) -> None:
+        self.kind, self.members = kind, members
+        self.taken: list[Any] = []
         self._paths = tuple(paths)
-        groups: dict[Steps, list[str]] = {}
-        for steps in paths:
-            if not steps or any(step.isdecimal() for step in steps):
-                groups = {}
-                break
-            groups.setdefault(steps[:-1], []).append(steps[-1])
-        # `follow` keeps the order of points; grouped paths must too, so only runs of equal parents are grouped.
-        in_order = [steps for parent, names in groups.items() for steps in ((*parent, name) for name in names)]
-        self._groups = (
-            [(parent, itemgetter(*names), len(names) == 1) for parent, names in groups.items()]
-            if in_order == list(paths)
-            else []
-        )
+        self._groups: list[tuple[Steps, Callable[[Any], Any], bool]] = []
+        if all(steps and not any(step.isdecimal() for step in steps) for steps in paths):
+            for parent, group in groupby(paths, key=lambda steps: steps[:-1]):
+                names = [steps[-1] for steps in group]
+                self._groups.append((parent, itemgetter(*names), len(names) == 1))
 
-    def __call__(self, record: Any) -> tuple[Any, ...]:
+    def take(self, record: Any) -> bool:
+        """Whether there was anything; what there was not is MISSING."""
+        taken = self.taken
+        before = len(taken)
         if self._groups:
             try:
-                row: tuple[Any, ...] = ()
                 for parent, get, alone in self._groups:
                     within = record
                     for step in parent:
                         within = within[step]
-                    row += (get(within),) if alone else get(within)
-                return row
+                    if alone:
+                        taken.append(get(within))
+                    else:
+                        taken.extend(get(within))
+                return True
             except _ABSENT:
-                pass
-        return tuple([follow(record, steps) for steps in self._paths])
+                del taken[before:]
+        values = [follow(record, steps) for steps in self._paths]
+        taken.extend(values)
+        return any(value is not MISSING for value in values)
+
+    def untake(self) -> None:
+        """Forget the last record."""
+        del self.taken[-len(self._paths) :]
 
 
 class Layout:
@@ -116,16 +128,15 @@ class Layout:
         self._quality = None if first.quality is None else getter(first.quality)
         self._status = StatusWords(first.layout)
         self._records = None if first.layout.records is None else parse_pointer(first.layout.records)
-        self.kinds: list[tuple[ValueKind, list[int]]] = []
-        self._rows: list[_Row] = []
+        self._columns: list[_Columns] = []
         for kind in ValueKind:
             members = [at for at, (_, its_kind) in enumerate(readings) if its_kind is kind]
             if members:
-                self.kinds.append((kind, members))
-                self._rows.append(_Row([readings[at][0].value for at in members]))
+                self._columns.append(_Columns(kind, members, [readings[at][0].value for at in members]))
+        self._flat = self._flat_getter([reading.value for reading, _ in readings], first)
+        self._documents: list[dict[str, Any]] = []
         self._handles: list[list[int]] = []
         self._matrix: NDArray[np.uint32] | None = None
-        self._taken: list[list[tuple[Any, ...]]] = [[] for _ in self._rows]
         self._at: list[int] = []
         self._times: list[Any] = []
         self._qualities: list[Any] = []
@@ -138,10 +149,24 @@ class Layout:
         self._matrix = None
         return len(self._handles) - 1
 
+    def _flat_getter(self, values: Sequence[Steps], first: Reading) -> Callable[[Any], tuple[Any, ...]] | None:
+        """All values, then the time, of a document whose members they are; None where they may lie elsewhere."""
+        wanted = [values[at] for one in self._columns for at in one.members]
+        wanted += [] if first.time is None else [first.time]
+        plain = all(len(steps) == 1 and not steps[0].isdecimal() for steps in wanted)
+        whole = self._records is None and self._message_time is None and self._quality is None
+        return itemgetter(*(steps[0] for steps in wanted)) if plain and whole and len(wanted) > 1 else None
+
     # --- one message ----------------------------------------------------------------------------------------------
 
     def take(self, row: int, document: Any, received_ns: int) -> None:
         """Raises: DataError where the array of records is not there."""
+        if self._flat is not None and type(document) is dict:
+            self._documents.append(document)
+            self._at.append(row)
+            self._received.append(received_ns)
+            return
+        self._unfold()
         if self._records is None:
             self._take(row, document, MISSING, received_ns)
             return
@@ -151,8 +176,13 @@ class Layout:
             self._take(row, record, message_time, received_ns)
 
     def _take(self, row: int, record: Any, message_time: Any, received_ns: int) -> None:
-        for taken, read in zip(self._taken, self._rows, strict=True):
-            taken.append(read(record))
+        present = False
+        for columns in self._columns:
+            present |= columns.take(record)
+        if not present:
+            for columns in self._columns:
+                columns.untake()
+            return
         self._at.append(row)
         self._received.append(received_ns)
         if self._time is not None:
@@ -165,8 +195,33 @@ class Layout:
 
     # --- the end of a call ----------------------------------------------------------------------------------------
 
+    def _unfold(self) -> None:
+        """Take the flat documents apart: all at once, or each by itself where one leaves a member out."""
+        documents, count = self._documents, len(self._documents)
+        if not count or self._flat is None:
+            return
+        self._documents = []
+        try:
+            columns = list(zip(*map(self._flat, documents), strict=True))
+        except KeyError:
+            rows, received = self._at[-count:], self._received[-count:]
+            del self._at[-count:], self._received[-count:]
+            for row, document, received_ns in zip(rows, documents, received, strict=True):
+                self._take(row, document, MISSING, received_ns)
+            return
+        first = 0
+        for one in self._columns:
+            last = first + len(one.members)
+            one.taken.extend(
+                columns[first] if last == first + 1 else chain.from_iterable(zip(*columns[first:last], strict=True))
+            )
+            first = last
+        if self._time is not None:
+            self._times.extend(columns[first])
+
     def batches(self) -> Iterable[Batch]:
         """Columns of all that was taken, one batch a kind; begins anew."""
+        self._unfold()
         if not self._at:
             return
         at = np.array(self._at, np.intp)
@@ -178,21 +233,20 @@ class Layout:
             quality = worse(self._status.column(self._qualities), quality)
         matrix = self._handle_matrix()
         np.maximum.at(self.newest_ns, at, source_ns)
-        for (kind, members), taken in zip(self.kinds, self._taken, strict=True):
-            values, faults, present = typed_column(kind, list(chain.from_iterable(taken)), self._words)
-            width = len(members)
-            columns = [
-                matrix[at[:, None], np.array(members)].reshape(-1),
+        for one in self._columns:
+            values, faults, present = typed_column(one.kind, one.taken, self._words)
+            width = len(one.members)
+            status = worse(None if quality is None else np.repeat(quality, width), faults)
+            batch = Batch(
+                one.kind,
+                matrix[at[:, None], one.members].reshape(-1),
                 np.repeat(source_ns, width),
                 np.repeat(received_ns, width),
                 values,
-                worse(None if quality is None else np.repeat(quality, width), faults),
-            ]
-            if columns[4] is None:
-                columns[4] = np.zeros(len(values), np.uint32)
-            batch = Batch(kind, *columns)
+                np.zeros(len(values), np.uint32) if status is None else status,
+            )
             batch = batch if present is None else batch.take(present)
-            taken.clear()
+            one.taken.clear()
             if len(batch):
                 yield batch
         for column in (self._at, self._times, self._qualities, self._received):
@@ -206,13 +260,12 @@ class Layout:
             self.newest_ns = grown
         return self._matrix
 
-    def handles_of(self, row: int, members: Sequence[int]) -> list[int]:
-        return [self._handles[row][at] for at in members]
-
 
 def as_records(found: Any, layout: JsonFormat) -> Sequence[Any]:
     """The records of a message; one that stands alone needs no array. Raises: DataError."""
     if type(found) is list:
+        if len(found) > RECORDS_MAX:
+            raise DataError(f"it has {len(found)} records; {RECORDS_MAX} are possible in one message")
         return found
     if type(found) is dict:
         return (found,)
@@ -224,4 +277,4 @@ def worse(first: Qualities | None, second: Qualities | None) -> Qualities | None
     if first is None or second is None:
         return second if first is None else first
     severe = q.SEVERITY_MASK
-    return np.where((second & severe) > (first & severe), second, np.where(first == 0, second, first))
+    return np.where((second & severe) > (first & severe), second, first)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -34,19 +33,8 @@ from headrace.sdk.driver import PointBinding
 _Source = tuple[str | None, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _JsonTarget:
-    layout: Layout | NamedLayout
-    row: int
-
-
-@dataclass(frozen=True, slots=True)
-class _RawTarget:
-    layout: RawLayout
-    handle: int
-
-
-_Target = _JsonTarget | _RawTarget
+_Target = tuple[Layout | NamedLayout | RawLayout, int]
+"""Where a topic's messages go, and as what: the row of a layout, or the handle of a raw point."""
 
 
 class MappedPayload:
@@ -60,7 +48,7 @@ class MappedPayload:
     def _clear(self) -> None:
         self._routes: Routes[_Target] = Routes(by_origin=self._by_device)
         self._layouts: dict[object, Layout | NamedLayout | RawLayout] = {}
-        self._owned: dict[str, list[tuple[Sequence[PointBinding], _JsonTarget | None]]] = defaultdict(list)
+        self._owned: dict[str, list[tuple[Sequence[PointBinding], _Target]]] = defaultdict(list)
 
     def bind(self, points: Iterable[PointBinding]) -> None:
         self._clear()
@@ -95,19 +83,19 @@ class MappedPayload:
             pointers = tuple((reading.value, kind) for reading, kind in shape)
             wide = self._layout((shared, pointers), lambda shape=shape: Layout(shape, self._words))
             bound = [point for _, point in members]
-            self._add(source, bound, _JsonTarget(wide, wide.add([point.handle for point in bound])))
+            self._add(source, bound, (wide, wide.add([point.handle for point in bound])))
         for key, members in named.items():
             reading = members[0][0]
             long = self._layout(key, lambda reading=reading: NamedLayout(reading, self._words))
             bound = [point for _, point in members]
-            self._add(source, bound, _JsonTarget(long, long.add(bound)))
+            self._add(source, bound, (long, long.add(bound)))
 
     def _bind_raw(self, source: _Source, points: Sequence[PointBinding]) -> None:
         for point in points:
             kind, (encoding, order) = point.kind, self._raw_of(point)
             key = kind, encoding, order
             layout = self._layout(key, lambda key=key: RawLayout(key[0], key[1], key[2], self._words))
-            self._add(source, [point], _RawTarget(layout, point.handle))
+            self._add(source, [point], (layout, point.handle))
 
     def _layout(self, key: object, make: Callable[..., Any]) -> Any:
         found = self._layouts.get(key)
@@ -119,7 +107,7 @@ class MappedPayload:
         owner, topic = source
         self._routes.add(topic, owner, target)
         if owner is not None:
-            self._owned[owner].append((points, target if isinstance(target, _JsonTarget) else None))
+            self._owned[owner].append((points, target))
 
     def _kind(self, point: PointBinding) -> PayloadKind:
         kind: PayloadKind = point.address.kind_under(self._settings.kind)
@@ -145,9 +133,8 @@ class MappedPayload:
         into.batches += self._decode([one for one in messages if not one[1].retained], into)
 
     def _decode(self, messages: Iterable[tuple[int, Message]], into: Decoded) -> list[Batch]:
-        find = self._routes.find
+        find, bytes_max = self._routes.find, self._settings.bytes_max
         touched: dict[Layout | NamedLayout | RawLayout, None] = {}
-        bytes_max = self._settings.bytes_max
         for place, message in messages:
             targets = find(message.origin, message.topic)
             if not targets:
@@ -160,14 +147,14 @@ class MappedPayload:
                         f"it has {len(payload)} bytes; {bytes_max} are possible (payload setting 'bytes_max')"
                     )
                 document: Any = _NOT_YET
-                for target in targets:
-                    touched[target.layout] = None
-                    if isinstance(target, _JsonTarget):
-                        if document is _NOT_YET:
-                            document = parse(payload)
-                        target.layout.take(target.row, document, message.received_ns)
-                    else:
-                        target.layout.take(target.handle, payload, message.received_ns)
+                for layout, row in targets:
+                    touched[layout] = None
+                    if isinstance(layout, RawLayout):
+                        layout.take(row, payload, message.received_ns)
+                        continue
+                    if document is _NOT_YET:
+                        document = parse(payload)
+                    layout.take(row, document, message.received_ns)
             except DataError as error:
                 said = f"'{message.topic}' from {message.origin}: {error.message}"
                 into.refused.append((place, DataError(said)))
@@ -177,11 +164,11 @@ class MappedPayload:
         """Bad samples for the points of a device, dated after its newest ones so that nobody takes them for older."""
         handles: dict[ValueKind, list[int]] = defaultdict(list)
         newest_ns = 0
-        for points, target in self._owned.get(origin, ()):
+        for points, (layout, row) in self._owned.get(origin, ()):
             for point in points:
                 handles[point.kind].append(point.handle)
-            if target is not None and target.row < len(target.layout.newest_ns):
-                newest_ns = max(newest_ns, int(target.layout.newest_ns[target.row]))
+            if not isinstance(layout, RawLayout) and row < len(layout.newest_ns):
+                newest_ns = max(newest_ns, int(layout.newest_ns[row]))
         sane = newest_ns <= now_ns + SOURCE_AHEAD_MAX_NS
         time_ns = max(now_ns, newest_ns + 1) if sane else now_ns
         return [Batch.bad(kind, column, time_ns, q.BAD_NO_COMMUNICATION) for kind, column in handles.items()]

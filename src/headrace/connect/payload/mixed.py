@@ -31,6 +31,7 @@ class MixedPayload:
         self._mapped = MappedPayload(settings, by_device=by_device)
         self._host: SparkplugHost | None = None
         self._points: dict[int, PointBinding] = {}
+        self._opened = False
         if settings.kind is PayloadKind.SPARKPLUG:
             self._open_host()
 
@@ -100,6 +101,8 @@ class MixedPayload:
     def tick(self, now_ns: int) -> Decoded:
         decoded = Decoded()
         if self._host is not None:
+            if self._opened and not self._host.online:  # the first Sparkplug point came after the session had begun
+                decoded.replies.append(self._host.opening(now_ns))
             self._host.tick(now_ns, decoded)
         return decoded
 
@@ -107,10 +110,12 @@ class MixedPayload:
         return None if self._host is None else self._host.will(now_ns)
 
     def opening(self, now_ns: int) -> Sequence[Publish]:
-        return () if self._host is None else self._host.opening(now_ns)
+        self._opened = True
+        return () if self._host is None else [self._host.opening(now_ns)]
 
     def closing(self, now_ns: int) -> Sequence[Publish]:
-        return () if self._host is None else self._host.closing(now_ns)
+        self._opened = False
+        return () if self._host is None else [self._host.closing(now_ns)]
 
     def browse(self, parent: Mapping[str, Any] | None) -> Iterator[BrowseNode]:
         if self._host is None:

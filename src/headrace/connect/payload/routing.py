@@ -16,6 +16,7 @@ from headrace.connect.mqtt.topics import covers
 
 T = TypeVar("T")
 REMEMBERED_MAX: Final = 65_536
+REMEMBERED_LENGTH_MAX: Final = 512
 
 
 def is_wild(topic: str) -> bool:
@@ -99,7 +100,8 @@ class Routes(Generic[T]):
         origin, topic = key
         candidates = [*self._exact.get(topic, ()), *self._wild.matches(topic.split("/"), 0, top=True)]
         found = tuple(target for owner, target in candidates if owner is None or not self._by_origin or owner == origin)
-        if len(self._found) >= REMEMBERED_MAX:
-            self._found.clear()
-        self._found[key] = found
+        if len(topic) <= REMEMBERED_LENGTH_MAX:
+            if len(self._found) >= REMEMBERED_MAX:
+                self._found.clear()
+            self._found[key] = found
         return found

@@ -4,6 +4,7 @@ schema.py    data types, protobuf messages     topics.py     spBv1.0/…
 host.py      what nodes publish -> batches     nodes.py      births, deaths, sequence     asking.py  rebirth requests
 metrics.py   payloads -> columns, plainly      shapes.py     the same, by shapes: outlines.py, templates.py
 slots.py     aliases and names -> points       reading.py, values.py   columns -> batches
-births.py    what a birth tells                browsing.py, commands.py, encoding.py
-edge.py      an edge node: births, data by exception, deaths
+births.py    what a birth tells                presence.py    STATE of the host
+browsing.py, commands.py, encoding.py, properties.py, compressed.py
+edge.py      an edge node, without I/O         report.py      what it tells, by exception
 """

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from headrace.connect.sparkplug.metrics import Metrics
 from headrace.connect.sparkplug.properties import first_of, read_properties
 from headrace.connect.sparkplug.schema import KIND_OF_TYPE, DataType, Payload
 from headrace.model.batch import ValueKind
@@ -56,6 +57,11 @@ def offers(birth: bytes) -> Iterator[Offer]:
 def find(birth: bytes, name: str) -> Offer | None:
     """One metric by name."""
     return next((_offer(metric) for metric in Payload.FromString(birth).metrics if metric.name == name), None)
+
+
+def bd_seq_of(metrics: Metrics) -> int | None:
+    """The session's number, in a birth or death of a node."""
+    return next((int(metrics.bits[row]) for row, name in metrics.names.items() if name == BDSEQ), None)
 
 
 def _offer(metric: Any) -> Offer:

@@ -10,20 +10,21 @@ Source: Sparkplug 3.0.0; `docs/conformance/sparkplug.md` has every assertion and
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
-
-import orjson
+from typing import Any, Final, NamedTuple
 
 from headrace.connect.payload.config import SparkplugSettings
 from headrace.connect.payload.contract import Decoded, Message, Publish
 from headrace.connect.sparkplug.asking import Asking
-from headrace.connect.sparkplug.births import BDSEQ, entries, find
+from headrace.connect.sparkplug.births import bd_seq_of, entries, find
 from headrace.connect.sparkplug.browsing import browse
 from headrace.connect.sparkplug.commands import command_payload
-from headrace.connect.sparkplug.metrics import HAS_ALIAS, Metrics
-from headrace.connect.sparkplug.nodes import Held, Node, Source
+from headrace.connect.sparkplug.compressed import is_plain, opened
+from headrace.connect.sparkplug.metrics import HAS_ALIAS, SEQUENCE_MAX, Metrics
+from headrace.connect.sparkplug.nodes import Held, Node, Source, by_source
+from headrace.connect.sparkplug.presence import Presence
 from headrace.connect.sparkplug.reading import Reader, Taken
 from headrace.connect.sparkplug.shapes import Shapes
 from headrace.connect.sparkplug.slots import Index, Table
@@ -38,7 +39,17 @@ _TOPICS_MAX: Final = 65_536
 #: How long after an NBIRTH its devices may take to be born again.
 _DEVICES_DUE_NS: Final = 30 * SECOND_NS
 
-_Bound = dict[tuple[str, str], dict[str | None, dict[str, list[PointBinding]]]]
+
+class _Known(NamedTuple):
+    """What a topic is about."""
+
+    topic: Topic
+    node: Node
+    is_data: bool
+
+
+_Data = tuple[int, Message, Node, str | None]
+"""Place in the call, message, node and device."""
 
 
 class SparkplugHost:
@@ -46,16 +57,15 @@ class SparkplugHost:
 
     def __init__(self, settings: SparkplugSettings, bytes_max: int) -> None:
         self._settings, self._bytes_max = settings, bytes_max
-        self._state_topic = str(Topic(Verb.STATE, "", settings.host))
-        self._state_ms: int | None = None
-        self._online = False
+        self._presence = Presence(settings.host)
         self._counts: Counter[str] = Counter()
         self._shapes, self._table = Shapes(), Table()
         self._reader = Reader(self._table, self._counts)
         self._asking = Asking(settings.rebirth_interval_ns, self._counts)
         self._nodes: dict[tuple[str, str], Node] = {}
-        self._bound: _Bound = {}
-        self._topics: dict[str, tuple[Topic, Node]] = {}
+        self._bound = by_source(())
+        self._topics: dict[str, _Known] = {}
+        self._strangers: dict[tuple[str, str], Node] = {}
         self._birth_bytes = 0
         self._gaps: dict[Node, None] = {}
         self._due: dict[Node, None] = {}
@@ -64,12 +74,9 @@ class SparkplugHost:
     # --- what a connection does -----------------------------------------------------------------------------------
 
     def bind(self, points: Sequence[PointBinding]) -> None:
-        bound: _Bound = {}
-        for point in points:
-            address = point.address
-            of_node = bound.setdefault((address.group, address.node), {})
-            of_node.setdefault(address.device, {}).setdefault(address.metric, []).append(point)
+        bound = by_source(points)
         self._bound = bound
+        self._strangers = {key: node for key, node in self._nodes.items() if key not in bound and not node.is_known}
         for key, known in self._nodes.items():
             ours = bound.get(key, {})
             for device in ours:
@@ -85,25 +92,20 @@ class SparkplugHost:
     def filters(self) -> list[str]:
         if not self._settings.groups:
             return [f"{NAMESPACE}/#"]
-        return [*(f"{NAMESPACE}/{group}/#" for group in self._settings.groups), self._state_topic]
+        return [*(f"{NAMESPACE}/{group}/#" for group in self._settings.groups), self._presence.topic]
 
     def will(self, now_ns: int) -> Publish:
-        self._state_ms, self._online = now_ns // MILLISECOND_NS, False
-        return self._state(False, self._state_ms)
+        return self._presence.will(now_ns)
 
-    def opening(self, now_ns: int) -> list[Publish]:
-        if self._state_ms is None:
-            self._state_ms = now_ns // MILLISECOND_NS
-        self._online = True
-        return [self._state(True, self._state_ms)]
+    @property
+    def online(self) -> bool:
+        return self._presence.online
 
-    def closing(self, now_ns: int) -> list[Publish]:
-        self._online = False
-        return [self._state(False, max(now_ns // MILLISECOND_NS, self._state_ms or 0))]
+    def opening(self, now_ns: int) -> Publish:
+        return self._presence.opening(now_ns)
 
-    def _state(self, online: bool, timestamp_ms: int) -> Publish:
-        payload = orjson.dumps({"online": online, "timestamp": timestamp_ms})
-        return Publish(self._state_topic, payload, qos=1, retain=True)
+    def closing(self, now_ns: int) -> Publish:
+        return self._presence.closing(now_ns)
 
     def browse(self, parent: Mapping[str, Any] | None) -> Iterator[BrowseNode]:
         return browse(self._nodes, parent)
@@ -115,47 +117,53 @@ class SparkplugHost:
 
     def decode(self, messages: Sequence[tuple[int, Message]], into: Decoded) -> None:
         """Adds to `into`; messages come with their places in the call."""
-        data: list[tuple[int, Message, Node, str | None]] = []
+        data: list[_Data] = []
+        topics, bytes_max = self._topics, self._bytes_max
         for place, message in messages:
+            known = topics.get(message.topic)
+            payload = message.payload
+            if known is not None and known.is_data and not message.retained and is_plain(payload, bytes_max):
+                data.append((place, message, known.node, known.topic.device))
+                continue
             try:
-                topic, node = self._addressee(message, into)
+                known = self._addressee(message, into)
+                if known is None:
+                    continue
+                plain = dataclasses.replace(message, payload=opened(payload, bytes_max))
             except DataError as error:
-                into.refused.append((place, error))
+                into.refused.append((place, _of(message, error)))
                 continue
-            if node is None:
-                continue
-            if topic.verb in (Verb.NDATA, Verb.DDATA):
-                data.append((place, message, node, topic.device))
+            if known.is_data:
+                data.append((place, plain, known.node, known.topic.device))
                 continue
             self._data(data, into)
             data = []
-            self._certificate(place, message, topic, node, into)
+            self._certificate(place, plain, known.topic, known.node, into)
         self._data(data, into)
 
-    def _addressee(self, message: Message, into: Decoded) -> tuple[Topic, Node | None]:
-        """Topic and node of a message; no node for one that is not for us. Raises: DataError."""
+    def _addressee(self, message: Message, into: Decoded) -> _Known | None:
+        """Topic and node of a message; None for one that is not for us. Raises: DataError."""
         known = self._topics.get(message.topic)
         if known is None:
             topic = Topic.parse(message.topic)
             if topic.verb is Verb.STATE:
-                self._hear_state(topic, message, into)
-                return topic, None
-            if topic.verb in (Verb.NCMD, Verb.DCMD) or (
-                self._settings.groups and topic.group not in self._settings.groups
-            ):
+                again = self._presence.hear(topic.node, message.payload)
+                if again is not None:
+                    into.replies.append(again)
+                    self._counts["own STATE said again"] += 1
+                return None
+            groups = self._settings.groups
+            if topic.verb in (Verb.NCMD, Verb.DCMD) or (groups and topic.group not in groups):
                 into.ignored += 1
-                return topic, None
+                return None
             if len(self._topics) >= _TOPICS_MAX:
                 self._topics.clear()
-            known = self._topics[message.topic] = topic, self._node(topic)
+            node = self._node(topic)
+            known = self._topics[message.topic] = _Known(topic, node, topic.verb in (Verb.NDATA, Verb.DDATA))
+            node.topics.add(message.topic)
         if message.retained:  # what a node once said is not what it says; the specification forbids it
             self._counts["retained messages of nodes"] += 1
-            return known[0], None
-        if len(message.payload) > self._bytes_max:
-            raise DataError(
-                f"'{message.topic}': it has {len(message.payload)} bytes; {self._bytes_max} are possible "
-                "(payload setting 'bytes_max')"
-            )
+            return None
         return known
 
     def _node(self, topic: Topic) -> Node:
@@ -163,68 +171,63 @@ class SparkplugHost:
         node = self._nodes.get(key)
         if node is None:
             if len(self._nodes) >= self._settings.nodes_max:
-                self._forget_one(topic)
+                self._forget_one()
             node = self._nodes[key] = Node(topic.group, topic.node)
             ours = self._bound.get(key, {})
             node.own.bound = ours.get(None, {})
             node.devices = {name: Source(name, its) for name, its in ours.items() if name is not None}
+            if not ours:
+                self._strangers[key] = node
         return node
 
-    def _forget_one(self, topic: Topic) -> None:
-        """A node that has never been born makes room. Raises: DataError where all have."""
-        for key, node in self._nodes.items():
-            if not any(source.born for source in node.sources()) and key not in self._bound:
-                node.drop(self._table)
-                del self._nodes[key]
-                self._topics = {text: known for text, known in self._topics.items() if known[1] is not node}
-                self._birth_bytes -= sum(len(source.birth or b"") for source in node.sources())
-                self._let_go(node)
-                return
-        raise DataError(
-            f"'{topic}': {self._settings.nodes_max} edge nodes are known and no more can be remembered "
-            "(payload setting 'sparkplug.nodes_max')"
-        )
-
-    def _hear_state(self, topic: Topic, message: Message, into: Decoded) -> None:
-        """Somebody, often the will of our own earlier session, says that we are offline: we are not."""
-        if topic.node != self._settings.host or not self._online:
-            return
-        try:
-            said = orjson.loads(message.payload)
-        except orjson.JSONDecodeError:
-            said = None
-        if not (isinstance(said, dict) and said.get("online") is True):
-            into.replies.append(self._state(True, self._state_ms or 0))
-            self._counts["own STATE said again"] += 1
+    def _forget_one(self) -> None:
+        """A node that no point asks for and that has never been born makes room. Raises: DataError without one."""
+        if not self._strangers:
+            raise DataError(
+                f"{self._settings.nodes_max} edge nodes are known and no more can be remembered "
+                "(payload setting 'sparkplug.nodes_max')"
+            )
+        key = next(iter(self._strangers))
+        node = self._strangers.pop(key)
+        del self._nodes[key]
+        for topic in node.topics:
+            self._topics.pop(topic, None)
+        self._let_go(node)
 
     # --- data -----------------------------------------------------------------------------------------------------
 
-    def _data(self, messages: Sequence[tuple[int, Message, Node, str | None]], into: Decoded) -> None:
+    def _data(self, messages: Sequence[_Data], into: Decoded) -> None:
         if not messages:
             return
         metrics = self._shapes.decode([message.payload for _, message, _, _ in messages])
-        seqs = metrics.seq.tolist()
+        seqs, errors = metrics.seq.tolist(), metrics.errors
         taken: list[Taken] = []
         later: list[Held] = []
         for at, (place, message, node, device) in enumerate(messages):
-            error = metrics.errors.get(at)
-            if error is not None:
-                into.refused.append((place, DataError(f"'{message.topic}': {error.message}", detail=error.detail)))
+            if at in errors:
+                into.refused.append((place, _of(message, errors[at])))
                 continue
             node.origin = message.origin
-            source = node.source(device)
-            if not node.own.born or source is None or not source.born:
-                self._counts["messages before a birth"] += 1
-                self._asking.ask(node, message.received_ns, into)
-                if node.own.born:
-                    later += self._in_sequence(node, seqs[at], Held(None, None), message.received_ns, into) or ()
-                continue
-            ready = self._in_sequence(node, seqs[at], Held(message, source), message.received_ns, into)
-            if ready is not None:
-                taken.append(Taken(at, message, node, source))
-                later += ready
+            source = node.own if device is None else node.devices.get(device)
+            if source is None or not source.born or not node.own.born:
+                self._unborn(node, seqs[at], message, into)
+            elif seqs[at] == node.expected and not node.held and not node.doubtful:  # as it should be
+                node.expected = (seqs[at] + 1) & SEQUENCE_MAX
+                taken.append((at, message, node, source))
+            else:
+                ready = self._in_sequence(node, seqs[at], Held(message, source), message.received_ns, into)
+                if ready is not None:
+                    taken.append((at, message, node, source))
+                    later += ready
         self._take(metrics, taken, into)
         self._held(later, into)
+
+    def _unborn(self, node: Node, seq: int, message: Message, into: Decoded) -> None:
+        """Data before a birth means nothing; that of a device counts in the sequence of its node all the same."""
+        self._counts["messages before a birth"] += 1
+        self._asking.ask(node, message.received_ns, into)
+        if node.own.born:
+            self._held(self._in_sequence(node, seq, Held(None, None), message.received_ns, into) or (), into)
 
     def _in_sequence(self, node: Node, seq: int, held: Held, now_ns: int, into: Decoded) -> Sequence[Held] | None:
         ready = node.follow(seq, held, now_ns)
@@ -252,7 +255,7 @@ class SparkplugHost:
             return
         metrics = self._shapes.decode([message.payload for message, _ in ready])
         taken = [
-            Taken(at, message, self._topics_node(message), source)
+            (at, message, self._topics_node(message), source)
             for at, (message, source) in enumerate(ready)
             if at not in metrics.errors
         ]
@@ -260,7 +263,7 @@ class SparkplugHost:
 
     def _topics_node(self, message: Message) -> Node:
         known = self._topics.get(message.topic)
-        return known[1] if known is not None else self._node(Topic.parse(message.topic))
+        return known.node if known is not None else self._node(Topic.parse(message.topic))
 
     def _take(self, metrics: Metrics, taken: Sequence[Taken], into: Decoded) -> None:
         batches, strangers = self._reader.take(metrics, taken)
@@ -275,11 +278,11 @@ class SparkplugHost:
         metrics = self._shapes.decode([message.payload])
         error = metrics.errors.get(0)
         if error is not None:
-            into.refused.append((place, DataError(f"'{message.topic}': {error.message}", detail=error.detail)))
+            into.refused.append((place, _of(message, error)))
             return
         now_ns, seq = message.received_ns, int(metrics.seq[0])
         if topic.verb is Verb.NDEATH:
-            self._node_death(node, _bd_seq(metrics), now_ns, into)
+            self._node_death(node, bd_seq_of(metrics), now_ns, into)
             return
         node.origin = message.origin
         if topic.verb is Verb.NBIRTH:
@@ -307,7 +310,7 @@ class SparkplugHost:
         if node.held:  # of the session before, by whose aliases they are read
             self._gaps.pop(node, None)
             self._held(node.give_up(), into)
-        node.begin(_bd_seq(metrics), int(metrics.seq[0]))
+        node.begin(bd_seq_of(metrics), int(metrics.seq[0]))
         self._asking.answered(node)
         for device in node.devices.values():
             if device.born:
@@ -324,7 +327,9 @@ class SparkplugHost:
         self._index(source, told)
         self._keep(source, message, into)
         source.born, source.due_ns = True, None
-        self._take(metrics, [Taken(0, message, node, source)], into)
+        node.is_known = True
+        self._strangers.pop((node.group, node.name), None)
+        self._take(metrics, [(0, message, node, source)], into)
         missing = source.bound.keys() - {name for name, _, _ in told}
         if missing:
             into.batches += source.bad(message.received_ns, message.received_ns, q.BAD_NODE_ID_UNKNOWN, sorted(missing))
@@ -411,5 +416,5 @@ class SparkplugHost:
             into.notices.append(text)
 
 
-def _bd_seq(metrics: Metrics) -> int | None:
-    return next((int(metrics.bits[row]) for row, name in metrics.names.items() if name == BDSEQ), None)
+def _of(message: Message, error: DataError) -> DataError:
+    return DataError(f"'{message.topic}': {error.message}", detail=error.detail)

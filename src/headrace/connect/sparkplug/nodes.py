@@ -20,7 +20,7 @@ from typing import Final
 
 from headrace.connect.payload.contract import Message
 from headrace.connect.sparkplug.metrics import NO_SEQUENCE, SEQUENCE_MAX
-from headrace.connect.sparkplug.slots import Index, Table
+from headrace.connect.sparkplug.slots import Index
 from headrace.model import quality as q
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.time import SOURCE_AHEAD_MAX_NS
@@ -43,10 +43,6 @@ class Source:
     newest_ns: int = 0
     due_ns: int | None = None  # a device that its node has not born again by then is dead
 
-    def note(self, newest_ns: int, now_ns: int) -> None:
-        if newest_ns <= now_ns + SOURCE_AHEAD_MAX_NS:
-            self.newest_ns = max(self.newest_ns, newest_ns)
-
     def bad(self, time_ns: int, now_ns: int, quality: int, names: Iterable[str] | None = None) -> list[Batch]:
         """A bad sample for its points (of some metrics), dated after what they had so that it is the newest."""
         if self.newest_ns <= now_ns + SOURCE_AHEAD_MAX_NS:
@@ -68,7 +64,10 @@ class Held:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """`asked_ns` is when a rebirth may be asked for again; `asks` counts since the last birth."""
+    """`asked_ns` is when a rebirth may be asked for again; `asks` counts since the last birth.
+
+    `is_known` once it has been born; `topics` are those it has used.
+    """
 
     group: str
     name: str
@@ -83,6 +82,8 @@ class Node:
     doubtful: bool = False
     asked_ns: int = 0
     asks: int = 0
+    is_known: bool = False
+    topics: set[str] = field(default_factory=set)
 
     def source(self, device: str | None) -> Source | None:
         return self.own if device is None else self.devices.get(device)
@@ -147,6 +148,15 @@ class Node:
         self._forget()
         return batches
 
-    def drop(self, table: Table) -> None:
-        for source in self.sources():
-            source.index.drop(table)
+
+Bound = dict[tuple[str, str], dict[str | None, dict[str, list[PointBinding]]]]
+"""Points by (group, node), device and name of metric."""
+
+
+def by_source(points: Iterable[PointBinding]) -> Bound:
+    bound: Bound = {}
+    for point in points:
+        address = point.address
+        of_node = bound.setdefault((address.group, address.node), {})
+        of_node.setdefault(address.device, {}).setdefault(address.metric, []).append(point)
+    return bound

@@ -17,8 +17,8 @@ from headrace.connect.sparkplug.metrics import METRICS_MAX, NO_SEQUENCE, SEQUENC
 
 Bytes = NDArray[np.uint8]
 Places = NDArray[np.int64]
-#: A step costs a few NumPy calls, as much as walking this many payloads one metric further.
-_TOGETHER_MIN: Final = 16
+#: A step costs a dozen NumPy calls, as much as walking this many payloads one metric further.
+_TOGETHER_MIN: Final = 48
 _METRIC, _SENT, _SEQ = 0x12, 0x08, 0x18
 _PADDING: Final = bytes(16)
 
@@ -47,7 +47,7 @@ class Outlines:
         self.count = np.zeros(number, np.int64)
         self.odd: list[int] = []
         self._steps: list[tuple[Places, Places, Places]] = []  # messages, starts, sizes of their k-th metrics
-        self._alone: list[tuple[int, list[int], list[int]]] = []
+        self._tails: list[tuple[int, int, list[int], list[int]]] = []  # message, its metrics before these, and these
         left = self._together(ends) if number >= _TOGETHER_MIN else range(number)
         for at in left:
             self._walk(at, int(self.base[at]), int(ends[at]))
@@ -60,8 +60,8 @@ class Outlines:
         for step, (messages, step_starts, step_sizes) in enumerate(self._steps):
             rows = first[messages] + step
             starts[rows], sizes[rows] = step_starts, step_sizes
-        for at, own_starts, own_sizes in self._alone:
-            begin = int(first[at])
+        for at, before, own_starts, own_sizes in self._tails:
+            begin = int(first[at]) + before
             starts[begin : begin + len(own_starts)] = own_starts
             sizes[begin : begin + len(own_sizes)] = own_sizes
         return first, starts, sizes
@@ -98,13 +98,16 @@ class Outlines:
             steps.append((active, starts, sizes))
             at[active] = after
             active = active[after < ends[active]]
-        unfinished = np.zeros(len(ends), np.bool_)
-        unfinished[active] = True
-        has_seq = good & ~unfinished & (at < ends)
+        tails = {message: self._metrics(int(at[message]), int(ends[message])) for message in active.tolist()}
+        for message, (starts_left, _, stop) in tails.items():
+            at[message] = stop
+            good[message] &= len(steps) + len(starts_left) <= METRICS_MAX
+        at = np.minimum(at, len(data) - 12)
+        has_seq = good & (at < ends)
         has_seq[has_seq] = data[at[has_seq]] == _SEQ
-        seq, width = varints(data, np.minimum(at + 1, len(data) - 11))
+        seq, width = varints(data, at + 1)
         at += np.where(has_seq & (width <= 9), 1 + width, 0)
-        good &= (at == ends) & ~unfinished
+        good &= at == ends
         self._steps = [
             (messages[kept], starts[kept], sizes[kept])
             for messages, starts, sizes in steps
@@ -112,6 +115,10 @@ class Outlines:
         ]
         for messages, _, _ in self._steps:
             self.count[messages] += 1
+        for message, (starts_left, sizes_left, _) in tails.items():
+            if good[message]:
+                self.count[message] += len(starts_left)
+                self._tails.append((message, len(steps), starts_left, sizes_left))
         self.has_sent[good] = has_sent[good]
         self.sent[good] = np.where(has_sent, sent, np.uint64(0))[good]
         known = np.where(has_seq, np.minimum(seq, np.uint64(SEQUENCE_MAX + 1)).astype(np.int64), NO_SEQUENCE)
@@ -123,23 +130,10 @@ class Outlines:
 
     def _walk(self, message: int, at: int, end: int) -> None:
         data = self.joined
-        starts: list[int] = []
-        sizes: list[int] = []
         sent = seq = None
         if at < end and data[at] == _SENT:
             sent, at = _varint(data, at + 1)
-        while at < end and data[at] == _METRIC:
-            size = data[at + 1]
-            at += 2
-            if size > 0x7F:
-                more = data[at]
-                if not 0 < more <= 0x7F:
-                    break
-                size = size & 0x7F | more << 7
-                at += 1
-            starts.append(at)
-            sizes.append(size)
-            at += size
+        starts, sizes, at = self._metrics(at, end)
         if at < end and data[at] == _SEQ:
             seq, at = _varint(data, at + 1)
         if at != end or len(starts) > METRICS_MAX:
@@ -150,7 +144,26 @@ class Outlines:
         if seq is not None:
             self.seq[message] = min(seq, SEQUENCE_MAX + 1)
         self.count[message] = len(starts)
-        self._alone.append((message, starts, sizes))
+        self._tails.append((message, 0, starts, sizes))
+
+    def _metrics(self, at: int, end: int) -> tuple[list[int], list[int], int]:
+        """Starts and sizes of the metrics from a place on, and where they end."""
+        data = self.joined
+        starts: list[int] = []
+        sizes: list[int] = []
+        while at < end and data[at] == _METRIC:
+            size = data[at + 1]
+            start = at + 2
+            if size > 0x7F:
+                more = data[start]
+                if not 0 < more <= 0x7F:
+                    break
+                size = size & 0x7F | more << 7
+                start += 1
+            starts.append(start)
+            sizes.append(size)
+            at = start + size
+        return starts, sizes, at
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +16,13 @@ from headrace.connect.sparkplug.nodes import Node, Source
 from headrace.connect.sparkplug.slots import NO_SLOT, Index, Table, look_up
 from headrace.model import quality as q
 from headrace.model.batch import Batch
+from headrace.model.time import SOURCE_AHEAD_MAX_NS
 
 _NOBODY: Final = Index()
 
 
-class Taken(NamedTuple):
-    """A message that counts: its place among the decoded ones, and whose it is."""
-
-    at: int
-    message: Message
-    node: Node
-    source: Source
+Taken = tuple[int, Message, Node, Source]
+"""A message that counts: its place among the decoded ones, and whose it is."""
 
 
 class Reader:
@@ -40,20 +36,26 @@ class Reader:
         if not taken:
             return [], {}
         number = len(metrics.seq)
-        indexes = [_NOBODY] * number
-        received_ns = np.zeros(number, np.int64)
-        counts, doubtful = np.zeros(number, np.bool_), np.zeros(number, np.bool_)
-        for at, message, node, source in taken:
-            indexes[at], received_ns[at] = source.index, message.received_ns
-            counts[at], doubtful[at] = True, node.doubtful
+        if len(taken) == number:
+            indexes = [source.index for _, _, _, source in taken]
+            received_ns = np.array([message.received_ns for _, message, _, _ in taken], np.int64)
+            ours: NDArray[np.bool_] | None = None
+        else:
+            indexes, counts = [_NOBODY] * number, np.zeros(number, np.bool_)
+            received_ns = np.zeros(number, np.int64)
+            for at, message, _, source in taken:
+                indexes[at], received_ns[at], counts[at] = source.index, message.received_ns, True
+            ours = counts[metrics.message]
         slots, unknown = look_up(self._table, indexes, metrics)
-        ours = counts[metrics.message]
-        strangers = self._strangers(metrics, unknown & ours, taken)
-        rows = np.flatnonzero((slots != NO_SLOT) & ours)
+        asked = slots != NO_SLOT
+        if ours is not None:
+            asked, unknown = asked & ours, unknown & ours
+        strangers = self._strangers(metrics, unknown, taken)
+        rows = asked.nonzero()[0]
         if not len(rows):
             return [], strangers
         rows, slots = self._fan_out(rows, slots[rows])
-        source_ns, quality = self._quality(metrics, rows, received_ns, doubtful)
+        source_ns, quality = self._quality(metrics, rows, received_ns, taken)
         of_message = metrics.message[rows]
         table = self._table
         batches = values.batches(
@@ -72,8 +74,10 @@ class Reader:
                 self._counts["values of types that make no sample"] += skipped
         newest = np.zeros(number, np.int64)
         np.maximum.at(newest, of_message, source_ns)
-        for one in taken:
-            one.source.note(int(newest[one.at]), one.message.received_ns)
+        times = newest.tolist()
+        for at, message, _, source in taken:
+            if times[at] > source.newest_ns and times[at] <= message.received_ns + SOURCE_AHEAD_MAX_NS:
+                source.newest_ns = times[at]
         return batches, strangers
 
     def _fan_out(
@@ -91,11 +95,14 @@ class Reader:
             all_slots.append(slots)
 
     def _quality(
-        self, metrics: Metrics, rows: NDArray[np.int64], received_ns: NDArray[np.int64], doubtful: NDArray[np.bool_]
+        self, metrics: Metrics, rows: NDArray[np.int64], received_ns: NDArray[np.int64], taken: Sequence[Taken]
     ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
         source_ns, quality = values.source_times(metrics, rows, received_ns, HAS_TIME)
         quality = np.where(quality != 0, quality, metrics.quality[rows])
-        if doubtful.any():
+        unsure = [at for at, _, node, _ in taken if node.doubtful]
+        if unsure:
+            doubtful = np.zeros(len(metrics.seq), np.bool_)
+            doubtful[unsure] = True
             by_alias = (metrics.flags[rows] & HAS_ALIAS) != 0
             quality[doubtful[metrics.message[rows]] & by_alias & (quality == 0)] = q.UNCERTAIN
         return source_ns, quality
@@ -104,4 +111,4 @@ class Reader:
         if not unknown.any():
             return {}
         which = set(metrics.message[unknown].tolist())
-        return {one.node: one.message.received_ns for one in taken if one.at in which}
+        return {node: message.received_ns for at, message, node, _ in taken if at in which}

@@ -27,25 +27,35 @@ from headrace.connect.sparkplug.schema import Metric
 from headrace.connect.sparkplug.templates import Template, Templates
 from headrace.model.errors import DataError
 
-#: Fewer bytes than some eight payloads of twenty metrics are left to protobuf: NumPy's calls cost more than they save.
-_BYTES_MIN: Final = 4096
+#: Fewer bytes than some ten payloads of twenty metrics are left to protobuf: NumPy's calls cost more than they save.
+BYTES_MIN: Final = 4096
 _GROUP_MIN: Final = 12
 
 
 class Shapes:
-    """Decodes; remembers the templates it has learnt, a bounded number."""
+    """Decodes; remembers the templates it has learnt, a bounded number.
 
-    def __init__(self) -> None:
+    `left_messages` and `left_metrics` count what protobuf has read for it, whole and one by one.
+    """
+
+    def __init__(self, bytes_min: int = BYTES_MIN) -> None:
         self.qualities = Qualities()
+        self.left_messages = self.left_metrics = 0
+        self._bytes_min = bytes_min
         self._templates = Templates()
 
     def decode(self, payloads: Sequence[bytes]) -> Metrics:
         """The same as `by_protobuf`, faster where there is enough to do."""
-        if sum(map(len, payloads)) < _BYTES_MIN:
+        if sum(map(len, payloads)) < self._bytes_min:
+            self.left_messages += len(payloads)
             return by_protobuf(payloads, self.qualities)
         spans = Outlines(payloads)
         odd = by_protobuf([payloads[at] for at in spans.odd], self.qualities)
-        return _Assembly(payloads, spans, odd, self._templates, self.qualities).metrics()
+        assembly = _Assembly(payloads, spans, odd, self._templates, self.qualities)
+        metrics = assembly.metrics()
+        self.left_messages += len(spans.odd)
+        self.left_metrics += assembly.singles
+        return metrics
 
 
 class _Assembly:
@@ -64,6 +74,7 @@ class _Assembly:
         self.names: dict[int, str] = {}
         self.texts: dict[int, str] = {}
         self._bad: set[int] = set()
+        self.singles = 0
 
     def metrics(self) -> Metrics:
         is_ours = np.ones(len(self._starts), np.bool_)
@@ -133,6 +144,7 @@ class _Assembly:
     def _single(self, row: int) -> None:
         start, end = int(self._starts[row]), int(self._starts[row] + self._sizes[row])
         one = Rows(self._qualities)
+        self.singles += 1
         try:
             one.add(int(self.columns["message"][row]), Metric.FromString(self._spans.joined[start:end]))
         except (DecodeError, DataError):

@@ -45,8 +45,8 @@ class Table:
             return self._free[count].pop()
         base = self.used
         self.used += count
-        if self.used > len(self.handle):
-            more = max(self.used, 2 * len(self.handle)) - len(self.handle)
+        if self.used >= len(self.handle):
+            more = max(self.used + 1, 2 * len(self.handle)) - len(self.handle)
             self.handle = np.concatenate((self.handle, np.zeros(more, np.uint32)))
             self.kind = np.concatenate((self.kind, np.zeros(more, np.int8)))
             self.datatype = np.concatenate((self.datatype, np.zeros(more, np.uint8)))
@@ -129,23 +129,28 @@ def look_up(table: Table, indexes: Sequence[Index], metrics: Metrics) -> tuple[N
     `indexes` by message.
     """
     message = metrics.message
-    base = np.fromiter((index.base for index in indexes), np.int64, len(indexes))
-    size = np.fromiter((index.size for index in indexes), np.int64, len(indexes))
+    base = np.array([index.base for index in indexes], np.int64)
+    size = np.array([index.size for index in indexes], np.uint64)
     has_alias = (metrics.flags & HAS_ALIAS) != 0
     alias = metrics.alias
-    inside = has_alias & (alias < size[message].astype(np.uint64))
-    slots = np.where(inside, base[message] + alias.astype(np.int64), NO_SLOT)
-    for row in np.flatnonzero(has_alias & ~inside).tolist():
-        slots[row] = indexes[int(message[row])].odd_aliases.get(int(alias[row]), NO_SLOT)
-    found = slots != NO_SLOT
-    told = found.copy()
-    told[found] = table.datatype[slots[found]] != 0
+    inside = has_alias & (alias < size[message])
+    if inside.all():  # as it is with nodes that number their metrics
+        slots = base[message] + alias.astype(np.int64)
+        told = table.datatype[slots] != 0
+    else:
+        slots = np.where(inside, base[message] + alias.astype(np.int64), NO_SLOT)
+        for row in (has_alias & ~inside).nonzero()[0].tolist():
+            slots[row] = indexes[int(message[row])].odd_aliases.get(int(alias[row]), NO_SLOT)
+        told = slots != NO_SLOT
+        told[told] = table.datatype[slots[told]] != 0
     unknown = has_alias & ~told
     if metrics.names:
         rows = message.tolist()
         for row, name in metrics.names.items():
+            if not name and has_alias[row]:  # some encoders fill in what they leave out
+                continue
             slots[row] = indexes[rows[row]].names.get(name, NO_SLOT)
             unknown[row] = False
-    found = slots != NO_SLOT
-    slots[found] = np.where(table.kind[slots[found]] != UNBOUND, slots[found], NO_SLOT)
+    # NO_SLOT reads the table's last slot, which is nobody's: `Table` keeps one more than it gives.
+    slots = np.where(table.kind[slots] != UNBOUND, slots, NO_SLOT)
     return slots, unknown

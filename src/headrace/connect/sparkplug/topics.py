@@ -14,6 +14,8 @@ from typing import Final
 from headrace.model.errors import DataError
 
 NAMESPACE: Final = "spBv1.0"
+#: A bound of ours: names are remembered.
+ID_LENGTH_MAX: Final = 256
 
 
 class Verb(StrEnum):
@@ -48,11 +50,13 @@ class Topic:
     def parse(cls, text: str) -> Topic:
         """Raises: DataError."""
         parts = text.split("/")
+        if max(map(len, parts)) > ID_LENGTH_MAX:
+            raise DataError(f"a group, node, device or host has at most {ID_LENGTH_MAX} characters")
         if len(parts) == 3 and parts[1] == Verb.STATE and parts[0] == NAMESPACE and parts[2]:
             return cls(Verb.STATE, "", parts[2])
         verb = _VERBS.get(parts[2]) if len(parts) in (4, 5) and parts[0] == NAMESPACE and all(parts) else None
         if verb is None or verb is Verb.STATE or verb.of_device != (len(parts) == 5):
-            raise DataError(f"'{text[:200]}' is no topic of Sparkplug B")
+            raise DataError("this is no topic of Sparkplug B")
         return cls(verb, parts[1], parts[3], parts[4] if len(parts) == 5 else None)
 
     def __str__(self) -> str:

@@ -55,6 +55,10 @@ class Tls(BaseModel):
             raise ValueError("'client_certificate' needs 'client_ca', which says whose certificates are good")
         return self
 
+    def plain(self) -> tuple[str, str, str, bool]:
+        """For another process."""
+        return str(self.certificate), str(self.key), str(self.client_ca or ""), self.client_certificate
+
 
 class EnrolmentSettings(BaseModel):
     """Devices that nobody knows may wait in quarantine if they show this key; without it they are refused."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ from headrace.connect.gateway.connection import Connection
 from headrace.connect.gateway.hub import Hub
 from headrace.connect.gateway.listener import Listener, bind
 from headrace.connect.gateway.local import LocalUpstream
+from headrace.connect.gateway.upstream import Front
+from headrace.connect.gateway.websocket import WebSocketLine
+from headrace.connect.gateway.workers import WorkerPool
 from headrace.connect.mqtt.reasons import Reason, reason_name
 from headrace.connect.mqtt.tls import server_context
 from headrace.connect.payload import payload_of
@@ -47,6 +51,8 @@ class GatewayDriver:
         self._payload = payload_of(settings.payload, by_device=True)
         self._desired = DesiredStates(context.state_dir, self._name)
         self._listeners: list[Listener] = []
+        self._kept_ports: list[socket.socket] = []
+        self._front: Front | None = None
         self._hub: Hub | None = None
         self._upstream: LocalUpstream | None = None
         self._stored: Stored | None = None
@@ -55,41 +61,67 @@ class GatewayDriver:
     @property
     def port(self) -> int:
         """Where it listens; for those who asked for port 0."""
-        return self._listeners[0].port
+        return self.ports[0]
+
+    @property
+    def ports(self) -> list[int]:
+        """Of MQTT, and of WebSocket where there is one."""
+        kept = [int(sock.getsockname()[1]) for sock in self._kept_ports]
+        return [listener.port for listener in self._listeners] or kept
 
     async def connect(self) -> None:
         settings = self._settings
         if self._context.devices is None:
             raise Refused(f"'{self._name}' lets nobody in: this platform keeps no register of devices")
+        endpoints = [settings.listen, *([settings.websocket] if settings.websocket is not None else [])]
+        if settings.processes > 1:
+            self._kept_ports = [bind(*split_listen(one), shared=True, listen=False) for one in endpoints]
+            return
         tls = None
         if settings.tls is not None:
             tls = await asyncio.to_thread(
                 server_context, settings.tls.certificate, settings.tls.key, settings.tls.client_ca,
                 certificate_required=settings.tls.client_certificate,
             )  # fmt: skip
-        self._listeners.append(Listener(bind(*split_listen(settings.listen)), self._accept, tls))
+        for one, make in zip(endpoints, (self._accept, self._accept_websocket), strict=False):
+            self._listeners.append(Listener(bind(*split_listen(one)), make, tls))
 
     def _accept(self) -> Connection:
         assert self._hub is not None
         return Connection(self._hub)
+
+    def _accept_websocket(self) -> WebSocketLine:
+        return WebSocketLine(self._accept, self._settings.limits.packet_bytes)
 
     async def serve(self, points: Sequence[PointBinding], stored: Stored, lost: Lost) -> None:
         door, clock = self._context.devices, self._clock
         assert door is not None
         self._stored = stored
         self._upstream = LocalUpstream(self._name, self._payload, door, stored, clock, self._enrolment())
-        self._hub = Hub(self._name, limits_of(self._settings.limits), self._upstream, clock, lost)
+        front, settings = self._make_front(self._upstream, lost), self._settings
+        self._front = front
         await self.rebind(points)
         for kept in await self._desired.load():
-            self._hub.keep(kept)
-        self._hub.open()
+            front.keep(kept)
         self._payload.will(clock.now_ns())
         for said in self._payload.opening(clock.now_ns()):
-            self._hub.say(said)
+            front.say(said)
+        if isinstance(front, WorkerPool):
+            hosts = [split_listen(one)[0] for one in (settings.listen, settings.websocket) if one is not None]
+            endpoints = [(host, port, at == 1) for at, (host, port) in enumerate(zip(hosts, self.ports, strict=True))]
+            await front.start(endpoints, settings.tls.plain() if settings.tls is not None else None)
+        front.open()
         for work, what in ((self._tick, "tick"), (functools.partial(self._heed, door), "heed")):
             self._tasks.append(asyncio.create_task(_told(work(), lost), name=f"gateway {self._name}: {what}"))
         for listener in self._listeners:
             await listener.open()
+
+    def _make_front(self, upstream: LocalUpstream, lost: Lost) -> Front:
+        limits = limits_of(self._settings.limits)
+        if self._settings.processes > 1:
+            return WorkerPool(self._name, limits, upstream, self._settings.processes, lost)
+        self._hub = Hub(self._name, limits, upstream, self._clock, lost)
+        return self._hub
 
     def _enrolment(self) -> Enrolment | None:
         given = self._settings.enrolment
@@ -116,37 +148,39 @@ class GatewayDriver:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        if self._hub is not None:
+        if self._front is not None:
             for said in self._payload.closing(self._clock.now_ns()):
-                self._hub.say(said)
-            await self._hub.close()
+                self._front.say(said)
+            await self._front.close()
+        for sock in self._kept_ports:
+            sock.close()
 
     # --- what goes on beside the devices --------------------------------------------------------------------------
 
     async def _tick(self) -> None:
-        assert self._hub is not None and self._upstream is not None
+        assert self._front is not None and self._upstream is not None
         while True:
             await self._clock.sleep(_TICK_S)
             with contextlib.suppress(Unavailable):
                 outcome = await self._upstream.tick()
                 for reply in outcome.replies:
-                    self._hub.say(reply)
+                    self._front.say(reply)
 
     async def _heed(self, door: DeviceDoor) -> None:
-        assert self._hub is not None
+        assert self._front is not None
         async for device in door.changes():
-            self._hub.recheck(device)
+            self._front.recheck(device)
 
     # --- commands -------------------------------------------------------------------------------------------------
 
     async def write(self, point: PointBinding, value: Value) -> None:
-        hub, upstream = self._serving()
+        front, upstream = self._serving()
         said = self._payload.command(point, value, self._clock.now_ns())
         upstream.watches.begin(point.handle)
         if said.retain:
             await self._desired.put(said.topic, said.payload, said.qos, self._clock.now_ns())
         timeout_s = self._settings.command_timeout_ns / SECOND_NS
-        answers = hub.order(said, hub.clock.monotonic_s() + timeout_s)
+        answers = front.order(said, timeout_s)
         if answers:
             try:
                 await self._acknowledged(said, answers, timeout_s)
@@ -154,7 +188,7 @@ class GatewayDriver:
                 for answer in answers:
                     answer.cancel()  # a session that has not sent it yet, or not with success, never will
         elif not said.retain:
-            raise Unavailable(self._why_nobody(hub, said))
+            raise Unavailable(self._why_nobody(front, said))
 
     async def _acknowledged(
         self, said: Publish, answers: Sequence[asyncio.Future[int | None]], timeout_s: float
@@ -178,14 +212,14 @@ class GatewayDriver:
             raise Refused(f"{who} refuses the command: {reason_name(refusal)}")
         raise Unreachable(f"{who} was lost before it acknowledged; whether it acts is not known")
 
-    def _why_nobody(self, hub: Hub, said: Publish) -> str:
-        if said.origin is not None and said.origin in hub.devices:
+    def _why_nobody(self, front: Front, said: Publish) -> str:
+        if said.origin is not None and front.is_online(said.origin):
             return f"device '{said.origin}' is connected, but has not subscribed to '{said.topic}'"
         return f"{f'device {said.origin!r}' if said.origin else 'nobody who listens'} is away; nothing was sent"
 
     async def read_back(self, point: PointBinding) -> Batch:
         """The newest value since the write, or the next one that the device reports."""
-        hub, upstream = self._serving()
+        front, upstream = self._serving()
         if point.handle not in upstream.watches:
             upstream.watches.begin(point.handle)
         try:
@@ -193,14 +227,14 @@ class GatewayDriver:
                 return await upstream.watches.sample(point.handle)
         except TimeoutError:
             device = point.address.device
-            if device is not None and device not in hub.devices:
+            if device is not None and not front.is_online(device):
                 raise Unavailable(f"device '{device}' is away; what it is to become waits for it") from None
             raise Unreachable(f"'{point.path}' was not reported for {_READ_BACK_S:g} s") from None
 
-    def _serving(self) -> tuple[Hub, LocalUpstream]:
-        if self._hub is None or self._upstream is None:
+    def _serving(self) -> tuple[Front, LocalUpstream]:
+        if self._front is None or self._upstream is None:
             raise Unavailable(f"'{self._name}' is not open yet")
-        return self._hub, self._upstream
+        return self._front, self._upstream
 
     # --- looking --------------------------------------------------------------------------------------------------
 
@@ -209,7 +243,7 @@ class GatewayDriver:
             yield node
 
     def counts(self) -> Mapping[str, float]:
-        counters = self._hub.counters.as_mapping() if self._hub is not None else {}
+        counters = self._front.counters.as_mapping() if self._front is not None else {}
         return {**counters, **{name: float(count) for name, count in self._payload.counters().items()}}
 
 

@@ -41,6 +41,8 @@ class SimulatedBroker:
         self.port, self.host, self.on_command = port, host, on_command
         self.known: dict[str, bytes] = {}
         self.heard: list[tuple[str, bytes]] = []
+        self.packets: list[p.Packet] = []
+        """What clients have sent, the newest thousand."""
         self.refused: set[str] = set()
         """Filters to which nobody may subscribe."""
         self._server: asyncio.Server | None = None
@@ -75,6 +77,10 @@ class SimulatedBroker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    def note(self, packet: p.Packet) -> None:
+        self.packets.append(packet)
+        del self.packets[:-1000]
 
     def hear(self, packet: p.Publish) -> None:
         self.heard.append((packet.topic, packet.payload))
@@ -122,6 +128,7 @@ class _Client(asyncio.Protocol):
         self._write(encode_publish(topic, payload, self._version, qos=min(qos, 1), packet_id=packet_id))
 
     def _take(self, packet: p.Packet) -> None:
+        self._broker.note(packet)
         if isinstance(packet, p.Connect):
             self._version = packet.version
             self._say(p.Connack())
