@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from headrace.history.disk import Disk
 from headrace.history.latest import LastValues
+from headrace.history.marks import Marks, MarkTable
 from headrace.history.memtable import Memtable
 from headrace.history.settings import HistorySettings
 from headrace.history.space import DiskSpace
@@ -30,12 +31,14 @@ from headrace.history.wal import LogWriter, encode_frame
 from headrace.model.batch import Batch
 from headrace.model.errors import HeadraceError, Unavailable
 from headrace.sdk.clock import Clock
+from headrace.sdk.intake import Mark
 
 _log = logging.getLogger(__name__)
 _GROUP_SAMPLES_MAX = 1_000_000
 
 Answer = TypeVar("Answer")
-Waiting = tuple[Sequence[Batch], "asyncio.Future[None]", float]
+Call = tuple[Sequence[Batch], Marks]
+Waiting = tuple[Call, "asyncio.Future[None]", float]
 
 
 class Committer:
@@ -50,9 +53,11 @@ class Committer:
         log: LogWriter,
         on_frozen: Callable[[], None],
         space: DiskSpace,
+        marks: MarkTable,
     ) -> None:
         self._directory, self._disk, self._settings, self._clock = directory, disk, settings, clock
         self._views, self._latest, self._on_frozen, self._space = views, latest, on_frozen, space
+        self.marks = marks
         self._log, self._next_log = log, None  # type: LogWriter, LogWriter | None
         self._making = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "history-commit")
@@ -61,10 +66,10 @@ class Committer:
         self.appended = self.commits = 0
         self.committed_ns = 0  # of the newest frame; never goes back, so that a moment cuts the log in two
 
-    async def append(self, batches: Sequence[Batch]) -> None:
-        """Durable on return. Raises: Unavailable."""
+    async def append(self, batches: Sequence[Batch], marks: Marks) -> None:
+        """Durable on return, with its marks; not applied again where none of them is news. Raises: Unavailable."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pending.append((batches, done, self._clock.monotonic_s()))
+        self._pending.append(((batches, marks), done, self._clock.monotonic_s()))
         if self._running is None:
             self._running = asyncio.create_task(self._drain(), name="history-commit")
         await done
@@ -100,13 +105,13 @@ class Committer:
                 group: list[Waiting] = []
                 samples = 0
                 for waiting in self._pending:
-                    samples += sum(map(len, waiting[0]))
+                    samples += sum(map(len, waiting[0][0]))
                     if group and samples > _GROUP_SAMPLES_MAX:
                         break
                     group.append(waiting)
                 failure: BaseException | None = None
                 try:
-                    await loop.run_in_executor(self._thread, self._commit, [batches for batches, _, _ in group])
+                    await loop.run_in_executor(self._thread, self._commit, [call for call, _, _ in group])
                 except HeadraceError as error:
                     failure = error
                 except Exception as error:  # a bug: those who wait must learn of it, and the next group gets its turn
@@ -122,21 +127,39 @@ class Committer:
         finally:
             self._running = None
 
-    def _commit(self, group: Sequence[Sequence[Batch]]) -> None:
+    def _commit(self, calls: Sequence[Call]) -> None:
         self._space.check()
+        group, marked = self._sort_out(calls)
+        if not group:
+            return
         now_ns = self.stamp()
-        self._log.commit([encode_frame(batches, now_ns, place) for place, batches in enumerate(group)])
+        self._log.commit([encode_frame(batches, now_ns, place, marks) for place, (batches, marks) in enumerate(group)])
         self._space.note_log(self._log.number, self._log.size)
         self.commits += 1
         memtable = self._views.current.memtables[-1]
-        for batches in group:
+        for batches, _ in group:
             memtable.frames += 1
             for batch in batches:
                 memtable.add(batch)
                 self._latest.update(batch)
                 self.appended += len(batch)
+        if marked:
+            self.marks.take(marked)
         if memtable.samples >= self._settings.memtable_samples or memtable.frames >= self._settings.memtable_frames:
             self.try_freeze()
+
+    def _sort_out(self, calls: Sequence[Call]) -> tuple[Sequence[Call], Marks]:
+        """The calls that are to be written, and how far they go together."""
+        if not any(marks for _, marks in calls):
+            return calls, {}
+        group: list[Call] = []
+        marked: dict[str, Mark] = {}
+        for call in calls:
+            if self.marks.fresh(call[1], marked):
+                group.append(call)
+                for source, mark in call[1].items():
+                    marked[source] = max(mark, marked.get(source, mark))
+        return group, marked
 
     def stamp(self) -> int:
         """The commit time, on the commit thread. A clock that was set back stands still instead."""

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from headrace.model.batch import Batch
 from headrace.model.errors import DataError, LimitReached, Unavailable
 from headrace.sdk.bus import Bus, Overflow, Subscription
 from headrace.sdk.clock import Clock
+from headrace.sdk.intake import NO_MARKS, Mark
 from headrace.sdk.services import LiveValues
 from headrace.sdk.store import HistoryStore
 
@@ -75,9 +76,9 @@ class Pipeline:
             await asyncio.gather(*flows)
             ticking.cancel()
 
-    async def take(self, batches: Sequence[Batch]) -> None:
+    async def take(self, batches: Sequence[Batch], marks: Mapping[str, Mark] = NO_MARKS) -> None:
         """`sdk.intake.Intake`. Alarms and screens see a sample after it is on disk, never one that was refused."""
-        await self._store.append(batches)
+        await self._store.append(batches, marks)
         self.taken += sum(map(len, batches))
         await self._bus.publish(batches, stored=True)
 

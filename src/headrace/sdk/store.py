@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from headrace.model.batch import Batch, Handles
 from headrace.model.retention import Retention
+from headrace.sdk.intake import NO_MARKS, Mark
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -141,12 +142,19 @@ class HistoryStore(Protocol):
         """Every registered point."""
         ...
 
-    async def append(self, batches: Sequence[Batch]) -> None:
+    async def append(self, batches: Sequence[Batch], marks: Mapping[str, Mark] = NO_MARKS) -> None:
         """Returns when the samples survive `kill -9`; concurrent callers share one flush to disk.
+
+        `marks` say how far their sources have been taken. They become durable in the same commit as the samples, or
+        neither does. A call none of whose marks is newer than those held is not applied again. Marks may come alone.
 
         Raises: Unavailable when closed or out of disk (nothing of the call is stored then); DataError for an
         unregistered handle.
         """
+        ...
+
+    def marks(self) -> Mapping[str, Mark]:
+        """How far each source has been taken, after a restart too."""
         ...
 
     async def latest(self, handles: Handles, at_ns: int | None = None) -> Sequence[Batch]:
