@@ -24,11 +24,11 @@ from headrace.access.keys import KeyRing, KeySettings
 from headrace.access.passwords import Hasher, check_strength, one_time_password
 from headrace.access.roles import NEWCOMER, check_right, check_role, exceeds
 from headrace.access.store import AccessStore, Account
-from headrace.access.throttle import Throttle, ThrottleLimits
 from headrace.model.errors import AccessError, Conflict, DataError, LimitReached, NotFound
 from headrace.sdk.access import Action, AuditEntry, Principal
 from headrace.sdk.clock import Clock
 from headrace.sdk.services import Token, User
+from headrace.sdk.throttle import Throttle, ThrottleLimits
 
 FIRST_USER: Final = "admin"
 USER_LIMITS: Final = ThrottleLimits(free=3, locked_after=10)

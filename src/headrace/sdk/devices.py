@@ -4,14 +4,21 @@ CONNECT ──► Claim ──► DeviceDoor.admit ──► Admission      appr
                                       ├──► Admission      quarantined: an engineer sees what it sends, nothing is stored
                                       └──► AccessError    unknown, wrong credential, blocked
 an engineer approves, blocks, renames ──► DeviceDoor.changes ──► the gateway closes that device, which comes again
+
+A device is found by the certificate that it shows, else by its *login*: the user name, or the client identifier where
+it gives none. Its *name* is what people call it and what declarations say; they are the same until somebody renames it.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+from headrace.model.errors import ConfigError
+
+ENROLMENT_KEY_BYTES_MIN: Final = 16
 
 
 class DeviceState(StrEnum):
@@ -21,20 +28,44 @@ class DeviceState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A gateway's declared policy for devices that nobody knows: those that show `key` may wait in quarantine.
+
+    Such a device gives as its password the key, a colon, and at least eight characters of its own; with a client
+    certificate the key alone. What it showed is from then on its credential. `waiting_max` bounds the quarantine.
+    Raises: ConfigError for a key that could be guessed.
+    """
+
+    key: bytes = field(repr=False)
+    waiting_max: int = 100
+
+    def __post_init__(self) -> None:
+        if len(self.key) < ENROLMENT_KEY_BYTES_MIN:
+            raise ConfigError(f"an enrolment key has at least {ENROLMENT_KEY_BYTES_MIN} bytes; take random ones")
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """What a device shows at the door. `certificate`: SHA-256, hex, of a client certificate that TLS verified."""
+    """What a device shows at the door. `certificate`: SHA-256, hex, of a client certificate that TLS verified.
+
+    `gateway` is the name of the connection. Without `enrolment` unknown devices are refused.
+    """
 
     gateway: str
     client_id: str
     peer: str
     user: str | None = None
-    password: bytes | None = None
+    password: bytes | None = field(default=None, repr=False)
     certificate: str | None = None
+    enrolment: Enrolment | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """`publish` and `subscribe` are MQTT topic filters; limits are None where the gateway's own apply."""
+    """`publish` and `subscribe` are MQTT topic filters; limits are None where the gateway's own apply.
+
+    A gateway keeps sessions by device and client identifier together: one device cannot take over another's.
+    """
 
     device: str
     state: DeviceState
@@ -65,8 +96,9 @@ class DeviceDoor(Protocol):
         """Never blocks, never raises; keeps the newest few topics of each quarantined device."""
         ...
 
-    def seen(self, device: str, now_ns: int, online: bool) -> None:
-        """A device came or went. Never blocks, never raises."""
+    def seen(self, device: str, now_ns: int, online: bool, *, messages: int = 0, refused: int = 0) -> None:
+        """A device came, went, or still sends: messages since this was last told, and how many of them were refused
+        (topic not allowed, too fast, not understood). Once a few seconds is enough. Never blocks, never raises."""
         ...
 
     def changes(self) -> AsyncIterator[str]:

@@ -1,18 +1,78 @@
 """Edges seen from their hub: who may connect, what each should run, what it says it runs, and how good its link is.
 
-    edge ──token, key──► EdgeDoor.enrol ──► certificate             once
+    edge ──EdgeToken──► EdgeDoor.enrol ──► certificate              once; the token's digest proves the hub before that
     edge ──certificate─► EdgeDoor.admit ──► Edge                    at each connection; fences the older one
+    edge ──new key────► EdgeDoor.renew ──► certificate              over the link, when its certificate grows old
     EdgeDesk.desired ──document, revision──► edge ──Actual──► EdgeDesk.reported
     the hub's end of the link ──LinkQuality, once a second──► EdgeDesk.measured
+    an engineer applies, revokes ──► EdgeDesk.changes ──► the hub's end sends what is desired, or closes
 
 The wire is `exchange/`'s, the register is `fleet/`'s; `platform/` brings them together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import binascii
+import zlib
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from headrace.model.errors import DataError
+
+#: The one name in the certificate of every hub: edges ask TLS for it, whatever address they dialled.
+HUB_NAME: Final = "headrace-hub"
+TOKEN_MARK: Final = "hre_"
+_TOKEN_TEXT_MAX: Final = 1_000
+_DIGEST_BYTES: Final = 32
+_SECRET_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeToken:
+    """A one-time permission to enrol. `authority`: SHA-256 of the hub's CA certificate (DER), so that the very first
+    connection knows its hub. `secret`: 32 random bytes.
+
+    As text: `hre_` and base64url of authority, secret, name (UTF-8) and CRC-32 of these, big-endian.
+    """
+
+    edge: str
+    authority: bytes
+    secret: bytes = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        body = self.authority + self.secret + self.edge.encode()
+        whole = body + zlib.crc32(body).to_bytes(4, "big")
+        return TOKEN_MARK + base64.urlsafe_b64encode(whole).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str) -> EdgeToken:
+        """Raises: DataError, also where a part was cut off when it was copied."""
+        text = text.strip()
+        if not text.startswith(TOKEN_MARK) or len(text) > _TOKEN_TEXT_MAX:
+            raise DataError(f"this is no enrolment token; one begins with '{TOKEN_MARK}' and is made on the hub")
+        coded = text.removeprefix(TOKEN_MARK)
+        try:
+            whole = base64.b64decode(coded + "=" * (-len(coded) % 4), altchars=b"-_", validate=True)
+            body, check = whole[:-4], whole[-4:]
+            edge = body[_DIGEST_BYTES + _SECRET_BYTES :].decode()
+        except (binascii.Error, ValueError):
+            raise DataError("the enrolment token is damaged; copy it again, all of it") from None
+        if not edge or len(whole) <= 4 or zlib.crc32(body).to_bytes(4, "big") != check:
+            raise DataError("the enrolment token is damaged or not whole; copy it again, all of it")
+        return cls(edge, body[:_DIGEST_BYTES], body[_DIGEST_BYTES : _DIGEST_BYTES + _SECRET_BYTES])
+
+
+@dataclass(frozen=True, slots=True)
+class HubIdentity:
+    """What the hub's listener needs: its CA (PEM), and the files of its own chain and key for `ssl`."""
+
+    authority: bytes
+    chain: Path
+    key: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +127,22 @@ class LinkQuality:
 
 
 class EdgeDoor(Protocol):
+    async def identity(self) -> HubIdentity:
+        """The hub's own certificate, made at first need and again before it ends. Raises: ConfigError."""
+        ...
+
     async def enrol(self, token: str, request: bytes, peer: str) -> tuple[Edge, bytes]:
         """Spend a one-time token; `request` is a PKCS #10 request, PEM. Gives the certificate chain, PEM.
 
+        An edge that lost the answer may ask again with the same key, until it first connects.
         Raises: AccessError for a token that is unknown, spent or expired, the same for each; DataError; LimitReached.
+        """
+        ...
+
+    async def renew(self, edge: Edge, request: bytes) -> bytes:
+        """A new chain for an edge that is connected; the old certificate is good until the new one is used.
+
+        Raises: AccessError once it was revoked; DataError.
         """
         ...
 
@@ -84,8 +156,32 @@ class EdgeDesk(Protocol):
         """None while nothing was declared for it."""
         ...
 
-    def reported(self, edge: str, actual: Actual) -> None: ...
+    def reported(self, edge: str, actual: Actual) -> None:
+        """Never blocks, never raises."""
+        ...
 
     def measured(self, edge: str, quality: LinkQuality) -> None:
         """Never blocks, never raises."""
         ...
+
+    def changes(self) -> AsyncIterator[str]:
+        """Names of edges whose desired state or admission is no longer what it was, until the platform stops."""
+        ...
+
+
+class Declarations(Protocol):
+    """What `fleet/` asks of the registry."""
+
+    async def shares(self, prefixes: Mapping[str, str]) -> Mapping[str, Share]:
+        """The part of the plant that each edge (name to prefix) should run."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """An edge's part of the plant: text that stands on its own. `left_out` are points that its connections have
+    outside its prefix, or that no edge can run."""
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    points: int = 0
+    left_out: Sequence[str] = ()
