@@ -131,8 +131,8 @@ class Retaining(Protocol):
         ...
 
 
-class HistoryStore(Protocol):
-    """Times are half-open `[start, end)` source times in ns. For an equal (point, time) the newest write wins."""
+class SampleStore(Protocol):
+    """What the flow of samples needs of a store: a historian has more, the spool of an edge has just this."""
 
     async def register(self, paths: Sequence[str]) -> Handles:
         """The number of each path, new or known; idempotent and durable. Shape: (paths,) uint32."""
@@ -156,6 +156,14 @@ class HistoryStore(Protocol):
     def marks(self) -> Mapping[str, Mark]:
         """How far each source has been taken, after a restart too."""
         ...
+
+    async def close(self) -> None:
+        """Make everything durable and release the directory."""
+        ...
+
+
+class HistoryStore(SampleStore, Protocol):
+    """Times are half-open `[start, end)` source times in ns. For an equal (point, time) the newest write wins."""
 
     async def latest(self, handles: Handles, at_ns: int | None = None) -> Sequence[Batch]:
         """The newest sample of each point (at or before `at_ns`); points without one are left out. One batch a kind."""
@@ -202,7 +210,3 @@ class HistoryStore(Protocol):
         ...
 
     async def stats(self) -> StoreStats: ...
-
-    async def close(self) -> None:
-        """Make everything durable and release the directory."""
-        ...
