@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine, create_engine, insert, inspect, text
 from tests.postgres import postgres_engine
 
+from headrace.access.tables import users
 from headrace.model.errors import ConfigError, Unavailable
 from headrace.platform.database import METADATA, head, migrate, open_database
 
@@ -52,10 +53,40 @@ def test_each_step_can_be_taken_back(tmp_path: Path) -> None:
     migrate(engine)
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_what_an_older_version_wrote_is_there_after_the_steps(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str
+) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    from headrace.platform.database import MIGRATIONS
+
+    old: Engine = (
+        create_engine(f"sqlite:///{tmp_path / 'database.db'}")
+        if database == "sqlite"
+        else request.getfixturevalue("postgres_engine")()
+    )
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with old.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    user = {"name": "wang", "role": "viewer", "password_hash": "x", "disabled": False}
+    with old.begin() as connection:
+        connection.execute(insert(users).values(**user, must_change_password=False, created_ns=7))
+    assert not inspect(old).has_table("fleet_devices")
+    migrate(old)
+    with old.connect() as connection:
+        assert connection.execute(text("select created_ns from access_users")).scalar() == 7
+        assert connection.execute(text("select count(*) from fleet_devices")).scalar() == 0
+    old.dispose()
+
+
 def test_tables_carry_the_name_of_their_room() -> None:
     names = [table.name for metadata in METADATA for table in metadata.tables.values()]
     assert len(names) == len(set(names))
-    assert all(name.split("_")[0] in ("access", "compute", "control", "registry") for name in names)
+    assert all(name.split("_")[0] in ("access", "compute", "control", "fleet", "registry") for name in names)
 
 
 def test_a_wrong_url_says_what_one_looks_like() -> None:

@@ -240,7 +240,7 @@ def _set_up_logging(level: str) -> None:
 def _forget(home: Path) -> None:
     """Remove a demo's folder, and nothing that is not one."""
     strangers = {entry.name for entry in home.iterdir()} - {
-        "database.db", "database.db-wal", "database.db-shm", "history", "connections", "run", "plant",
+        "database.db", "database.db-wal", "database.db-shm", "history", "connections", "fleet", "run", "plant",
     }  # fmt: skip
     if strangers:
         raise ConfigError(f"'{home}' holds more than a demo ({', '.join(sorted(strangers)[:3])}); not removed")

@@ -14,13 +14,17 @@ from headrace.model.retention import Retention
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One session with one device or server. `settings` are the driver's own and validated by it."""
+    """One session with one device or server. `settings` are the driver's own and validated by it.
+
+    `edge` names the edge that runs it; '' is the platform itself.
+    """
 
     name: str
     driver: str
     settings: Mapping[str, Any]
     title: Title = field(default_factory=dict)
     enabled: bool = True
+    edge: str = ""
 
 
 @dataclass(frozen=True, slots=True)

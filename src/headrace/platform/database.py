@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from headrace.access import tables as access_tables
 from headrace.compute import tables as compute_tables
 from headrace.control import tables as control_tables
+from headrace.fleet import tables as fleet_tables
 from headrace.model.errors import ConfigError, Unavailable
 from headrace.registry import tables as registry_tables
 
@@ -23,6 +24,7 @@ METADATA: tuple[MetaData, ...] = (
     access_tables.metadata,
     compute_tables.metadata,
     control_tables.metadata,
+    fleet_tables.metadata,
     registry_tables.metadata,
 )
 

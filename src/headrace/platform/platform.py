@@ -1,6 +1,6 @@
 """Constructs every room, wires them, starts them in order and stops them in the other.
 
-    start   database ► history ► bus ► pipeline ► reconcile (alarms, links)      consumers first
+    start   database ► history ► bus ► pipeline ► registers ► reconcile (alarms, links)      consumers first
     stop    links ► bus drained ► pipeline ► commands ► history ► database      producers first
 
 Nothing here decides anything: it only knows who needs whom.
@@ -22,6 +22,8 @@ from headrace.connect.surroundings import Surroundings
 from headrace.connect.trust import TrustStore
 from headrace.control.desk import ControlDesk
 from headrace.exchange.local import LocalBus
+from headrace.fleet.devices import Devices
+from headrace.fleet.edges import Edges
 from headrace.history import open_history
 from headrace.platform.database import open_database
 from headrace.platform.history_care import HistoryDesk
@@ -51,6 +53,8 @@ class Platform:
     reconciler: Reconciler
     pipeline: Pipeline
     care: HistoryDesk
+    devices: Devices
+    edges: Edges
 
 
 @asynccontextmanager
@@ -78,6 +82,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         alarms = AlarmDesk(engine, time, access, access, live)
         trust = TrustStore(settings.connections_dir / "trusted.json")
         drivers = driver_folder.load()
+        devices = Devices(engine, time, access, lambda: registry)
         around = Surroundings(time, bus.publish, bus.publish_events, settings.connections_dir)
         links = Supervisor(drivers, around, trust)
         reconciler = Reconciler(store, alarms, links, drivers)
@@ -85,6 +90,11 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             lambda: reconciler.directory.points(), links, access, access, engine, time, emit=bus.publish_events
         )
         declared = DeclarationRegistry(engine, drivers, time)
+        registry = ReconcilingRegistry(declared, reconciler, lambda model: edges.refresh(model))
+        edges = Edges(
+            engine, time, access, declared, settings.fleet_dir, provide=registry.provide,
+            handles=lambda: reconciler.directory.handles, publish=bus.publish,
+        )  # fmt: skip
         pipeline = Pipeline(
             bus,
             store,
@@ -106,24 +116,35 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             alarms=alarms,
             links=links,
             commands=commands,
-            registry=ReconcilingRegistry(declared, reconciler),
+            registry=registry,
             reconciler=reconciler,
             pipeline=pipeline,
             care=care,
+            devices=devices,
+            edges=edges,
         )
         await alarms.start()
         stack.push_async_callback(alarms.close)
         await commands.start()
         stack.push_async_callback(commands.close)
+        await devices.start()
+        stack.push_async_callback(devices.close)
+        stack.push_async_callback(edges.close)
         async with asyncio.TaskGroup() as tasks:
             flow = tasks.create_task(pipeline.run(), name="pipeline")
             field = tasks.create_task(links.run(), name="links")
-            keeping_time = tasks.create_task(care.run(), name="history-care")
+            by_the_clock = [
+                tasks.create_task(care.run(), name="history-care"),
+                tasks.create_task(devices.run(), name="devices"),
+                tasks.create_task(edges.run(), name="edges"),
+            ]
             try:
-                await reconciler.reconcile(await declared.model())
+                await edges.start()
+                await registry.start()
                 yield platform
             finally:
-                keeping_time.cancel()
+                for task in by_the_clock:
+                    task.cancel()
                 links.stop()
                 await field
                 await bus.close()

@@ -2,14 +2,14 @@
 
 PlantModel ──► history.register ──► handle of each path ──► history.retain(classes, handles of each)
     ├──► alarms.configure(rules, handles)
-    └──► connect.bind ──► links.reconcile(connections, bindings)
+    └──► connect.bind ──► links.reconcile(connections, bindings)      but for those that an edge runs
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,8 +19,9 @@ from headrace.connect.binding import bind
 from headrace.model.alarms import AlarmRule
 from headrace.model.plant import Connection, PlantModel
 from headrace.model.points import Point
+from headrace.registry import DeclarationRegistry
 from headrace.sdk.driver import DriverType, PointBinding
-from headrace.sdk.services import Plan, Registry, SourceFile
+from headrace.sdk.services import Plan, SourceFile
 from headrace.sdk.store import HistoryStore, Retaining
 
 log = logging.getLogger(__name__)
@@ -67,10 +68,12 @@ class Reconciler:
             await self._retain(model, handles)
             self.directory = Directory(model, handles)
             await self._alarms.configure(model.alarms, handles)
-            bindings = bind(model.points.values(), handles, model.connections, self._drivers)
+            ours = {name: one for name, one in model.connections.items() if not one.edge}
+            points = [one for one in model.points.values() if one.source is None or one.source.connection in ours]
+            bindings = bind(points, handles, ours, self._drivers)
             for error in bindings.errors.values():
                 log.error("not connected: %s", error)
-            await self._links.reconcile(model.connections, bindings.by_connection)
+            await self._links.reconcile(ours, bindings.by_connection)
 
     async def _retain(self, model: PlantModel, handles: Mapping[str, int]) -> None:
         if not isinstance(self._store, Retaining):
@@ -85,10 +88,12 @@ class Reconciler:
 
 
 class ReconcilingRegistry:
-    """The registry as the rooms above see it: what is applied is also done."""
+    """The registry as the rooms above see it: what is applied is also done, here and (`edges`) elsewhere."""
 
-    def __init__(self, registry: Registry, reconciler: Reconciler) -> None:
-        self._registry, self._reconciler = registry, reconciler
+    def __init__(
+        self, registry: DeclarationRegistry, reconciler: Reconciler, edges: Callable[[PlantModel], Awaitable[None]]
+    ) -> None:
+        self._registry, self._reconciler, self._edges = registry, reconciler, edges
 
     async def model(self) -> PlantModel:
         return self._reconciler.directory.model
@@ -101,7 +106,19 @@ class ReconcilingRegistry:
     ) -> tuple[Plan, PlantModel]:
         plan, model = await self._registry.apply(files, actor=actor, prune=prune, revision=revision)
         await self._reconciler.reconcile(model)
+        await self._edges(model)
         return plan, model
+
+    async def provide(self, files: Sequence[SourceFile]) -> None:
+        """What the platform itself declares, in place of what it did before."""
+        await self._registry.provide(files)
+        await self._reconciler.reconcile(await self._registry.model())
+
+    async def start(self) -> None:
+        """Bring everything to what is declared."""
+        model = await self._registry.model()
+        await self._reconciler.reconcile(model)
+        await self._edges(model)
 
     async def export(self) -> Sequence[SourceFile]:
         return await self._registry.export()

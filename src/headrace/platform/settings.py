@@ -3,6 +3,7 @@
 <home>/database.db        declarations, people, alarms, commands (or DATABASE_URL: PostgreSQL)
 <home>/history/           the historian (or `history_url`: a cluster)
 <home>/connections/       certificates that drivers made and trust
+<home>/fleet/             the authority that signs the certificates of edges; back it up
 <home>/run/               server.json and local.token while running
 """
 
@@ -72,6 +73,10 @@ class Settings:
     @property
     def connections_dir(self) -> Path:
         return self.home / "connections"
+
+    @property
+    def fleet_dir(self) -> Path:
+        return self.home / "fleet"
 
     @property
     def run_dir(self) -> Path:

@@ -7,6 +7,7 @@ problems.py  errors with a place
 """
 
 from headrace.registry.declarations import DeclarationRegistry
+from headrace.registry.sheet_bytes import read_rows
 from headrace.registry.text import decode
 
-__all__ = ["DeclarationRegistry", "decode"]
+__all__ = ["DeclarationRegistry", "decode", "read_rows"]

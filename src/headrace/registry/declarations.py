@@ -3,6 +3,7 @@
     files ──parse──► declared ─┐
                                ├─(merge)─► declared, new ──expand──► PlantModel ──┐
     database ──load──► declared ┴──────────expand──► PlantModel ──────────────────┴─diff─► Plan ──apply──► database
+    the platform ──provide──► its own assets, in every expansion and in no file
 
 All of it is pure but for the database, and all of it runs in a thread: a big plant must not stop the event loop.
 """
@@ -23,9 +24,11 @@ from headrace.registry.emit import emit
 from headrace.registry.expand import expand
 from headrace.registry.plan import diff, summary
 from headrace.registry.problems import Problems
+from headrace.registry.shares import shares
 from headrace.registry.store import ObjectStore, Revision, Stored
 from headrace.sdk.clock import Clock
 from headrace.sdk.driver import DriverType
+from headrace.sdk.edges import Share
 from headrace.sdk.services import Plan, SourceFile
 
 log = logging.getLogger(__name__)
@@ -56,6 +59,7 @@ class DeclarationRegistry:
         self._drivers = drivers
         self._clock = clock
         self._current: _Current | None = None
+        self._own: Mapping[Key, Declared] = {}
         self._applying = asyncio.Lock()
 
     async def model(self) -> PlantModel:
@@ -82,6 +86,28 @@ class DeclarationRegistry:
         current = await asyncio.to_thread(self._load)
         return await asyncio.to_thread(emit, current.stored.objects.values())
 
+    async def provide(self, files: Sequence[SourceFile]) -> None:
+        """What the platform itself declares, such as its edges: part of the plant from now on, and of no export.
+
+        It takes the place of what was provided before. Raises: ConfigErrors.
+        """
+        problems = Problems()
+        own = parse(files, problems)
+        expand(own, self._drivers, problems)
+        if problems:
+            raise ConfigErrors(problems.errors())
+        async with self._applying:
+            self._own, self._current = own, None
+
+    async def shares(self, prefixes: Mapping[str, str]) -> Mapping[str, Share]:
+        """The part of the plant that each edge (name to prefix) should run, as text that stands on its own."""
+
+        def work() -> Mapping[str, Share]:
+            current = self._load()
+            return shares(current.stored.objects, current.model, prefixes)
+
+        return await asyncio.to_thread(work)
+
     async def revisions(self, limit: int = 100) -> Sequence[Revision]:
         """Who changed what when, newest first."""
         return await asyncio.to_thread(self._store.history, limit)
@@ -92,7 +118,7 @@ class DeclarationRegistry:
             return current
         stored = self._store.load()
         problems = Problems()
-        model = expand(stored.objects, self._drivers, problems, stored.revision)
+        model = expand(self._with_own(stored.objects, problems), self._drivers, problems, stored.revision)
         current = _Current(stored, model, problems.errors())
         if current.errors:
             log.warning(
@@ -104,13 +130,18 @@ class DeclarationRegistry:
         self._current = current
         return current
 
+    def _with_own(self, declared: Mapping[Key, Declared], problems: Problems) -> Mapping[Key, Declared]:
+        for key in self._own.keys() & declared.keys():
+            problems.add(declared[key].where, f"{key[0]} '{key[1]}' is the platform's own; choose another name")
+        return {**declared, **self._own}
+
     def _prepare(self, files: Sequence[SourceFile], prune: bool) -> _Prepared:
         current = self._load()
         problems = Problems()
         given = parse(files, problems)
         stored = current.stored
         declared = given if prune else {**stored.objects, **given}
-        model = expand(declared, self._drivers, problems, stored.revision)
+        model = expand(self._with_own(declared, problems), self._drivers, problems, stored.revision)
         changes = [] if problems else diff(stored.objects, declared, current.model, model)
         plan = Plan(stored.revision, tuple(changes), tuple(problems.errors()))
         return _Prepared(current, declared, model, plan)

@@ -109,8 +109,9 @@ def _connections(
             path = ("settings", *complaint.loc)
             problems.add(one.at(*path, of_key=complaint.of_key), complaint.message)
         if not wrong:
+            spec = one.spec
             connections[one.key] = Connection(
-                one.key, name, settings, one.spec.get("title", {}), one.spec.get("enabled", True)
+                one.key, name, settings, spec.get("title", {}), spec.get("enabled", True), spec.get("edge", "")
             )
     return connections
 

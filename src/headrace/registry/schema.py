@@ -40,6 +40,7 @@ from headrace.registry.readers import (
     title,
 )
 from headrace.registry.text import Node, Scalar, describe
+from headrace.sdk.edges import check_edge_name
 
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
@@ -93,6 +94,15 @@ def give_up(node: Node, name: str, context: Context) -> object:
     if isinstance(node, Scalar) and isinstance(node.value, str):
         return context.bad(node, f"'{name}' must be a whole number from 1, or never, not {describe(node)}")
     return Whole(1, 99)(node, name, context)
+
+
+def edge(node: Node, name: str, context: Context) -> object:
+    """The name of an edge, whether it has enrolled yet or not."""
+    value = text(node, name, context)
+    try:
+        return check_edge_name(value) if isinstance(value, str) else value
+    except DataError as error:
+        return context.bad(node, error.message)
 
 
 def limit(node: Node, name: str, context: Context) -> object:
@@ -167,6 +177,7 @@ CONNECTION: Final = Record(
         Key("settings", free_map, "in the driver's words"),
         TITLE,
         Key("enabled", flag, "true unless given"),
+        Key("edge", edge, "the edge that runs it; the platform itself unless given"),
     ),
 )
 

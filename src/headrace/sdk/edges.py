@@ -21,13 +21,22 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from headrace.model.errors import DataError
+from headrace.model.points import check_path
 
 #: The one name in the certificate of every hub: edges ask TLS for it, whatever address they dialled.
 HUB_NAME: Final = "headrace-hub"
+EDGE_NAME_LENGTH_MAX: Final = 60  # it is a common name too: RFC 5280 appendix A.1, ub-common-name
 TOKEN_MARK: Final = "hre_"
 _TOKEN_TEXT_MAX: Final = 1_000
 _DIGEST_BYTES: Final = 32
 _SECRET_BYTES: Final = 32
+
+
+def check_edge_name(name: str) -> str:
+    """One segment of a path, because an edge stands in the plant as `system/edges/<name>`. Raises: DataError."""
+    if "/" in name or len(name) > EDGE_NAME_LENGTH_MAX:
+        raise DataError(f"'{name[:80]}' is no name of an edge: at most {EDGE_NAME_LENGTH_MAX} characters, without '/'")
+    return check_path(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,321 @@
+"""The register of devices as people see it: add, approve, block, rename, rotate, import; each act durable and audited.
+
+    engineer ──► checked ──► declarations (an asset) ──► database ──► roll ──► audit ──► notice to the gateways
+    gateway  ──► Door (door.py) ──► roll                                └► the device comes again, with its new rights
+    every few seconds: lives of devices ──► database;  devices that waited a week in vain are forgotten
+
+One process owns the table. What is in memory is what counts: a change is durable before it is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy import Engine
+
+from headrace.fleet.devices import assets, sheet
+from headrace.fleet.devices.credentials import check_certificate, check_secret, keep, new_secret
+from headrace.fleet.devices.door import Door
+from headrace.fleet.devices.records import Device
+from headrace.fleet.devices.roll import Roll
+from headrace.fleet.devices.store import DeviceStore
+from headrace.fleet.devices.topics import DEFAULT_FILTERS, check_filters, check_name, suggest
+from headrace.model.errors import Conflict, DataError, Unavailable
+from headrace.model.time import DAY_NS
+from headrace.sdk.access import AuditLog
+from headrace.sdk.clock import Clock
+from headrace.sdk.devices import DeviceState, Preview
+from headrace.sdk.fleet import (
+    DeviceChange,
+    DevicePage,
+    DeviceRecord,
+    ImportedDevices,
+    NewAsset,
+    NewDevice,
+    Refusal,
+    RowError,
+)
+from headrace.sdk.services import Registry
+
+_log = logging.getLogger(__name__)
+
+SAVE_EVERY_S: Final = 5.0
+WAITS_AT_MOST_NS: Final = 7 * DAY_NS
+PAGE_MAX: Final = 1_000
+_PLANS_MAX: Final = 3
+
+
+class Devices:
+    """Implements `sdk.fleet.DeviceRegister`; `door` is what gateways are given. `run` saves what moves.
+
+    `registry` is asked for when an asset is declared: gateways are made before it.
+    """
+
+    def __init__(self, engine: Engine, clock: Clock, audit: AuditLog, registry: Callable[[], Registry]) -> None:
+        self._store, self._clock, self._audit, self._registry = DeviceStore(engine), clock, audit, registry
+        self._roll = Roll()
+        self._changing = asyncio.Lock()
+        self._told_unsaved = False
+        self.door = Door(self._roll, self._store, clock, audit, self._changing)
+
+    async def start(self) -> None:
+        """Raises: Unavailable."""
+        for device in await self._store.load():
+            self._roll.put(device)
+
+    async def run(self) -> None:
+        """Until it is cancelled; then `close`."""
+        while True:
+            await self._clock.sleep(SAVE_EVERY_S)
+            await self._save()
+            await self._forget_the_waiting()
+
+    async def close(self) -> None:
+        self.door.notices.close()
+        await self._save()
+
+    # --- looking ------------------------------------------------------------------------------------------------
+
+    def page(
+        self, *, state: DeviceState | None = None, query: str = "", limit: int = 200, cursor: str | None = None
+    ) -> DevicePage:
+        words = query[:200].casefold().split()
+        return self._roll.page(state, words, min(max(limit, 1), PAGE_MAX), cursor)
+
+    def get(self, name: str) -> DeviceRecord:
+        return self._roll.get(name).record
+
+    def previews(self, name: str) -> Sequence[Preview]:
+        return self.door.previews.of(self._roll.get(name).name)
+
+    def suggested(self, name: str) -> tuple[str, ...]:
+        device = self._roll.get(name)
+        return suggest([preview.topic for preview in self.door.previews.of(name)], device.login)
+
+    def refusals(self) -> Sequence[Refusal]:
+        return self.door.refusals.list()
+
+    # --- one device ---------------------------------------------------------------------------------------------
+
+    async def add(self, actor: str, device: NewDevice) -> tuple[DeviceRecord, str | None]:
+        async with self._changing:
+            made, secret = self._made(actor, device)
+            self._roll.check_free(made.name, made.login, made.certificate)
+            await self._store.add([made])
+            self._roll.put(made)
+        self.door.refusals.forget(made.login)
+        await self._audit.record(actor, "device.add", made.name, "done", _shown(made))
+        return made.record, secret
+
+    async def approve(
+        self, actor: str, name: str, *, rename: str | None = None, change: DeviceChange, asset: NewAsset | None = None
+    ) -> DeviceRecord:
+        async with self._changing:
+            old = self._roll.get(name)
+            if asset is not None:
+                change = replace(change, asset=asset.path)
+            new = replace(_changed(old, change), state=DeviceState.APPROVED, name=check_name(rename or name))
+            self._roll.check_free(new.name, new.login, new.certificate, but=old)
+            # Declared first: should the database fail after that, approving again finds the asset as wanted.
+            declared = 0 if asset is None else await assets.declare(self._registry(), actor, [asset])
+            await self._put(old, new)
+        self.door.refusals.forget(new.login)
+        await self._audit.record(actor, "device.approve", new.name, "done", {**_shown(new), "declared": declared})
+        return new.record
+
+    async def block(self, actor: str, name: str) -> DeviceRecord:
+        async with self._changing:
+            old = self._roll.get(name)
+            new = replace(old, state=DeviceState.BLOCKED)
+            await self._put(old, new)
+        await self._audit.record(actor, "device.block", name, "done")
+        return new.record
+
+    async def change(self, actor: str, name: str, change: DeviceChange) -> DeviceRecord:
+        async with self._changing:
+            old = self._roll.get(name)
+            new = _changed(old, change)
+            await self._put(old, new)
+        await self._audit.record(actor, "device.change", name, "done", _shown(new))
+        return new.record
+
+    async def rename(self, actor: str, name: str, new: str) -> DeviceRecord:
+        async with self._changing:
+            old = self._roll.get(name)
+            renamed = replace(old, name=check_name(new))
+            self._roll.check_free(renamed.name, renamed.login, renamed.certificate, but=old)
+            await self._put(old, renamed)
+        await self._audit.record(actor, "device.rename", name, "done", {"new": new})
+        return renamed.record
+
+    async def rotate(self, actor: str, name: str, *, at_once: bool = False) -> str:
+        secret = new_secret()
+        async with self._changing:
+            old = self._roll.get(name)
+            if old.certificate is not None:
+                raise Conflict(f"device '{name}' shows a certificate, which is renewed where it was made")
+            kept = keep(secret.encode())
+            new = replace(old, secret=kept, next_secret=None) if at_once else replace(old, next_secret=kept)
+            await self._put(old, new, tell=at_once)
+        self.door.refusals.forget(new.login)
+        await self._audit.record(actor, "device.rotate", name, "done", {"at_once": at_once})
+        return secret
+
+    async def remove(self, actor: str, name: str) -> None:
+        async with self._changing:
+            device = self._roll.get(name)
+            await self._drop([device])
+        await self._audit.record(actor, "device.remove", name, "done", {"login": device.login})
+
+    # --- many devices -------------------------------------------------------------------------------------------
+
+    async def import_rows(self, actor: str, rows: Iterable[tuple[int, Sequence[Any]]]) -> ImportedDevices:
+        read = await asyncio.to_thread(sheet.read, rows)
+        async with self._changing:
+            fitting = [one for one in read.wanted if self._fits(one, read)]
+            fitting = await self._with_good_assets(fitting, read)
+            made = await asyncio.to_thread(lambda: [self._made(actor, one.device, one.asset) for one in fitting])
+            devices = [device for device, _ in made]
+            wanted = [one.asset for one in fitting if one.asset is not None]
+            declared = await assets.declare(self._registry(), actor, wanted) if wanted else 0
+            if devices:
+                await self._store.add(devices)
+                for device in devices:
+                    self._roll.put(device)
+        names = [device.name for device in devices]
+        for name in names:
+            self.door.refusals.forget(name)
+        told = {"devices": len(names), "assets": declared, "wrong": len(read.errors) + read.more}
+        digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
+        await self._audit.record(actor, "device.import", f"{len(names)} devices", "done", {**told, "sha256": digest})
+        if read.more:
+            read.errors.append(RowError(read.errors[-1].row, f"and {read.more} more wrong rows; mend these first"))
+        secrets = {device.name: secret for device, secret in made if secret is not None}
+        return ImportedDevices(names, secrets, sorted(read.errors, key=lambda error: error.row), declared)
+
+    def _fits(self, wanted: sheet.Wanted, read: sheet.Sheet) -> bool:
+        try:
+            self._roll.check_free(wanted.device.name, wanted.device.name, wanted.device.certificate)
+        except Conflict as error:
+            read.wrong(wanted.row, error.message)
+            return False
+        return True
+
+    async def _with_good_assets(self, wanted: list[sheet.Wanted], read: sheet.Sheet) -> list[sheet.Wanted]:
+        """Those whose assets can be declared, or that have none."""
+        wrong: dict[int, str] = {}
+        for _ in range(_PLANS_MAX):
+            with_assets = [one for one in wanted if one.asset is not None]
+            asked = [one.asset for one in with_assets if one.asset is not None]
+            wrong = await assets.complaints(self._registry(), asked) if asked else {}
+            if not wrong:
+                return wanted
+            for at, message in wrong.items():
+                read.wrong(with_assets[at].row, message)
+            bad = {with_assets[at].row for at in wrong}
+            wanted = [one for one in wanted if one.row not in bad]
+        first = min(read.errors, key=lambda error: error.row)
+        raise DataError(f"many rows are wrong, so nothing was imported; the first is row {first.row}: {first.message}")
+
+    # --- within -------------------------------------------------------------------------------------------------
+
+    def _made(self, actor: str, new: NewDevice, asset: NewAsset | None = None) -> tuple[Device, str | None]:
+        """The device and the secret that was made for it. Raises: DataError."""
+        name = check_name(new.name)
+        certificate = check_certificate(new.certificate) if new.certificate is not None else None
+        made = new_secret() if certificate is None and new.secret is None else None
+        secret = made if new.secret is None else check_secret(new.secret)
+        if certificate is not None and secret is not None:
+            raise DataError("a device shows a secret or a certificate, not both")
+        device = Device(
+            name,
+            name,
+            DeviceState.APPROVED,
+            check_filters(DEFAULT_FILTERS if new.publish is None else new.publish),
+            check_filters(DEFAULT_FILTERS if new.subscribe is None else new.subscribe),
+            secret=None if secret is None else keep(secret.encode()),
+            certificate=certificate,
+            messages_per_s=None if new.messages_per_s is None else sheet.check_rate(new.messages_per_s),
+            asset="" if asset is None else asset.path,
+            note=sheet.check_note(new.note),
+            created_by=actor,
+            created_ns=self._clock.now_ns(),
+        )
+        return device, made
+
+    async def _put(self, old: Device, new: Device, *, tell: bool = True) -> None:
+        await self._store.change(old.name, new)
+        self._roll.put(new, old)
+        if new.state is not DeviceState.QUARANTINED:
+            self.door.previews.forget(old.name)
+        if old.name in self.door.dirty:
+            self.door.dirty.add(new.name)
+        if tell and (old.admission != new.admission or old.secret != new.secret):
+            self.door.notices.tell(old.name)
+
+    async def _drop(self, devices: Sequence[Device]) -> None:
+        await self._store.remove([device.name for device in devices])
+        for device in devices:
+            self._roll.drop(device)
+            self.door.previews.forget(device.name)
+            self.door.notices.tell(device.name)
+
+    async def _save(self) -> None:
+        names, self.door.dirty = self.door.dirty, set()
+        lives = [(name, device.life) for name in names if (device := self._roll.find(name)) is not None]
+        if not lives:
+            return
+        try:
+            await self._store.touch(lives)
+            self._told_unsaved = False
+        except Unavailable as error:
+            self.door.dirty |= names
+            if not self._told_unsaved:
+                _log.warning("when devices were seen is not saved for now, and kept in memory: %s", error)
+            self._told_unsaved = True
+
+    async def _forget_the_waiting(self) -> None:
+        """Devices that nobody approved and that have not come for a week; they may enrol again."""
+        before_ns = self._clock.now_ns() - WAITS_AT_MOST_NS
+        async with self._changing:
+            stale = [
+                device
+                for device in self._roll
+                if device.state is DeviceState.QUARANTINED
+                and not device.life.online
+                and (device.life.last_seen_ns or device.created_ns) < before_ns
+            ]
+            if stale:
+                await self._drop(stale)
+        if stale:
+            names = [device.name for device in stale]
+            await self._audit.record("register", "device.forgotten", f"{len(stale)} devices", "done", {"names": names})
+
+
+def _changed(old: Device, change: DeviceChange) -> Device:
+    """Raises: DataError."""
+    rate = old.messages_per_s if change.messages_per_s is None else sheet.check_rate(change.messages_per_s)
+    return replace(
+        old,
+        publish=old.publish if change.publish is None else check_filters(change.publish),
+        subscribe=old.subscribe if change.subscribe is None else check_filters(change.subscribe),
+        messages_per_s=None if change.unlimited else rate,
+        note=old.note if change.note is None else sheet.check_note(change.note),
+        asset=old.asset if change.asset is None else change.asset,
+    )
+
+
+def _shown(device: Device) -> Mapping[str, Any]:
+    """What the audit trail keeps of a device: all but its credential."""
+    return {
+        "login": device.login,
+        "publish": list(device.publish),
+        "subscribe": list(device.subscribe),
+        "messages_per_s": device.messages_per_s,
+        "asset": device.asset,
+    }

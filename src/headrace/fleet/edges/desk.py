@@ -1,0 +1,147 @@
+"""What each edge should run, what it says it runs, and how its link is.
+
+    registry ──refresh──► share of each edge ──► Desired; its revision grows when it says something else
+    edge ──reported──► Actual          hub's end of the link ──measured──► LinkQuality ──run──► bus, once a second
+
+What an edge says of itself is saved every few seconds, and asked again after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from headrace.fleet.edges.link import LinkRecorder
+from headrace.fleet.edges.roll import EdgeRoll
+from headrace.fleet.edges.store import EdgeStore
+from headrace.fleet.notices import Notices
+from headrace.model.batch import Batch
+from headrace.model.errors import Unavailable
+from headrace.sdk.clock import Clock
+from headrace.sdk.edges import Actual, Declarations, Desired, LinkQuality, Share
+
+_log = logging.getLogger(__name__)
+
+TICK_S: Final = 1.0
+SAVE_EVERY_TICKS: Final = 10
+FACTS_CHARACTERS_MAX: Final = 16 * 1024
+ERROR_CHARACTERS_MAX: Final = 4_000
+
+Publish = Callable[[Sequence[Batch]], Awaitable[None]]
+
+
+class Desk:
+    """Implements `sdk.edges.EdgeDesk`."""
+
+    def __init__(
+        self, roll: EdgeRoll, store: EdgeStore, clock: Clock, declarations: Declarations, changing: asyncio.Lock,
+        *, handles: Callable[[], Mapping[str, int]], publish: Publish,
+    ) -> None:  # fmt: skip
+        self._roll, self._store, self._clock, self._changing = roll, store, clock, changing
+        self._declarations, self._publish = declarations, publish
+        self._shares: Mapping[str, Share] = {}
+        self._dirty: set[str] = set()
+        self._told = ""
+        self.links = LinkRecorder(handles)
+        self.notices = Notices()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        ticks = 0
+        while True:
+            await self._clock.sleep(TICK_S)
+            ticks += 1
+            batches = self.links.drain(self._roll.enrolled(), self._clock.now_ns(), self._clock.monotonic_s())
+            if batches:
+                await self._publish(batches)
+            if ticks % SAVE_EVERY_TICKS == 0:
+                await self.save()
+
+    def desired(self, edge: str) -> Desired | None:
+        held = self._roll.find(edge)
+        if held is None or held.life.desired_revision == 0 or edge not in self._shares:
+            return None
+        return Desired(held.life.desired_revision, self._shares[edge].files)
+
+    def share(self, edge: str) -> Share:
+        return self._shares.get(edge, Share())
+
+    def reported(self, edge: str, actual: Actual) -> None:
+        held = self._roll.find(edge)
+        if held is None:
+            return
+        life = held.life
+        error, version = actual.error[:ERROR_CHARACTERS_MAX], actual.version[:100]
+        life.actual = replace(actual, error=error, version=version, facts=_facts(actual.facts))
+        if life.desired_revision and actual.revision > life.desired_revision:
+            life.desired_revision = actual.revision + 1  # this hub was restored from a backup, and forgot some
+            self.notices.tell(edge)
+        self._dirty.add(edge)
+
+    def measured(self, edge: str, quality: LinkQuality) -> None:
+        held = self._roll.find(edge)
+        if held is None:
+            return
+        self.links.take(edge, quality, self._clock.monotonic_s())
+        if quality.connected:
+            held.life.last_contact_ns = quality.last_contact_ns
+            self._dirty.add(edge)
+
+    def quality(self, edge: str) -> LinkQuality | None:
+        """None while nobody measures."""
+        return self.links.newest(edge, self._clock.monotonic_s())
+
+    def changes(self) -> AsyncIterator[str]:
+        return self.notices.watch()
+
+    async def refresh(self) -> None:
+        """Under the lock: the share of each edge anew, saved before it is told. Raises: Unavailable."""
+        shares = await self._declarations.shares({edge.name: edge.prefix for edge in self._roll})
+        changed = {}
+        for edge in self._roll:
+            digest, life = _digest(shares[edge.name]), edge.life
+            if digest != life.desired_digest and (shares[edge.name].files or life.desired_revision):
+                revision = life.desired_revision + 1
+                saved = replace(edge, life=replace(life, desired_revision=revision, desired_digest=digest))
+                changed[edge.name] = saved
+        if changed:
+            await self._store.change(*changed.values())
+        self._shares = shares
+        for name, saved in changed.items():
+            life = self._roll.get(name).life  # it may have reported meanwhile
+            life.desired_revision = max(life.desired_revision, saved.life.desired_revision)
+            life.desired_digest = saved.life.desired_digest
+        self.notices.tell(*changed)
+
+    async def save(self) -> None:
+        names, self._dirty = self._dirty, set()
+        try:
+            async with self._changing:
+                edges = [edge for name in names if (edge := self._roll.find(name)) is not None]
+                if edges:
+                    await self._store.change(*edges)
+            self._told = ""
+        except Unavailable as error:
+            self._dirty |= names
+            if str(error) != self._told:
+                _log.warning("what edges say of themselves is not saved for now, and kept in memory: %s", error)
+            self._told = str(error)
+
+
+def _digest(share: Share) -> str:
+    return hashlib.sha256(json.dumps(sorted(share.files.items())).encode()).hexdigest()
+
+
+def _facts(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As JSON keeps them; none where they are too many or cannot be kept."""
+    try:
+        text = json.dumps(dict(facts), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    kept: dict[str, Any] = json.loads(text) if len(text) <= FACTS_CHARACTERS_MAX else {}
+    return kept
