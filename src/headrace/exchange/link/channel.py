@@ -22,6 +22,7 @@ class Channel(asyncio.Protocol):
         self.reader = Reader(allowed)
         self.on_frame = on_frame
         self.on_close: Callable[[Close], None] = lambda _: None
+        self.on_made: Callable[[], None] = lambda: None
         self.transport: Any = None
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done, with the reason in plain words, once the connection is over."""
@@ -36,6 +37,7 @@ class Channel(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         transport.set_write_buffer_limits(_HIGH_BYTES, _LOW_BYTES)
+        self.on_made()
 
     def data_received(self, data: bytes) -> None:
         self.received_bytes += len(data)

@@ -17,9 +17,10 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Final, Protocol
 
 from headrace import __version__
 from headrace.exchange.link.beat import Beat
@@ -53,6 +54,7 @@ from headrace.sdk.clock import Clock
 from headrace.sdk.edges import Actual, Desired
 
 _logger = logging.getLogger(__name__)
+Work = Callable[[], Awaitable[None]]
 _PATIENT_EACH: Final = 4
 _COMMANDS_MAX: Final = 64
 _RENEW_BELOW: Final = 1 / 3  # of a certificate's life
@@ -127,7 +129,8 @@ class EdgeLink:
                 attempt = 0
             except (Unreachable, DataError, Unavailable, ConfigError) as error:
                 attempt += 1
-                self._note_lost(error.message)
+                if not self._stopping.is_set():
+                    self._note_lost(error.message)
             bound_s = min(0.1 * 2.0 ** min(attempt, 8), self._settings.pause_s_max)
             spent_s = self._clock.monotonic_s() - began_s  # a try that took its time needs no pause
             pause_s = max(self._rng.uniform(0.0, bound_s) - spent_s, self._stay_away_s)
@@ -165,6 +168,8 @@ class EdgeLink:
         )  # fmt: skip
         self._session = session
         try:
+            if self._stopping.is_set():
+                session.channel.close("the edge stops")
             await session.serve()
         finally:
             self._sent += session.sender.sent_samples if session.sender else 0
@@ -218,7 +223,8 @@ class _Session:
         self._answers: asyncio.Queue[tuple[Kind, bytes]] = asyncio.Queue(maxsize=8)
         self._desired: Desired | None = None
         self._wanted = asyncio.Event()
-        self._start: Callable[[Coroutine[Any, Any, None]], None] = lambda work: work.close()
+        self._start: Callable[[Work], None] = lambda _: None
+        self._asking = asyncio.Lock()
         self._commands, self._edge = 0, ""
         self._plan: Plan | None = None
         self._segments: tuple[int, int] | None = None
@@ -229,22 +235,22 @@ class _Session:
         running: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as tasks:
 
-            def start(work: Coroutine[Any, Any, None]) -> None:
+            def start(work: Work) -> None:
                 task = tasks.create_task(self._guarded(work))
                 running.add(task)
                 task.add_done_callback(running.discard)
 
             self._start = start
-            start(self._watch())
-            start(self._serve())
+            start(self._watch)
+            start(self._serve)
             await asyncio.shield(self.channel.lost)
             self.ready = False
             for task in running:
                 task.cancel()
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Work) -> None:
         try:
-            await work
+            await work()
         except HeadraceError as error:
             self.channel.close(error.message)
 
@@ -256,22 +262,23 @@ class _Session:
         self.ready = self.was_ready = True
         self._link.note_ready(self._edge, self._spool.status().pending_samples)
         self.channel.send(Kind.ACTUAL, pack_actual(self._role.actual()))
-        for work in (self.sender.run(), self._beats(), self._follow(), self._plan_anew(), self._keep_certificate()):
+        for work in (self.sender.run, self._beats, self._follow, self._plan_anew, self._keep_certificate):
             self._start(work)
 
     async def _greet(self, names: int | None) -> int:
         """Agree on an epoch; gives how many names the hub knows. `names` are those sent on this connection already."""
         hello = Hello(self._spool.dictionary, self._role.actual().revision, __version__)
-        self.channel.send(Kind.HELLO, hello.payload())
-        came = HeldByHub.of(await self._answer(Kind.HELD))
-        self._edge = came.edge
-        if names is None:
-            known = came.names <= len(self._spool.names.paths) and self._spool.names.digest(came.names) == came.digest
-            names = came.names if known else 0
-        self._plan = await self._spool.resume(came.held)
-        start = Held(self._plan.epoch, 0, self._plan.live_from - 1, self._plan.urgent_from - 1)
-        self.channel.send(Kind.BEGIN, Begin(start, names).payload())
-        await self._answer(Kind.READY)
+        async with self._asking:
+            self.channel.send(Kind.HELLO, hello.payload())
+            came = HeldByHub.of(await self._answer(Kind.HELD))
+            self._edge = came.edge
+            if names is None:
+                known = self._spool.names
+                names = came.names if came.names <= len(known.paths) and known.digest(came.names) == came.digest else 0
+            self._plan = await self._spool.resume(came.held)
+            start = Held(self._plan.epoch, 0, self._plan.live_from - 1, self._plan.urgent_from - 1)
+            self.channel.send(Kind.BEGIN, Begin(start, names).payload())
+            await self._answer(Kind.READY)
         return names
 
     def _adopt(self) -> None:
@@ -300,7 +307,7 @@ class _Session:
                 self._desired = read_desired(payload)
                 self._wanted.set()
             case Kind.COMMAND:
-                self._start(self._carry(Order.of(payload)))
+                self._start(partial(self._carry, Order.of(payload)))
             case _:
                 if self._answers.full():
                     raise DataError(f"a frame {kind.name} came that nobody asked for")
@@ -388,8 +395,9 @@ class _Session:
 
     async def _renew(self) -> None:
         request = await asyncio.to_thread(self._identity.request, self._edge, "key.new.pem")
-        self.channel.send(Kind.RENEW, Request(request).payload())
-        chain = Fields(await self._answer(Kind.CERTIFICATE), "CERTIFICATE").take("chain", str)
+        async with self._asking:
+            self.channel.send(Kind.RENEW, Request(request).payload())
+            chain = Fields(await self._answer(Kind.CERTIFICATE), "CERTIFICATE").take("chain", str)
         await asyncio.to_thread(self._identity.renewed, chain)
         self.renewed = True
         self.channel.close("the edge has a new certificate and comes again")

@@ -18,7 +18,7 @@ import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 from headrace.exchange.link.channel import Channel
 from headrace.exchange.link.dial import Address, Proxy, dial
@@ -30,8 +30,6 @@ from headrace.sdk.edges import EdgeToken
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-
-_CHAIN_MAX: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +211,8 @@ async def _ask(
     try:
         channel.send(kind, payload)
         async with asyncio.timeout(settings.handshake_timeout_s):
-            await asyncio.wait([answer, channel.lost], return_when=asyncio.FIRST_COMPLETED)
+            either: list[asyncio.Future[Any]] = [answer, channel.lost]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             raise Unreachable(f"the hub at {address} hung up: {channel.lost.result()}")
         return answer.result()

@@ -37,7 +37,8 @@ class HubSettings:
     silence_s: float = 10.0
     queue_bytes: int = 4 * 1024 * 1024  # received and not yet taken, of one edge
     take_samples: int = 32_768  # at once, of one lane
-    retry_s: float = 1.0
+    retry_s: float = 1.0  # until the store is asked again
+    fenced_retry_s: float = 1.0  # two machines with one identity end each other's connection no faster
     points_max: int = 100_000  # of one edge
     commands_max: int = 64  # under way at one edge
     congestion: str = "bbr"

@@ -31,16 +31,16 @@ def tune(transport: Any, congestion: str) -> str:
             found.setsockopt(level, option, value)
         except OSError:
             pass
-    option = getattr(socket, "TCP_CONGESTION", None)
-    if option is None:
+    naming: int | None = getattr(socket, "TCP_CONGESTION", None)
+    if naming is None:
         return ""
     if congestion:
         try:
-            found.setsockopt(socket.IPPROTO_TCP, option, congestion.encode())
+            found.setsockopt(socket.IPPROTO_TCP, naming, congestion.encode())
         except OSError:
             pass  # not in this kernel, or not allowed to us: the system's own will do
     try:
-        return str(found.getsockopt(socket.IPPROTO_TCP, option, 16).rstrip(b"\0").decode())
+        return str(found.getsockopt(socket.IPPROTO_TCP, naming, 16).rstrip(b"\0").decode())
     except OSError:
         return ""
 

@@ -214,6 +214,7 @@ class FrameLog:
         """Frames from `sequence` on, in order, at least one where there is any; from any thread.
 
         `reader` names who reads in order, so that it is found again where it was. Damaged frames are left out.
+        Raises: Unavailable where the disk refuses.
         """
         with self._lock:
             segments = list(self._segments)
@@ -246,8 +247,13 @@ class FrameLog:
                     expected = entry.sequence + 1
                     yield entry, found.end
                 self._note_missing(segment, last + 1 - expected)
-        except (OSError, ValueError) as error:  # dropped meanwhile, or unreadable: what is in it is gone
-            _logger.error("the spool cannot read %s: %s", segment.path, error)
+        except FileNotFoundError:
+            pass  # dropped meanwhile, and counted
+        except ValueError as error:  # shorter than it was: what is in it is gone
+            _logger.error("the spool file %s was cut off: %s", segment.path, error)
+            self._note_missing(segment, last + 1 - max(sequence, segment.first))
+        except OSError as error:
+            raise Unavailable(f"the spool cannot read {segment.path}: {error.strerror}") from error
 
     def _note_missing(self, segment: Segment, frames: int) -> None:
         if frames > 0:

@@ -85,6 +85,7 @@ class Spool:
         self._running: asyncio.Task[None] | None = None
         self._registering = asyncio.Lock()
         self._recent, self._recent_bytes = deque[Entry](), 0
+        self._last, self._last_event = self._samples.last, self._events.last
         self._closed, self._refused, self._full = False, 0, ""
         self.appended = 0
         self.grown: Callable[[], None] = lambda: None
@@ -133,7 +134,7 @@ class Spool:
                 payload = json.dumps(asdict(replace(event, data={"cut": f"{len(payload)} bytes"}))).encode()
             records.append((payload, 1, event.time_ns))
         if records:
-            await self._on_thread(lambda: self._events.append(records))
+            self._last_event = max(await self._on_thread(lambda: self._events.append(records)), self._last_event)
             self.grown()
 
     async def close(self) -> None:
@@ -157,11 +158,12 @@ class Spool:
 
     @property
     def last(self) -> int:
-        return self._samples.last
+        """The newest frame that the event loop knows of; its thread may be ahead."""
+        return self._last
 
     @property
     def last_event(self) -> int:
-        return self._events.last
+        return self._last_event
 
     async def resume(self, held: Held) -> Plan:
         """The plan of a connection that begins, durable, given what the hub has. Raises: Unavailable."""
@@ -196,7 +198,7 @@ class Spool:
     def recent(self, sequence: int, bytes_max: int) -> list[Entry] | None:
         """Frames from `sequence` on that are still in memory; None where they are not, and `read` has to."""
         if not self._recent or sequence < self._recent[0].sequence:
-            return None if sequence <= self._samples.last else []
+            return None if sequence <= self._last else []
         found: list[Entry] = []
         size = 0
         for at in range(sequence - self._recent[0].sequence, len(self._recent)):
@@ -274,6 +276,7 @@ class Spool:
         self._full = ""
         for entry in entries:
             self._recent.append(entry)
+            self._last = entry.sequence
             self._recent_bytes += len(entry.payload)
         while self._recent_bytes > self._settings.recent_bytes and len(self._recent) > 1:
             self._recent_bytes -= len(self._recent.popleft().payload)
