@@ -1,23 +1,31 @@
 """Services in memory, honest about their contracts: what the API may ask of them, they answer as the real rooms do.
 
-The live table and the bus are the real ones; the rest is small. `plant()` declares two presses, a meter and a text.
+The live table, the bus and the registers of devices and edges are the real ones; the rest is small. `plant()` declares
+two presses, a meter and a text.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import create_engine
+from sqlalchemy.pool import StaticPool
 
 from headrace.api import Services, SystemInfo
 from headrace.compute.live import LiveTable
 from headrace.exchange.local import LocalBus
+from headrace.fleet.devices import Devices
+from headrace.fleet.edges import Edges
+from headrace.fleet.tables import metadata as fleet_tables
 from headrace.model.alarms import AlarmAction, AlarmCondition, AlarmRule, AlarmState, AlarmTransition, Priority
-from headrace.model.assets import Asset, Level
+from headrace.model.assets import Asset, AssetType, Level
 from headrace.model.batch import Batch, Handles, Value, ValueKind
 from headrace.model.commands import Command, CommandState
 from headrace.model.errors import (
@@ -36,6 +44,7 @@ from headrace.model.time import SECOND_NS
 from headrace.sdk.access import Action, AuditEntry, Principal
 from headrace.sdk.clock import SystemClock
 from headrace.sdk.driver import BrowseNode
+from headrace.sdk.edges import Share
 from headrace.sdk.field import LinkCounters, LinkState, LinkStatus
 from headrace.sdk.services import (
     AlarmRecord,
@@ -94,7 +103,7 @@ def plant(more_points: int = 0) -> PlantModel:
     )
     return PlantModel(
         1,
-        {},
+        {"hydraulic-press": AssetType("hydraulic-press", 2, {"en": "Press"}, ("strokes",), (), {"base": 0})},
         {"press-plc-1": Connection("press-plc-1", "modbus", {"host": "127.0.0.1"}, {"en": "Press PLC"})},
         {asset.path: asset for asset in assets},
         {point.path: point for point in points},
@@ -460,6 +469,26 @@ class FakeCare:
         return self.held[::-1]
 
 
+def registers(registry: FakeRegistry, audit: FakeAccess) -> tuple[Devices, Edges]:
+    """The real ones, on a database that is gone with them."""
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    fleet_tables.create_all(engine)
+    folder = tempfile.TemporaryDirectory(prefix="headrace-api-")
+
+    async def nowhere(_: object) -> None: ...
+
+    class NoShares:
+        gone_with = folder
+
+        async def shares(self, prefixes: Mapping[str, str]) -> Mapping[str, Share]:
+            return {edge: Share() for edge in prefixes}
+
+    edges = Edges(
+        engine, SystemClock(), audit, NoShares(), Path(folder.name), provide=nowhere, handles=dict, publish=nowhere
+    )
+    return Devices(engine, SystemClock(), audit, lambda: registry), edges
+
+
 @dataclass
 class World:
     """The services under a name each, so that a test can push at them."""
@@ -472,6 +501,8 @@ class World:
     links: FakeLinks
     access: FakeAccess
     feed: FeedCounters
+    devices: Devices
+    edges: Edges
     handles: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -479,6 +510,7 @@ class World:
         model = plant(more_points)
         registry, store, live, alarms = FakeRegistry(model), FakeStore(), LiveTable(), FakeAlarms(model)
         links, access, feed, bus = FakeLinks(), FakeAccess(), FeedCounters(), LocalBus()
+        devices, edges = registers(registry, access)
         info = SystemInfo("0.1.0", T0, 101_000_000, 3.5, 7, 600.0, {"history": 200_000})
         services = Services(
             registry,
@@ -494,8 +526,10 @@ class World:
             feed,
             lambda: info,
             FakeCare(),
+            devices,
+            edges,
         )
-        world = cls(services, registry, store, live, alarms, links, access, feed)
+        world = cls(services, registry, store, live, alarms, links, access, feed, devices, edges)
         numbers = await store.register(sorted(model.points))
         world.handles = dict(zip(sorted(model.points), numbers.tolist(), strict=True))
         return world

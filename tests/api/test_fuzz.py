@@ -48,6 +48,15 @@ FIELDS = [
     "comment",
     "path",
     "value",
+    "publish",
+    "subscribe",
+    "messages_per_s",
+    "certificate",
+    "secret",
+    "declare",
+    "prefix",
+    "valid_s",
+    "at_once",
 ]
 BODIES = st.dictionaries(st.sampled_from([*FIELDS, "reason", "files", "prune", "revision", "fingerprint"]), JSON)
 

@@ -9,6 +9,12 @@ from headrace.api.plant_index import PlantIndexes
 from headrace.model import quality as q
 
 
+async def test_types_say_what_an_asset_may_say(viewer: httpx.AsyncClient) -> None:
+    assert (await viewer.get("/api/v1/types")).json() == [
+        {"name": "hydraulic-press", "version": 2, "title": {"en": "Press"}, "points": 1, "parameters": {"base": 0}}
+    ]
+
+
 async def test_assets_count_their_subtree(viewer: httpx.AsyncClient, world: World) -> None:
     world.live.update([world.batch(TEMPERATURE, [80.0]), world.batch(SETPOINT, [100.0]), world.batch(COUNTER, [1])])
     world.live.update([world.batch(RUNNING, [True], quality=q.UNCERTAIN), world.batch(ORDER, ["A-1"])])

@@ -48,6 +48,9 @@ def test_all_commands_are_known() -> None:
         "history check", "history repair", "history backup", "history restore", "history backups",
         "doctor", "plant run", "plant replay", "plant fault", "plant clear", "plant declare",
         "user reset",
+        "device list", "device show", "device refused", "device add", "device approve", "device block",
+        "device rename", "device rotate", "device remove", "device import",
+        "edges list", "edges show", "edges token", "edges revoke", "edges remove",
     }  # fmt: skip
 
 

@@ -24,6 +24,8 @@ from headrace.api.routes import (
     alarms,
     connections,
     declarations,
+    devices,
+    edges,
     exports,
     grafana,
     history,
@@ -47,7 +49,7 @@ def bare_app() -> FastAPI:
     )
     rooms = (
         session, plant, history, history_jobs, sql, exports, imports, grafana, alarms, writes, connections,
-        declarations, users, system,
+        devices, edges, declarations, users, system,
     )  # fmt: skip
     for module in rooms:
         app.include_router(module.router)

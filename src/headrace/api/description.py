@@ -35,6 +35,8 @@ _TAGS: Final = [
     {"name": "Alarms", "description": "Conditions that need a person."},
     {"name": "Control", "description": "Setpoints."},
     {"name": "Connections", "description": "Sessions with devices."},
+    {"name": "Devices", "description": "Who may publish to a gateway, and who waits to be let in."},
+    {"name": "Edges", "description": "Machines that run a part of the platform, and their links."},
     {"name": "Declarations", "description": "The plant as text."},
     {"name": "Access", "description": "Users, tokens and the audit trail."},
     {"name": "System", "description": "The platform itself."},

@@ -86,8 +86,8 @@ class Guard:
     def _body_limit(self, scope: Scope) -> int:
         if scope["path"] == f"{API_PREFIX}v1/history/import":
             return self._settings.import_bytes_max
-        declarations = scope["path"].startswith(f"{API_PREFIX}v1/declarations/")
-        return self._settings.declarations_bytes_max if declarations else self._settings.body_bytes_max
+        large = scope["path"].startswith((f"{API_PREFIX}v1/declarations/", f"{API_PREFIX}v1/devices/import"))
+        return self._settings.declarations_bytes_max if large else self._settings.body_bytes_max
 
     def _sender(self, scope: Scope, send: Send) -> Send:
         timeout_s, no_store = self._settings.send_timeout_s, scope["path"].startswith(API_PREFIX)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from headrace.sdk.access import AuditLog
 from headrace.sdk.bus import Bus
 from headrace.sdk.clock import Clock
+from headrace.sdk.fleet import DeviceRegister, EdgeRegister
 from headrace.sdk.services import (
     AccessDesk,
     AlarmDesk,
@@ -51,3 +52,5 @@ class Services:
     feed: FeedCounters
     system: Callable[[], SystemInfo]
     care: HistoryCare
+    devices: DeviceRegister
+    edges: EdgeRegister

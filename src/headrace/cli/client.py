@@ -51,7 +51,7 @@ _ERRORS: dict[str, type[HeadraceError]] = {
 
 
 class Client:
-    """A thin wrapper of httpx: `get`, `post` give decoded JSON and raise our errors."""
+    """A thin wrapper of httpx: `get`, `post` … give decoded JSON and raise our errors."""
 
     def __init__(self, url: str, token: str | None) -> None:
         self.url = url.rstrip("/")
@@ -66,6 +66,17 @@ class Client:
 
     def post(self, route: str, body: Any) -> Any:
         return self._send("POST", route, json=body)
+
+    def patch(self, route: str, body: Any) -> Any:
+        return self._send("PATCH", route, json=body)
+
+    def delete(self, route: str) -> None:
+        self._send("DELETE", route)
+
+    def send_file(self, route: str, data: bytes, **params: Any) -> Any:
+        """A file as the body, however long the other side takes with it."""
+        headers = {"Content-Type": "application/octet-stream"}
+        return self._send("POST", route, content=data, params=params, headers=headers, timeout=None)
 
     def post_for(self, accept: str, route: str, body: Any) -> httpx.Response:
         """An answer that is no JSON, or whose headers matter."""

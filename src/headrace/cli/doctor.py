@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,22 +20,14 @@ import typer
 
 from headrace import __version__
 from headrace.cli.client import DEFAULT_HOME, HomeOption, JsonOption, connect, running
+from headrace.cli.doctor_fleet import fleet_findings
+from headrace.cli.finding import Finding
 from headrace.cli.output import print_json
 from headrace.model.errors import HeadraceError
 
 DISK_FREE_MIN_GB = 2.0
 SYNC_SLOW_MS = 50.0
 DEFAULT_PORT = 8470
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`level` is ok, warn or fail; `advice` says what to do about the latter two."""
-
-    check: str
-    level: str
-    found: str
-    advice: str = ""
 
 
 def doctor(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
@@ -188,6 +180,7 @@ def _connections(home: Path) -> list[Finding]:
         )
     if (disk := system["history"].get("disk")) is not None:
         findings.append(_history_disk(disk))
+    findings += fleet_findings(client.get("/devices", limit=1), client.get("/device-refusals"), client.get("/edges"))
     for link in links:
         if link["state"] in ("connected", "disabled"):
             findings.append(Finding(link["name"], "ok", f"{link['state']}, {link['points']} points"))

@@ -5,6 +5,7 @@
     history             cli/history.py        doctor              cli/doctor.py
     sql                 cli/sql.py
     plant               cli/plant.py          user                cli/users.py
+    device              cli/devices.py        edges               cli/edges.py
 
 Commands that look at a running platform are clients of its HTTP interface, as the console is. Exit status: 0 done,
 1 refused or failed (one line on stderr says why and what to do), 2 wrong usage.
@@ -17,7 +18,7 @@ import sys
 import typer
 
 from headrace import __version__
-from headrace.cli import declarations, doctor, history, live, plant, points, serve, sql, users
+from headrace.cli import declarations, devices, doctor, edges, history, live, plant, points, serve, sql, users
 from headrace.cli.output import complain
 from headrace.model.errors import HeadraceError
 
@@ -55,6 +56,8 @@ app.command("write")(live.write)
 app.command("sql")(sql.sql)
 app.command("doctor")(doctor.doctor)
 app.add_typer(history.app, name="history")
+app.add_typer(devices.app, name="device")
+app.add_typer(edges.app, name="edges")
 app.add_typer(plant.app, name="plant")
 app.add_typer(users.app, name="user")
 

@@ -39,10 +39,14 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class AssetType:
-    """A versioned template as it stands after expansion: which points and alarms its assets carry."""
+    """A versioned template as it stands after expansion: which points and alarms its assets carry.
+
+    `parameters` are what an asset may say, with their defaults.
+    """
 
     name: str
     version: int
     title: Title = field(default_factory=dict)
     points: tuple[str, ...] = ()
     alarms: tuple[str, ...] = ()
+    parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)

@@ -90,6 +90,7 @@ def _type(one: Declared) -> AssetType:
         title=spec.get("title", {}),
         points=tuple(spec.get("points", {})),
         alarms=tuple(spec.get("alarms", {})),
+        parameters=spec.get("parameters", {}),
     )
 
 

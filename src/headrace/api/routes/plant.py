@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from headrace.api.context import WithPlant, WithServices
 from headrace.api.guarded_route import api_router
 from headrace.api.plant_index import PlantIndex
-from headrace.api.schemas.plant import AlarmCounts, AssetNode, PointAnswer, PointPage, Severity
+from headrace.api.schemas.plant import AlarmCounts, AssetNode, PointAnswer, PointPage, Severity, TypeAnswer
 from headrace.api.services import Services
 from headrace.model.errors import NotFound
 
 router = api_router("Plant")
+
+#: Types that the platform itself declares; nobody makes assets of them.
+OWN_TYPES = "headrace."
 
 _SEVERITIES: tuple[Severity, ...] = ("good", "uncertain", "bad", "bad")
 
@@ -44,6 +47,21 @@ async def list_assets(index: WithPlant, services: WithServices) -> list[AssetNod
             )
         )
     return nodes
+
+
+@router.get("/types", operation_id="listTypes", summary="Templates of assets, by name")
+async def list_types(index: WithPlant) -> list[TypeAnswer]:
+    return [
+        TypeAnswer(
+            name=name,
+            version=one.version,
+            title=dict(one.title),
+            points=len(one.points),
+            parameters=dict(one.parameters),
+        )
+        for name, one in sorted(index.plant.types.items())
+        if not name.startswith(OWN_TYPES)
+    ]
 
 
 @router.get("/points", operation_id="listPoints", summary="Points, sorted by path")

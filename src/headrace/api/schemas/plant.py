@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from headrace.api.schemas.base import Answer, DeclarationError, KindLabel, Request, Title, kind_label
 from headrace.model.alarms import AlarmRule
@@ -38,6 +38,16 @@ class AssetNode(Answer):
     points: int
     alarms: AlarmCounts
     worst_quality: Severity | None = Field(description="Of the newest samples; null without points.")
+
+
+class TypeAnswer(Answer):
+    """A template of assets: how many points it gives, and what an asset may say, with defaults."""
+
+    name: str = Field(examples=["hydraulic-press"])
+    version: int
+    title: Title
+    points: int
+    parameters: Mapping[str, StrictBool | StrictInt | StrictFloat | StrictStr]
 
 
 class RangeAnswer(Answer):
