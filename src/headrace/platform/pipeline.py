@@ -8,6 +8,8 @@
 
     peers that wait ─► take ─► history ─► bus ─► show, judge       answered when it is on disk
 
+At an edge the spool stands where history is.
+
 Consumers start first and stop last: `run` returns when the bus is closed and everything queued has been stored.
 """
 
@@ -24,7 +26,7 @@ from headrace.sdk.bus import Bus, Overflow, Subscription
 from headrace.sdk.clock import Clock
 from headrace.sdk.intake import NO_MARKS, Mark
 from headrace.sdk.services import LiveValues
-from headrace.sdk.store import HistoryStore
+from headrace.sdk.store import SampleStore
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class Pipeline:
     def __init__(
         self,
         bus: Bus,
-        store: HistoryStore,
+        store: SampleStore,
         live: LiveValues,
         judge: Judge,
         clock: Clock,

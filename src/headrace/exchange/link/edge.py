@@ -57,7 +57,8 @@ _logger = logging.getLogger(__name__)
 Work = Callable[[], Awaitable[None]]
 _PATIENT_EACH: Final = 4
 _COMMANDS_MAX: Final = 64
-_RENEW_BELOW: Final = 1 / 3  # of a certificate's life
+_RENEW_DAYS: Final = 120  # before a certificate ends, so that an edge may be away for months
+_RENEW_EACH_S: Final = 86_400.0
 _TIMEOUT_S_MAX: Final = 60.0
 _CERTIFICATE_CHECK_S: Final = 3600.0
 
@@ -117,6 +118,7 @@ class EdgeLink:
         self._error, self._since_s, self._connections, self._sent = "", clock.monotonic_s(), 0, 0
         self._said = ""
         self._stay_away_s = 0.0
+        self._renewed_s: float | None = None
 
     async def run(self) -> None:
         self._identity.mend()
@@ -191,6 +193,14 @@ class EdgeLink:
                 await self._stopping.wait()
         except TimeoutError:
             pass
+
+    def may_renew(self) -> bool:
+        """Once a day at most, whatever the hub gives."""
+        now_s = self._clock.monotonic_s()
+        if self._renewed_s is not None and now_s - self._renewed_s < _RENEW_EACH_S:
+            return False
+        self._renewed_s = now_s
+        return True
 
     def note_ready(self, edge: str, samples: int) -> None:
         """Called by the session once samples flow."""
@@ -387,8 +397,8 @@ class _Session:
 
     async def _keep_certificate(self) -> None:
         while True:
-            left = await asyncio.to_thread(self._identity.share_left, self._clock.now_ns())
-            if left < _RENEW_BELOW:
+            left = await asyncio.to_thread(self._identity.days_left, self._clock.now_ns())
+            if left < _RENEW_DAYS and self._link.may_renew():
                 await self._renew()
                 return
             await self._clock.sleep(_CERTIFICATE_CHECK_S)

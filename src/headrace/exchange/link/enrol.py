@@ -16,7 +16,6 @@ import json
 import os
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,14 +61,12 @@ class Identity:
             ) from None
         return context
 
-    def share_left(self, now_ns: int) -> float:
-        """Of the certificate's life, how much is left; 0 once it has ended."""
+    def days_left(self, now_ns: int) -> float:
+        """Until the certificate ends."""
         from cryptography import x509
 
         certificate = x509.load_pem_x509_certificate((self.folder / "certificate.pem").read_bytes())
-        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        now = datetime.fromtimestamp(now_ns / 1e9, UTC)
-        return max((end - now) / (end - begin), 0.0)
+        return (certificate.not_valid_after_utc.timestamp() - now_ns / 1e9) / 86_400
 
     def request(self, name: str, key_name: str = "key.pem") -> str:
         """A PKCS #10 request for the key, which is made where there is none, PEM."""

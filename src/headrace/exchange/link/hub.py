@@ -48,6 +48,9 @@ class Listening:
     port: int
     web_port: int | None = None
 
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 class EdgeHub:
     def __init__(
@@ -69,6 +72,7 @@ class EdgeHub:
         self._group: asyncio.TaskGroup | None = None
         self._context: ssl.SSLContext | None = None
         self.refused = self.fenced = 0
+        self.where: Listening | None = None
 
     @asynccontextmanager
     async def listening(self, host: str, port: int, web: tuple[str, int] | None = None) -> AsyncIterator[Listening]:
@@ -93,12 +97,11 @@ class EdgeHub:
                 group.create_task(self._renew_identity(), name="edge-identity"),
             ]
             try:
-                yield Listening(
-                    host,
-                    server.sockets[0].getsockname()[1],
-                    None if web_server is None else web_server.sockets[0].getsockname()[1],
-                )
+                web_port = None if web_server is None else web_server.sockets[0].getsockname()[1]
+                self.where = Listening(host, server.sockets[0].getsockname()[1], web_port)
+                yield self.where
             finally:
+                self.where = None
                 for each in (server, web_server):
                     if each is not None:
                         each.close()
@@ -146,6 +149,7 @@ class EdgeHub:
             session.channel.abort("too many connections")
             return
         self._connections.add(session)
+        session.connected()
         task = self._group.create_task(session.run(), name="edge-session")
         task.add_done_callback(lambda _: self._end(session))
 

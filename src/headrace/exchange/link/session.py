@@ -69,6 +69,7 @@ class EdgeSession:
         self.incoming: Incoming | None = None
         self.points: EdgePoints | None = None
         self.connected_ns = 0
+        self._shown: bytes | None = None
         self._asked: asyncio.Queue[tuple[Kind, bytes]] = asyncio.Queue(maxsize=4)
         self._lanes: list[asyncio.Task[None]] = []
         self._orders: dict[int, asyncio.Future[Result]] = {}
@@ -78,6 +79,12 @@ class EdgeSession:
         self._counted = (0, 0, 0.0)
         self.ended = asyncio.Event()
         """Set once nothing of it will reach the store any more."""
+
+    def connected(self) -> None:
+        """At once, before anything is read: who has shown a certificate may greet, others may enrol."""
+        self._shown = self.channel.transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        if self._shown is not None:
+            self.channel.reader.allowed = GREETING
 
     async def run(self) -> None:
         try:
@@ -107,12 +114,10 @@ class EdgeSession:
 
     async def _serve(self, tasks: asyncio.TaskGroup) -> None:
         tune(self.channel.transport, self._settings.congestion)
-        shown = self.channel.transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        if shown is None:
+        if self._shown is None:
             await self._serve_stranger()
             return
-        self.channel.reader.allowed = GREETING
-        self.edge = await self._hub.door.admit(hashlib.sha256(shown).hexdigest())
+        self.edge = await self._hub.door.admit(hashlib.sha256(self._shown).hexdigest())
         await self._greet(first=True)
         for lane in (URGENT, LIVE, BACKLOG):
             assert self.incoming is not None
