@@ -4,7 +4,7 @@
 #
 #   venv      .venv from requirements.lock (every wheel pinned by hash)
 #   console   the web console, built with Node from the machine or, where it is missing or old, from a wheel
-#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, npm peers, IoTDB); root installs, others
+#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, nginx, npm peers, IoTDB); root installs, others
 #             are told
 #   bench     peers that only the historian's bench talks to (InfluxDB, VictoriaMetrics, chdb in .venv-bench)
 set -euo pipefail
@@ -86,7 +86,7 @@ setup_console() {
 }
 
 setup_services() {
-  apt_install chromium fonts-noto-cjk postgresql mbpoll prometheus || true
+  apt_install chromium fonts-noto-cjk postgresql mbpoll prometheus nginx-light || true
   if [ -f tests/peers/package-lock.json ]; then
     node_path
     local want stamp=tests/peers/node_modules/.stamp

@@ -332,7 +332,8 @@ class _Reader:
         if form < len(_SCALES):
             return self.numbers(count) / _SCALES[form]
         if form == _FLOAT32:
-            return self._planes(count, 4).view("<f4").astype(np.float64)
+            with np.errstate(invalid="ignore"):
+                return self._planes(count, 4).view("<f4").astype(np.float64)
         if form == _FLOAT64:
             return self._planes(count, 8).view(np.float64)
         raise DataError(f"a block holds floats of the unknown form {form}")
