@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import hashlib
+import json
 import random
 import time
 from collections import Counter
@@ -86,6 +87,11 @@ class Door:
             raise AccessError("this edge was revoked")
         return Edge(name, self.names[name], certificate)
 
+    def save(self) -> None:
+        """For a hub in another process."""
+        (self.folder / "authority.pem").write_bytes(_pem(self.certificate))
+        (self.folder / "door.json").write_text(json.dumps({"names": self.names, "admitted": self.admitted}))
+
     days = 365
 
     def _sign(self, subject: str, key: Any, *, name: str = "", authority: bool = False, days: int = 0) -> Any:
@@ -102,6 +108,29 @@ class Door:
         if name:
             builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         return builder.sign(self.key, hashes.SHA256())
+
+
+class SavedDoor:
+    """What a `Door` has saved, in another process. Nobody enrols there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        saved = json.loads((folder / "door.json").read_text())
+        self._names, self._admitted = saved["names"], saved["admitted"]
+
+    async def identity(self) -> HubIdentity:
+        authority = (self._folder / "authority.pem").read_bytes()
+        return HubIdentity(authority, self._folder / "hub.pem", self._folder / "hub.key")
+
+    async def admit(self, certificate: str) -> Edge:
+        name = self._admitted[certificate]
+        return Edge(name, self._names[name], certificate)
+
+    async def enrol(self, token: str, request: bytes, peer: str) -> tuple[Edge, bytes]:
+        raise AccessError("nobody enrols here")
+
+    async def renew(self, edge: Edge, request: bytes) -> bytes:
+        raise AccessError("nobody renews here")
 
 
 def _pem(what: Any) -> bytes:
