@@ -37,7 +37,9 @@ PREFIX = "works/line"
 QUICK = LinkSettings(
     connect_timeout_s=0.5, patient_timeout_s=2.0, pause_s_max=0.05, beat_s=0.05, silence_s=1.0, plan_s=0.2, late_s=0.2
 )  # fmt: skip
-QUICK_HUB = HubSettings(beat_s=0.05, silence_s=2.0, retry_s=0.02, fenced_retry_s=0.05, handshake_timeout_s=3.0)
+QUICK_HUB = HubSettings(
+    beat_s=0.05, silence_s=2.0, retry_s=0.02, fenced_retry_s=0.05, ack_s=0.005, handshake_timeout_s=3.0
+)
 
 
 class Door:

@@ -93,8 +93,8 @@ class Incoming:
         """A DATA frame. Raises: DataError."""
         data = Data.of(payload)
         self._advance(data.lane, data.sequence)
-        body = self._expander.expand(data.packing, data.body)
-        self._lanes[data.lane].append(replace(data, body=bytes(body)))
+        body = bytes(self._expander.expand(data.packing, data.body))
+        self._lanes[data.lane].append(Data(data.sequence, data.newest_ns, data.samples, data.lane, 0, body))
         self._note(data.lane, len(body))
 
     def offer_events(self, payload: memoryview) -> None:
@@ -133,9 +133,11 @@ class Incoming:
             await self._naming
         await self._idle.wait()
 
-    def _forget(self) -> None:
-        """What waits is not taken: the edge sends it again."""
+    def end(self) -> None:
+        """What waits is not taken, for the edge sends it again; `run` returns after what is being taken."""
         self._ending = True
+        for came in self._came.values():
+            came.set()
         for queue in self._lanes.values():
             queue.clear()
         self._events.clear()
@@ -143,19 +145,14 @@ class Incoming:
     # --- taking -------------------------------------------------------------------------------------------------------
 
     async def run(self, lane: int) -> None:
-        """Take what comes on one lane, until it is cancelled; a take that has begun is finished first."""
-        while True:
-            await self._came[lane].wait()
-            self._came[lane].clear()
-            work = self._take_events if lane == URGENT else self._take_all
-            taking = asyncio.ensure_future(work(lane))
+        """Take what comes on one lane, until `end`. Not to be cancelled: a take that has begun is finished."""
+        came, work = self._came[lane], self._take_events if lane == URGENT else self._take_all
+        while not self._ending:
+            await came.wait()
+            came.clear()
             self._busy += 1
             try:
-                await asyncio.shield(taking)
-            except asyncio.CancelledError:
-                self._forget()
-                await asyncio.wait([taking])
-                raise
+                await work(lane)
             finally:
                 self._busy -= 1
                 if not self._busy and not self._events and not any(self._lanes.values()):
@@ -186,9 +183,9 @@ class Incoming:
         self.taken += sum(map(len, batches))
         if lane == LIVE:
             self.newest_live_ns = max(self.newest_live_ns, frames[-1].newest_ns)
-            self._held = replace(self._held, live=last)
+            self._held = Held(self._held.epoch, self._held.backlog, last, self._held.urgent)
         else:
-            self._held = replace(self._held, backlog=last)
+            self._held = Held(self._held.epoch, last, self._held.live, self._held.urgent)
         self._done(sum(len(frame.body) for frame in frames))
 
     async def _take_events(self, _: int) -> None:

@@ -70,8 +70,8 @@ class EdgeSession:
         self.points: EdgePoints | None = None
         self.connected_ns = 0
         self._shown: bytes | None = None
+        self._acked, self._ack_timer = Held(), None  # type: Held, asyncio.TimerHandle | None
         self._asked: asyncio.Queue[tuple[Kind, bytes]] = asyncio.Queue(maxsize=4)
-        self._lanes: list[asyncio.Task[None]] = []
         self._orders: dict[int, asyncio.Future[Result]] = {}
         self._order = 0
         self._paused = False
@@ -94,8 +94,10 @@ class EdgeSession:
                     tasks.create_task(self._guarded(lambda: self._serve(tasks))),
                 ]
                 await asyncio.shield(self.channel.lost)
-                for task in (*working, *self._lanes):
+                for task in working:
                     task.cancel()
+                if self.incoming is not None:
+                    self.incoming.end()
         finally:
             self.ready = False
             self.channel.abort("given up")
@@ -121,7 +123,7 @@ class EdgeSession:
         await self._greet(first=True)
         for lane in (URGENT, LIVE, BACKLOG):
             assert self.incoming is not None
-            self._lanes.append(tasks.create_task(self._guarded(partial(self.incoming.run, lane))))
+            tasks.create_task(self._guarded(partial(self.incoming.run, lane)))
         self.connected_ns = self._clock.now_ns()
         self.ready = True
         self.send_desired()
@@ -241,7 +243,14 @@ class EdgeSession:
                 self._asked.put_nowait((kind, bytes(payload)))
 
     def _ack(self, held: Held) -> None:
-        self.channel.send(Kind.ACK, pack_ack(held))
+        """In a moment, together with what becomes durable until then: a packet costs more than what it says."""
+        self._acked = held
+        if self._ack_timer is None:
+            self._ack_timer = asyncio.get_running_loop().call_later(self._settings.ack_s, self._send_ack)
+
+    def _send_ack(self) -> None:
+        self._ack_timer = None
+        self.channel.send(Kind.ACK, pack_ack(self._acked))
 
     def _pause_where_full(self) -> None:
         assert self.incoming is not None

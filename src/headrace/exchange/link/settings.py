@@ -35,6 +35,7 @@ class HubSettings:
     handshake_timeout_s: float = 10.0
     beat_s: float = 1.0
     silence_s: float = 10.0
+    ack_s: float = 0.05  # acknowledgements are cumulative: one for all that became durable in this time
     queue_bytes: int = 4 * 1024 * 1024  # received and not yet taken, of one edge
     take_samples: int = 32_768  # at once, of one lane
     retry_s: float = 1.0  # until the store is asked again
