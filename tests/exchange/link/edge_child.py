@@ -2,6 +2,7 @@
 the samples of an append and the seconds between two.
 
 Lines on stdout: `a <first> <count>` for samples first …, once they are durable in the spool; `up`, `down` for the link.
+Without a pause it appends once, and says `clean` when the hub has everything.
 Sample k has the source time 1,000,000 + k and is of point k modulo 3.
 """
 
@@ -39,6 +40,11 @@ async def main(folder: Path, host: str, port: int, at: int, count: int, pause_s:
         if link.status().connected is not connected:
             connected = not connected
             say("up" if connected else "down")
+        if not pause_s:  # only what is there already
+            while spool.status().pending_samples or not link.status().connected:
+                await asyncio.sleep(0.02)
+            say("clean")
+            await running
         await asyncio.sleep(pause_s)
     await running
 

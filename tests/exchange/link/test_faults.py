@@ -68,7 +68,7 @@ class Plant:
         self.taken: Counter[int] = Counter()
         self.late_s: list[float] = []
         self.live = 0  # takes of the live lane
-        self.up = False
+        self.up = self.clean = False
         self.count, self.pause_s = 20, 0.01
 
     def _hub_said(self, line: str) -> None:
@@ -91,6 +91,8 @@ class Plant:
                 self.up = True
             case ["down"]:
                 self.up = False
+            case ["clean"]:
+                self.clean = True
 
     async def start_hub(self) -> None:
         before, self.port = self.port, 0
@@ -118,9 +120,9 @@ class Plant:
         """Let everything arrive, then compare what was said with what is there."""
         await self.live_again()
         await self.kill_edge()
-        self.pause_s = 3600.0  # one append at its start, and silence: the rest drains
+        self.pause_s = 0
         await self.start_edge()
-        await until(lambda: self.appended <= self.taken.keys(), 60)
+        await until(lambda: self.clean, 60)
         await self.kill_edge()
         await self.hub.kill()
         store = await open_store(self.folder / "history", HistorySettings(), SystemClock())
@@ -128,7 +130,9 @@ class Plant:
         await store.close()
         there = Counter(time for batch in page.batches for time in batch.source_ns.tolist())
         assert not self.appended - there.keys(), "samples are lost"
+        # A hub may have died between making samples durable and saying so: then they are there, and nobody said it.
         assert set(there.values()) == {1} and set(self.taken.values()) == {1}, "samples came twice"
+        assert self.taken.keys() <= there.keys()
 
 
 @asynccontextmanager
