@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 from bench.exchange_child import FOR_EVER
@@ -199,16 +200,14 @@ class Works:
         return time.monotonic() - began_s
 
     async def settle(self) -> dict[str, float]:
-        """The spool says how many frames were made; history how many samples there are."""
+        """What was durable in the spool, what history has, and what was taken: poll by poll."""
         kill(self.edge)
         self.start_edge(0.0)
         while not (await asyncio.to_thread(line, self.edge)).get("done"):
             pass
-        twice = (await asyncio.to_thread(ask, self.hub))["twice"]
         kill(self.edge)
         kill(self.hub)
-        made, stored = await asyncio.to_thread(lambda: asyncio.run(count(self.folder)))
-        return {"lost": made - stored, "twice": twice}
+        return await compare(self.folder)
 
     async def stop(self) -> None:
         for process in (self.edge, self.hub):
@@ -216,19 +215,20 @@ class Works:
         await self.relay.cut()
 
 
-async def count(folder: Path) -> tuple[int, int]:
-    """Samples that became durable in the spool, ever; and samples in history."""
-    from headrace.exchange.spool import SpoolSettings, open_spool
+async def compare(folder: Path) -> dict[str, float]:
+    """In samples: what is lost, and what was taken twice."""
     from headrace.history import HistorySettings, open_store
     from headrace.sdk.clock import SystemClock
 
-    spool = await open_spool(folder / "spool", SpoolSettings(reserve_bytes=0), SystemClock())
-    made = spool.last * POLL  # a frame a poll
-    await spool.close()
+    made, taken = (np.fromfile(folder / name, np.int64) for name in ("made", "taken"))
     store = await open_store(folder / "history", HistorySettings(), SystemClock())
-    stored = sum([len(batch) async for batch in store.scan()])
+    stored, samples = set[int](), 0
+    async for batch in store.scan():
+        stored.update(np.unique(batch.source_ns).tolist())
+        samples += len(batch)
     await store.close()
-    return made, stored
+    lost = len(set(made.tolist()) - stored) * POLL + (len(stored) * POLL - samples)
+    return {"lost": lost, "twice": (len(taken) - len(np.unique(taken))) * POLL}
 
 
 async def hub_killed(works: Works) -> float:
@@ -358,8 +358,11 @@ async def fill(folder: Path, polls: int) -> int:
     spool = await open_spool(folder / "spool", SpoolSettings(reserve_bytes=0), SystemClock())
     await spool.register([f"{PREFIX}/point-{n}" for n in range(POLL)])
     source = batches(2)
-    for _ in range(polls):
-        await spool.append(next(source))
+    with (folder / "made").open("ab") as made:
+        for _ in range(polls):
+            poll = next(source)
+            await spool.append(poll)
+            made.write(poll[-1].source_ns[::80].tobytes())
     await spool.close()
     return sum(path.stat().st_size for path in (folder / "spool" / "samples").iterdir())
 

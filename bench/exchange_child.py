@@ -70,10 +70,14 @@ def batches(seed: int = 1) -> Iterator[list[Batch]]:
 
 
 class Sink:
-    """Counts what is taken, each poll once, and how old live samples were; stores it where there is a store."""
+    """Counts what is taken, and how old live samples were; stores it where there is a store.
 
-    def __init__(self, store: Any = None) -> None:
+    `taken` gets the time of every poll that was, which outlives the process.
+    """
+
+    def __init__(self, store: Any = None, taken: Path | None = None) -> None:
         self.store = store
+        self.taken = None if taken is None else taken.open("ab", buffering=0)
         self.samples = self.twice = 0
         self.polls: set[int] = set()
         self.late_s: list[float] = []
@@ -90,6 +94,8 @@ class Sink:
             if batch.kind is ValueKind.BOOL:  # 80 of a poll
                 now_ns = time.time_ns()
                 polls = batch.source_ns[::80].tolist()
+                if self.taken is not None:
+                    self.taken.write(batch.source_ns[::80].tobytes())
                 self.twice += sum(poll in self.polls for poll in polls)
                 self.polls.update(polls)
                 if live:
@@ -163,7 +169,7 @@ class Role:
 async def opened_sink(folder: Path, kind: str) -> Sink:
     if kind == "none":
         return Sink()
-    return Sink(await open_store(folder / "history", HistorySettings(), SystemClock()))
+    return Sink(await open_store(folder / "history", HistorySettings(), SystemClock()), folder / "taken")
 
 
 async def report_when_asked(report: Any, port: int = 0) -> None:
@@ -201,6 +207,11 @@ async def edge(folder: str, port: str, rate: str, polls: str, gather_s: str = "0
     while not link.status().connected and 0 < int(polls) < FOR_EVER:
         await asyncio.sleep(0.01)
     counts = {"polls": 0}
+    made = (Path(folder) / "made").open("ab", buffering=0)  # the time of every poll that is durable in the spool
+
+    async def append(poll: list[Batch]) -> None:
+        await spool.append(poll)
+        made.write(poll[-1].source_ns[::80].tobytes())
 
     def report() -> dict[str, object]:
         status = spool.status()
@@ -210,8 +221,8 @@ async def edge(folder: str, port: str, rate: str, polls: str, gather_s: str = "0
         }  # fmt: skip
 
     async def feed() -> None:
-        gather = Gather(spool.append, float(gather_s))
-        await feed_polls(float(rate), int(polls), gather.append if float(gather_s) else spool.append, counts)
+        gather = Gather(append, float(gather_s))
+        await feed_polls(float(rate), int(polls), gather.append if float(gather_s) else append, counts)
         while spool.status().pending_samples:
             await asyncio.sleep(0.02)
         say(**report(), done=True)

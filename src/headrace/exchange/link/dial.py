@@ -119,7 +119,7 @@ async def dial(
     except TimeoutError:
         raise Unreachable(f"{doing} took too long") from None
     except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
+        reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error) or "it hung up"
         raise Unreachable(f"{doing} failed: {reason}") from None
 
 
