@@ -1,4 +1,5 @@
-"""A hub in a process of its own, until it is killed. Run with a folder (history, door) and a port.
+"""A hub in a process of its own, until it is killed. Run with a folder (history, door), a port and the
+address to listen on.
 
 Lines on stdout: `ready <port>`, and for every take, once it is durable, `t <lane> <epoch> <times of its samples …>`.
 `late <seconds>` tells how old the oldest live sample of a take was when it was durable.
@@ -48,14 +49,14 @@ async def publish(events: Sequence[Event]) -> None:
         say("event", event.id)
 
 
-async def main(folder: Path, port: int) -> None:
+async def main(folder: Path, port: int, host: str) -> None:
     store = await open_store(folder / "history", HistorySettings(), SystemClock())
     hub = EdgeHub(store, Telling(store), SavedDoor(folder / "door"), Desk(), publish, SystemClock())
-    async with hub.listening("127.0.0.1", port) as where:
+    async with hub.listening(host, port) as where:
         say("ready", where.port)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+        runner.run(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))

@@ -32,13 +32,14 @@ class Child:
 
     def __init__(self, program: str, take: Callable[[str], None]) -> None:
         self._program, self._take = program, take
+        self.inside: tuple[str, ...] = ()  # a command that runs it in a namespace
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
 
     async def start(self, *arguments: object) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", f"tests.exchange.link.{self._program}", *map(str, arguments),
+            *self.inside, sys.executable, "-m", f"tests.exchange.link.{self._program}", *map(str, arguments),
             stdout=asyncio.subprocess.PIPE, env=environment, cwd=ROOT, limit=1 << 26,
         )  # fmt: skip
         self._reading = asyncio.create_task(self._read())
@@ -70,6 +71,7 @@ class Plant:
         self.live = 0  # takes of the live lane
         self.up = self.clean = False
         self.count, self.pause_s = 20, 0.01
+        self.hub_host, self.edge_sees = "127.0.0.1", "127.0.0.1"
 
     def _hub_said(self, line: str) -> None:
         match line.split():
@@ -96,14 +98,15 @@ class Plant:
 
     async def start_hub(self) -> None:
         before, self.port = self.port, 0
-        await self.hub.start(self.folder, before)
+        await self.hub.start(self.folder, before, self.hub_host)
         await until(lambda: self.port > 0, 60)
 
     async def start_edge(self) -> None:
         # An append that was under way when the edge died may be there too, so numbers are not used twice.
         self.next += 1000
         self.up = False
-        await self.edge.start(self.folder, "127.0.0.1", self.relay.port, self.next, self.count, self.pause_s)
+        port = self.relay.port or self.port
+        await self.edge.start(self.folder, self.edge_sees, port, self.next, self.count, self.pause_s)
 
     async def kill_edge(self) -> None:
         await self.edge.kill()
@@ -135,8 +138,8 @@ class Plant:
         assert self.taken.keys() <= there.keys()
 
 
-@asynccontextmanager
-async def plant(folder: Path) -> AsyncIterator[Plant]:
+async def prepared(folder: Path) -> Plant:
+    """An edge that is enrolled; nothing runs yet."""
     seed = int(os.environ.get("HEADRACE_SEED", str(random.SystemRandom().randrange(2**32))))
     print(f"HEADRACE_SEED={seed}")
     door = Door(folder / "door", {"line": PREFIX})
@@ -146,7 +149,12 @@ async def plant(folder: Path) -> AsyncIterator[Plant]:
     put(folder / "identity" / "certificate.pem", chain)
     put(folder / "identity" / "edge.json", b'{"name": "line"}')
     door.save()
-    works = Plant(folder, random.Random(seed))
+    return Plant(folder, random.Random(seed))
+
+
+@asynccontextmanager
+async def plant(folder: Path) -> AsyncIterator[Plant]:
+    works = await prepared(folder)
     await works.start_hub()
     async with works.relay:
         await works.start_edge()

@@ -165,8 +165,9 @@ class EdgeLink:
         session.channel.on_close = self._closed_by_hub
         patient = attempt % _PATIENT_EACH == _PATIENT_EACH - 1
         await dial(
-            self._address, context, session.channel, proxy=self._proxy, handshake_s=settings.handshake_timeout_s,
+            self._address, context, session.channel, proxy=self._proxy,
             connect_s=settings.patient_timeout_s if patient else settings.connect_timeout_s,
+            handshake_s=settings.patient_timeout_s if patient else settings.tls_timeout_s,
         )  # fmt: skip
         self._session = session
         try:
@@ -326,7 +327,7 @@ class _Session:
     async def _answer(self, wanted: Kind) -> bytes:
         """Raises: DataError for another answer, Unreachable where none comes."""
         try:
-            async with asyncio.timeout(self._settings.handshake_timeout_s):
+            async with asyncio.timeout(self._settings.answer_timeout_s):
                 kind, payload = await self._answers.get()
         except TimeoutError:
             raise Unreachable(f"the hub does not answer; {wanted.name} was awaited") from None

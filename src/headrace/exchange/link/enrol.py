@@ -203,11 +203,11 @@ async def _ask(
     channel.on_close = lambda close: take(Kind.CLOSE, memoryview(close.payload()))
     await dial(
         address, context, channel, proxy=proxy, connect_s=settings.patient_timeout_s,
-        handshake_s=settings.handshake_timeout_s,
+        handshake_s=settings.patient_timeout_s,
     )  # fmt: skip
     try:
         channel.send(kind, payload)
-        async with asyncio.timeout(settings.handshake_timeout_s):
+        async with asyncio.timeout(settings.answer_timeout_s):
             either: list[asyncio.Future[Any]] = [answer, channel.lost]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():

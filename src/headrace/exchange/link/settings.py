@@ -10,8 +10,9 @@ class LinkSettings:
     """The edge's end. `queue_delay_s` is how long backlog may make others wait on the link."""
 
     connect_timeout_s: float = 1.0  # short, so that a link that is back is noticed within a second …
-    patient_timeout_s: float = 5.0  # … but every fourth try waits longer, for links where one second is not enough
-    handshake_timeout_s: float = 10.0
+    tls_timeout_s: float = 2.0
+    patient_timeout_s: float = 10.0  # … but every fourth try waits longer, for links where that is not enough
+    answer_timeout_s: float = 10.0
     pause_s_max: float = 1.0
     refused_pause_s: float = 10.0
     beat_s: float = 1.0
