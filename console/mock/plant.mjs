@@ -90,7 +90,7 @@ for (const asset of assets) {
   });
 }
 
-const noise = (x) => { const s = Math.sin(x * 12.9898) * 43758.5453; return (s - Math.floor(s)) * 2 - 1; };
+export const noise = (x) => { const s = Math.sin(x * 12.9898) * 43758.5453; return (s - Math.floor(s)) * 2 - 1; };
 
 /** Value at a time, ms. */
 export function valueAt(point, ms) {

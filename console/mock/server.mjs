@@ -7,7 +7,8 @@ import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { WebSocketServer } from "ws";
-import { assets, points, qualityAt, standing, valueAt } from "./plant.mjs";
+import { fleetRoutes, linkSeries } from "./fleet.mjs";
+import { assets, noise, points, qualityAt, standing, valueAt } from "./plant.mjs";
 
 const argument = (name, otherwise) => { const at = process.argv.indexOf(name); return at > 0 ? process.argv[at + 1] : otherwise; };
 const ROOT = argument("--console", new URL("../../src/headrace/api/console", import.meta.url).pathname);
@@ -48,6 +49,7 @@ function downsample(query) {
   const width = (end - start) / count;
   const now = Date.now();
   const series = query.getAll("path").map((path) => {
+    if (path.startsWith("system/edges/")) return linkSeries(path, start, width, count, noise);
     const point = points.get(path) ?? fail(404, "not-found", `there is no point '${path}'`);
     const columns = { min: [], max: [], mean: [], count: [], "good-count": [] };
     for (let i = 0; i < count; i += 1) {
@@ -93,8 +95,10 @@ function plan(body) {
   return { revision, changes: errors.length ? [] : changes, errors };
 }
 
+const fleet = fleetRoutes({ fail, session, note });
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const routes = {
+  ...fleet.routes,
   "GET /health": () => ({ status: "ok" }),
   "POST /session": (_, body, request, response) => {
     const user = users.get(body.user);
@@ -173,7 +177,7 @@ async function answer(request, response, url) {
   const key = `${request.method} ${path}`;
   let text = "";
   for await (const chunk of request) text += chunk;
-  const body = text ? JSON.parse(text) : {};
+  const body = text && request.headers["content-type"] !== "application/octet-stream" ? JSON.parse(text) : text || {};
   if (request.method !== "GET" && request.headers["x-headrace"] !== "1") fail(403, "forbidden", "send the header 'X-Headrace: 1' with a request that changes something");
   if (!["POST /session", "GET /health"].includes(key)) {
     const user = session(request);
@@ -188,6 +192,8 @@ async function answer(request, response, url) {
   if (parts[3] === "trust" && request.method === "GET") return { fingerprint: "3F:0A:91:C4:5E:77:B2:08:6D:F1:2A:90:44:E8:1C:3B:D5:60:7F:AE:19:82:C3:F4:0B:6A:95:D1:28:EC:73:C2" };
   if (parts[3] === "trust") { trusted = true; return undefined; }
   if (parts[3] === "browse") return { truncated: false, nodes: url.searchParams.has("parent") ? [...points.values()].filter((p) => p.answer.asset.endsWith("station-1")).map((p) => ({ name: p.answer.name, address: p.answer.address, kind: p.answer.kind, has_children: false, writable: false, unit: p.answer.unit, description: "" })) : [{ name: "Station1", address: { node: "ns=2;s=Station1" }, kind: null, has_children: true, writable: false, unit: null, description: "" }] };
+  const found = fleet.byName(request.method, parts, body, request);
+  if (found !== undefined) return found ?? undefined;
   return fail(404, "not-found", `there is no '${path}'`);
 }
 

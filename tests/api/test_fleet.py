@@ -9,7 +9,7 @@ from tests.api.fakes import World
 from headrace.model.plant import Connection
 from headrace.sdk.devices import Preview
 from headrace.sdk.edges import Actual, EdgeToken, LinkQuality
-from headrace.sdk.testing.devices import CERTIFICATE, claim, enrolling, turned_away
+from headrace.sdk.testing.device_door import CERTIFICATE, claim, enrolling, turned_away
 from headrace.sdk.testing.edges import PEER, request_for
 
 API = "/api/v1"
@@ -86,7 +86,7 @@ async def test_a_device_is_changed_renamed_rotated_blocked_and_removed(
     assert (await engineer.patch(f"{API}/devices/p7", json={})).status_code == 422
     assert (await engineer.patch(f"{API}/devices/p7", json={"publish": ["a/#/b"]})).status_code == 422
     secret = (await engineer.post(f"{API}/devices/p7/secret", json={"at_once": True})).json()["secret"]
-    assert (await world.devices.door.admit(claim("press-7", secret))).device == "p7"
+    assert (await world.devices.door.admit(claim("press-7", secret))).device == "press-7"
     assert (await engineer.post(f"{API}/devices/p7/block")).json()["state"] == "blocked"
     assert (await engineer.post(f"{API}/devices/p7/approve", json={})).json()["state"] == "approved"
     assert (await engineer.delete(f"{API}/devices/p7")).status_code == 204

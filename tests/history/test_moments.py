@@ -16,7 +16,7 @@ from headrace.history import HistorySettings, open_store
 from headrace.history.chunk_reader import decode
 from headrace.history.chunks import RANKED, chunk_starts, encode
 from headrace.history.columns import sort_unique
-from headrace.history.moments import NONE, Stamps, moments_of
+from headrace.history.moments import NONE, Stamps, Timed, moments_of
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import DataError
 from headrace.model.time import SECOND_NS
@@ -70,7 +70,7 @@ def polled() -> tuple[Batch, np.ndarray]:
     """Three points polled with jitter, by point and time, and the moments that they share."""
     times = BASE_NS + np.arange(50) * SECOND_NS + np.random.default_rng(4).integers(0, 10**8, 50)
     batches = [Batch.of(ValueKind.INT64, np.arange(3), time, np.arange(3), 0, time + 11) for time in times.tolist()]
-    return sort_unique(Batch.concat(batches)), moments_of(batches)
+    return sort_unique(Batch.concat(batches)), moments_of([Timed(batches)])
 
 
 def test_what_is_polled_together_needs_no_bytes_for_its_times() -> None:

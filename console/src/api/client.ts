@@ -13,12 +13,17 @@ export type CommandAnswer = Schemas["CommandAnswer"];
 export type ConnectionAnswer = Schemas["ConnectionAnswer"];
 export type DeclarationError = Schemas["DeclarationError"];
 export type DeclarationFile = Schemas["DeclarationFile"];
+export type DeviceAnswer = Schemas["DeviceAnswer"];
+export type DeviceDetail = Schemas["DeviceDetail"];
+export type DeviceImportAnswer = Schemas["DeviceImportAnswer"];
 export type Downsampled = Schemas["Downsampled"];
+export type EdgeAnswer = Schemas["EdgeAnswer"];
 export type PlanAnswer = Schemas["PlanAnswer"];
 export type PointAnswer = Schemas["PointAnswer"];
 export type SessionAnswer = Schemas["SessionAnswer"];
 export type SystemAnswer = Schemas["SystemAnswer"];
 export type TransitionAnswer = Schemas["TransitionAnswer"];
+export type TypeAnswer = Schemas["TypeAnswer"];
 export type UserAnswer = Schemas["UserAnswer"];
 export type TokenAnswer = Schemas["TokenAnswer"];
 

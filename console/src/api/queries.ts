@@ -1,5 +1,5 @@
 /** What pages ask for, how long an answer stays fresh, and what makes it stale. */
-import { keepPreviousData, queryOptions, QueryClient } from "@tanstack/react-query";
+import { infiniteQueryOptions, keepPreviousData, queryOptions, QueryClient } from "@tanstack/react-query";
 import { rfc3339 } from "../format/time";
 import { ApiError, ask, client } from "./client";
 
@@ -93,6 +93,45 @@ export const connectionsQuery = queryOptions({
   queryKey: ["connections"],
   queryFn: ({ signal }) => ask(client.GET("/api/v1/connections", { signal })),
   refetchInterval: 5_000,
+});
+
+export const DEVICES_PAGE = 500;
+
+/** Devices by name, page after page as somebody scrolls. */
+export const devicesQuery = (state: "quarantined" | "approved" | "blocked" | undefined, q: string) =>
+  infiniteQueryOptions({
+    queryKey: ["devices", state ?? "", q],
+    queryFn: ({ signal, pageParam }) =>
+      ask(client.GET("/api/v1/devices", { params: { query: { ...(state ? { state } : {}), q, limit: DEVICES_PAGE, ...(pageParam ? { cursor: pageParam } : {}) } }, signal })),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next_cursor ?? undefined,
+    placeholderData: keepPreviousData,
+    refetchInterval: 10_000,
+  });
+
+export const deviceQuery = (name: string) =>
+  queryOptions({
+    queryKey: ["device", name],
+    queryFn: ({ signal }) => ask(client.GET("/api/v1/devices/{name}", { params: { path: { name } }, signal })),
+    refetchInterval: 3_000,
+  });
+
+export const refusalsQuery = queryOptions({
+  queryKey: ["refusals"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/device-refusals", { signal })),
+  refetchInterval: 10_000,
+});
+
+export const typesQuery = queryOptions({
+  queryKey: ["types"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/types", { signal })),
+  staleTime: 60_000,
+});
+
+export const edgesQuery = queryOptions({
+  queryKey: ["edges"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/edges", { signal })),
+  refetchInterval: 2_000,
 });
 
 export const systemQuery = queryOptions({

@@ -216,6 +216,210 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/device-refusals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who was turned away at the door
+         * @description Newest first: of late, and not more than a hundred.
+         */
+        get: operations["listDeviceRefusals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Devices by name */
+        get: operations["listDevices"];
+        put?: never;
+        /**
+         * Add a device
+         * @description The secret is shown once.
+         */
+        post: operations["createDevice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add many devices from a table
+         * @description The body is a CSV file or an .xlsx workbook. Its first row names the columns: `name`, `secret`, `certificate`,
+         *     `publish`, `subscribe`, `messages_per_s`, `note`, and for an asset to be declared `asset`, `type`, `connection`,
+         *     `title`, `parameter.<name>`. Secrets that are made are shown once.
+         */
+        post: operations["importDevices"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A device, and what it sends while it waits */
+        get: operations["getDevice"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a device
+         * @description Its history and its declared asset stay.
+         */
+        delete: operations["deleteDevice"];
+        options?: never;
+        head?: never;
+        /** Rename a device, or change what it may do */
+        patch: operations["updateDevice"];
+        trace?: never;
+    };
+    "/api/v1/devices/{name}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let a device in
+         * @description With `declare` its asset is declared too, in `devices.yaml`; if that cannot be, nothing happens.
+         */
+        post: operations["approveDevice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{name}/block": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Close a device and keep it out */
+        post: operations["blockDevice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{name}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a device a new secret
+         * @description The old one is good until the new one is used for the first time.
+         */
+        post: operations["rotateDeviceSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/edges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Edges by name, with their links */
+        get: operations["listEdges"];
+        put?: never;
+        /**
+         * Make a token for an edge
+         * @description For a new edge, or for a machine that takes the place of an old one. The token is good once, and shown once.
+         */
+        post: operations["inviteEdge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/edges/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** An edge */
+        get: operations["getEdge"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove an edge
+         * @description Its samples stay. 409 while connections are declared to run on it.
+         */
+        delete: operations["deleteEdge"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/edges/{name}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Close an edge and keep it out
+         * @description Its certificate is good no more. It may enrol anew with a new token.
+         */
+        post: operations["revokeEdge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/grafana/prometheus/api/v1/label/{name}/values": {
         parameters: {
             query?: never;
@@ -706,6 +910,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Templates of assets, by name */
+        get: operations["listTypes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users": {
         parameters: {
             query?: never;
@@ -799,6 +1020,22 @@ export interface components {
             comment: string;
             /** Rules */
             rules: string[];
+        };
+        /**
+         * ActualAnswer
+         * @description What the edge says that it runs; `error` tells why it could not become what was desired.
+         */
+        ActualAnswer: {
+            /** Error */
+            error: string;
+            /** Facts */
+            facts: {
+                [key: string]: unknown;
+            };
+            /** Revision */
+            revision: number;
+            /** Version */
+            version: string;
         };
         /**
          * Aggregate
@@ -903,6 +1140,25 @@ export interface components {
              * @description Refused with 409 unless this is still the current revision.
              */
             revision?: number | null;
+        };
+        /**
+         * ApproveRequest
+         * @description `name` is what the device is called from now on.
+         */
+        ApproveRequest: {
+            /** Asset */
+            asset?: string | null;
+            declare?: components["schemas"]["NewAssetRequest"] | null;
+            /** Messages Per S */
+            messages_per_s?: number | null;
+            /** Name */
+            name?: string | null;
+            /** Note */
+            note?: string | null;
+            /** Publish */
+            publish?: string[] | null;
+            /** Subscribe */
+            subscribe?: string[] | null;
         };
         /**
          * AssetNode
@@ -1137,6 +1393,15 @@ export interface components {
             /** Samples */
             samples: number;
         };
+        /**
+         * CreatedDevice
+         * @description `secret` is shown once; null where the device brings its own credential.
+         */
+        CreatedDevice: {
+            device: components["schemas"]["DeviceAnswer"];
+            /** Secret */
+            secret: string | null;
+        };
         /** CreatedToken */
         CreatedToken: {
             /**
@@ -1190,6 +1455,136 @@ export interface components {
             revision: number;
         };
         /**
+         * DeviceAnswer
+         * @description `login` is what the device shows; `rotating`: a new secret waits to be used, until then the old one is good.
+         */
+        DeviceAnswer: {
+            /** Asset */
+            asset: string;
+            /** Certificate */
+            certificate: string | null;
+            /**
+             * Created At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            created_at: string;
+            /** Created By */
+            created_by: string;
+            /**
+             * Credential
+             * @enum {string}
+             */
+            credential: "secret" | "certificate";
+            /** First Seen At */
+            first_seen_at: string | null;
+            /** Gateway */
+            gateway: string;
+            /** Last Seen At */
+            last_seen_at: string | null;
+            /** Login */
+            login: string;
+            /** Messages */
+            messages: number;
+            /** Messages Per S */
+            messages_per_s: number | null;
+            /** Name */
+            name: string;
+            /** Note */
+            note: string;
+            /** Online */
+            online: boolean;
+            /** Peer */
+            peer: string;
+            /** Publish */
+            publish: string[];
+            /** Refused */
+            refused: number;
+            /** Rotating */
+            rotating: boolean;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "quarantined" | "approved" | "blocked";
+            /** Subscribe */
+            subscribe: string[];
+        };
+        /**
+         * DeviceChangeRequest
+         * @description What is absent stays; `messages_per_s` null takes the device's own limit away.
+         */
+        DeviceChangeRequest: {
+            /** Asset */
+            asset?: string | null;
+            /** Messages Per S */
+            messages_per_s?: number | null;
+            /** Name */
+            name?: string | null;
+            /** Note */
+            note?: string | null;
+            /** Publish */
+            publish?: string[] | null;
+            /** Subscribe */
+            subscribe?: string[] | null;
+        };
+        /** DeviceCounts */
+        DeviceCounts: {
+            /** Approved */
+            approved: number;
+            /** Blocked */
+            blocked: number;
+            /** Online */
+            online: number;
+            /** Quarantined */
+            quarantined: number;
+        };
+        /**
+         * DeviceDetail
+         * @description `suggested_publish` covers what a device in quarantine sends.
+         */
+        DeviceDetail: {
+            device: components["schemas"]["DeviceAnswer"];
+            /** Previews */
+            previews: components["schemas"]["PreviewAnswer"][];
+            /** Suggested Publish */
+            suggested_publish: string[];
+        };
+        /**
+         * DeviceImportAnswer
+         * @description Wrong rows say why; the others are in. Secrets that were made are shown once.
+         */
+        DeviceImportAnswer: {
+            /** Assets */
+            assets: number;
+            /** Devices */
+            devices: number;
+            /** Errors */
+            errors: components["schemas"]["WrongRow"][];
+            /** Secrets */
+            secrets: components["schemas"]["DeviceSecret"][];
+        };
+        /** DeviceSecret */
+        DeviceSecret: {
+            /** Name */
+            name: string;
+            /** Secret */
+            secret: string;
+        };
+        /**
+         * DevicesAnswer
+         * @description `total` are those that fit; `counts` are of all devices.
+         */
+        DevicesAnswer: {
+            counts: components["schemas"]["DeviceCounts"];
+            /** Devices */
+            devices: components["schemas"]["DeviceAnswer"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+            /** Total */
+            total: number;
+        };
+        /**
          * DiskAnswer
          * @description The disk of the history. Below `needed_bytes` free, samples are refused.
          */
@@ -1226,6 +1621,68 @@ export interface components {
             start_ms: number;
             /** Width Ms */
             width_ms: number;
+        };
+        /**
+         * EdgeAnswer
+         * @description `desired` is null while nothing is declared for it. `asset` has the points of its link.
+         */
+        EdgeAnswer: {
+            actual: components["schemas"]["ActualAnswer"] | null;
+            /** Asset */
+            asset: string;
+            /** Certificate */
+            certificate: string;
+            /** Certificate Ends At */
+            certificate_ends_at: string | null;
+            /** Connected */
+            connected: boolean;
+            /**
+             * Created At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            created_at: string;
+            /** Created By */
+            created_by: string;
+            /** Desired */
+            desired: number | null;
+            /** Enrolled At */
+            enrolled_at: string | null;
+            /** Last Contact At */
+            last_contact_at: string | null;
+            /** Left Out */
+            left_out: string[];
+            link: components["schemas"]["LinkAnswer"] | null;
+            /** Name */
+            name: string;
+            /** Points */
+            points: number;
+            /** Prefix */
+            prefix: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "invited" | "enrolled" | "revoked";
+            /** Token Ends At */
+            token_ends_at: string | null;
+        };
+        /**
+         * EdgesAnswer
+         * @description `strangers` are connections that are declared to run on an edge nobody invited: they run nowhere.
+         */
+        EdgesAnswer: {
+            /** Edges */
+            edges: components["schemas"]["EdgeAnswer"][];
+            /**
+             * Strangers
+             * @example {
+             *       "press-plc": "suzou"
+             *     }
+             */
+            strangers: {
+                [key: string]: string;
+            };
         };
         /** ErrorAnswer */
         ErrorAnswer: {
@@ -1391,6 +1848,37 @@ export interface components {
          */
         Interpolation: "none" | "previous" | "linear";
         /**
+         * Invitation
+         * @description `prefix` is the part of the plant that the edge may bring samples for.
+         */
+        Invitation: {
+            /**
+             * Name
+             * @example suzhou
+             */
+            name: string;
+            /**
+             * Prefix
+             * @example acme/suzhou
+             */
+            prefix: string;
+            /**
+             * Valid S
+             * @description From a minute to 30 days.
+             * @default 3600
+             */
+            valid_s: number;
+        };
+        /**
+         * InvitedEdge
+         * @description `token` is good once, and shown once.
+         */
+        InvitedEdge: {
+            edge: components["schemas"]["EdgeAnswer"];
+            /** Token */
+            token: string;
+        };
+        /**
          * LatestColumns
          * @description One row a point. A point never seen has no times and quality BadWaitingForInitialData (0x80320000).
          */
@@ -1408,6 +1896,34 @@ export interface components {
             time_ms: (number | null)[];
             /** Values */
             values: (number | boolean | string | null)[];
+        };
+        /**
+         * LinkAnswer
+         * @description The last second of a link. Times are of a round trip; `loss` is a share; null where it is not known.
+         */
+        LinkAnswer: {
+            /** Backlog Bytes */
+            backlog_bytes: number;
+            /** Backlog S */
+            backlog_s: number | null;
+            /** Backlog Samples */
+            backlog_samples: number;
+            /** Dropped Samples */
+            dropped_samples: number;
+            /** Jitter Ms */
+            jitter_ms: number | null;
+            /** Late Ms */
+            late_ms: number | null;
+            /** Latency Ms */
+            latency_ms: number | null;
+            /** Loss */
+            loss: number | null;
+            /** Received Bytes Per S */
+            received_bytes_per_s: number | null;
+            /** Samples Per S */
+            samples_per_s: number | null;
+            /** Spool Used */
+            spool_used: number | null;
         };
         /**
          * LiveAlarms
@@ -1510,6 +2026,58 @@ export interface components {
             /** Subscribe */
             subscribe: string[];
         };
+        /**
+         * NewAssetRequest
+         * @description Declared with the approval, in `devices.yaml`.
+         */
+        NewAssetRequest: {
+            /** Connection */
+            connection: string;
+            /** Parameters */
+            parameters?: {
+                [key: string]: boolean | number | string;
+            };
+            /** Path */
+            path: string;
+            /**
+             * Title
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            title?: {
+                [key: string]: string;
+            };
+            /** Type */
+            type: string;
+        };
+        /**
+         * NewDeviceRequest
+         * @description Without `certificate` and `secret` a secret is made. Filters default to `devices/{device}/#`.
+         */
+        NewDeviceRequest: {
+            /** Certificate */
+            certificate?: string | null;
+            /** Messages Per S */
+            messages_per_s?: number | null;
+            /**
+             * Name
+             * @example press-7
+             */
+            name: string;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /** Publish */
+            publish?: string[] | null;
+            /** Secret */
+            secret?: string | null;
+            /** Subscribe */
+            subscribe?: string[] | null;
+        };
         /** NewHistoryJob */
         NewHistoryJob: {
             /**
@@ -1527,6 +2095,14 @@ export interface components {
              * @description Folder on the server for a backup, absolute. Default: the declared one.
              */
             target?: string | null;
+        };
+        /**
+         * NewSecret
+         * @description Shown once.
+         */
+        NewSecret: {
+            /** Secret */
+            secret: string;
         };
         /** NewToken */
         NewToken: {
@@ -1697,6 +2273,29 @@ export interface components {
              */
             rule: string;
         };
+        /**
+         * PreviewAnswer
+         * @description What a device in quarantine sent last on a topic: its first bytes as text, or as hex where they are no text.
+         */
+        PreviewAnswer: {
+            /** Bytes */
+            bytes: number;
+            /**
+             * Form
+             * @enum {string}
+             */
+            form: "text" | "hex";
+            /** Payload */
+            payload: string;
+            /**
+             * Received At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            received_at: string;
+            /** Topic */
+            topic: string;
+        };
         /** ProcessState */
         ProcessState: {
             /** Cpu Percent */
@@ -1750,6 +2349,40 @@ export interface components {
             /** Values */
             values: (number | boolean | string | null)[];
         };
+        /**
+         * RefusalAnswer
+         * @description Somebody who was turned away at the door.
+         */
+        RefusalAnswer: {
+            /** Count */
+            count: number;
+            /**
+             * First At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            first_at: string;
+            /** Gateway */
+            gateway: string;
+            /**
+             * Last At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            last_at: string;
+            /** Login */
+            login: string;
+            /** Peer */
+            peer: string;
+            /**
+             * Reason
+             * @example unknown
+             * @example wrong credential
+             * @example blocked
+             * @example quarantine full
+             */
+            reason: string;
+        };
         /** RefusedRows */
         RefusedRows: {
             /** Path */
@@ -1761,6 +2394,15 @@ export interface components {
             reason: string;
             /** Rows */
             rows: number;
+        };
+        /** RotateRequest */
+        RotateRequest: {
+            /**
+             * At Once
+             * @description The old secret is good no more from now on, not from the first use on.
+             * @default false
+             */
+            at_once: boolean;
         };
         /** Series */
         Series: {
@@ -1972,6 +2614,35 @@ export interface components {
             /** Fingerprint */
             fingerprint: string;
         };
+        /**
+         * TypeAnswer
+         * @description A template of assets: how many points it gives, and what an asset may say, with defaults.
+         */
+        TypeAnswer: {
+            /**
+             * Name
+             * @example hydraulic-press
+             */
+            name: string;
+            /** Parameters */
+            parameters: {
+                [key: string]: boolean | number | string;
+            };
+            /** Points */
+            points: number;
+            /**
+             * Title
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            title: {
+                [key: string]: string;
+            };
+            /** Version */
+            version: number;
+        };
         /** UserAnswer */
         UserAnswer: {
             /**
@@ -2010,6 +2681,16 @@ export interface components {
              * @description An int64 beyond ±(2^53−1) may be written as decimal text.
              */
             value: boolean | number | string;
+        };
+        /**
+         * WrongRow
+         * @description `row` counts from 1, the header included.
+         */
+        WrongRow: {
+            /** Message */
+            message: string;
+            /** Row */
+            row: number;
         };
     };
     responses: never;
@@ -2389,6 +3070,488 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PlanAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listDeviceRefusals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefusalAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listDevices: {
+        parameters: {
+            query?: {
+                state?: ("quarantined" | "approved" | "blocked") | null;
+                /** @description Words that all occur in it, whatever the case. */
+                q?: string;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DevicesAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    createDevice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDeviceRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedDevice"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    importDevices: {
+        parameters: {
+            query?: {
+                /** @description Its name, for messages. */
+                file?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceImportAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getDevice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceDetail"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    deleteDevice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    updateDevice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeviceChangeRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    approveDevice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    blockDevice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    rotateDeviceSecret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RotateRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewSecret"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listEdges: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgesAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    inviteEdge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Invitation"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitedEdge"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getEdge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    deleteEdge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    revokeEdge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeAnswer"];
                 };
             };
             /** @description What went wrong. */
@@ -3496,6 +4659,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listTypes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TypeAnswer"][];
+                };
             };
             /** @description What went wrong. */
             default: {

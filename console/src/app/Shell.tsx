@@ -29,6 +29,8 @@ export const PAGES = [
   { to: "/explore/$", key: "nav.explore", icon: "tree", letter: "e" },
   { to: "/trend", key: "nav.trend", icon: "trend", letter: "t" },
   { to: "/alarms", key: "nav.alarms", icon: "bell", letter: "a" },
+  { to: "/devices", key: "nav.devices", icon: "device", letter: "v" },
+  { to: "/edges", key: "nav.edges", icon: "edge", letter: "n" },
   { to: "/system", key: "nav.system", icon: "system", letter: "s" },
   { to: "/engineering", key: "nav.engineering", icon: "file", letter: "d" },
 ] as const satisfies readonly { to: string; key: string; icon: IconName; letter: string }[];
@@ -85,7 +87,7 @@ function Strip({ onSearch, onKeys, onPassword }: { onSearch: () => void; onKeys:
   const t = useT();
   const title = useTitle();
   const { data: assets } = useQuery(assetsQuery);
-  const roots = (assets ?? []).filter((asset) => asset.parent === null || asset.parent === undefined);
+  const roots = (assets ?? []).filter((asset) => (asset.parent === null || asset.parent === undefined) && asset.path !== "system");
   const first = roots[0];
   const { user, role } = useSession();
   return (

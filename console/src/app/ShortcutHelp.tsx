@@ -8,6 +8,8 @@ const KEYS: readonly (readonly [string, Key])[] = [
   ["g e", "nav.explore"],
   ["g t", "nav.trend"],
   ["g a", "nav.alarms"],
+  ["g v", "nav.devices"],
+  ["g n", "nav.edges"],
   ["g s", "nav.system"],
   ["g d", "nav.engineering"],
   ["↑ ↓ ← →", "keys.tree"],

@@ -76,6 +76,31 @@ const alarms = createRoute({
   component: lazyRouteComponent(() => import("../pages/alarms/Alarms"), "Alarms"),
 });
 
+export interface DevicesSearch {
+  state?: "quarantined" | "approved" | "blocked";
+  q?: string;
+  /** The one that is open. */
+  device?: string;
+}
+
+const devices = createRoute({
+  getParentRoute: () => shell,
+  path: "/devices",
+  validateSearch: (search: Record<string, unknown>): DevicesSearch => ({
+    ...(search.state === "quarantined" || search.state === "approved" || search.state === "blocked" ? { state: search.state } : {}),
+    ...(typeof search.q === "string" && search.q !== "" ? { q: search.q } : {}),
+    // A name of digits alone is read from an address as a number.
+    ...(typeof search.device === "string" || typeof search.device === "number" ? { device: String(search.device) } : {}),
+  }),
+  component: lazyRouteComponent(() => import("../pages/devices/Devices"), "Devices"),
+});
+
+const edges = createRoute({
+  getParentRoute: () => shell,
+  path: "/edges",
+  component: lazyRouteComponent(() => import("../pages/edges/Edges"), "Edges"),
+});
+
 const system = createRoute({
   getParentRoute: () => shell,
   path: "/system",
@@ -90,7 +115,7 @@ const engineering = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, shell.addChildren([overview, explore, trend, alarms, system, engineering])]),
+  routeTree: root.addChildren([signIn, shell.addChildren([overview, explore, trend, alarms, devices, edges, system, engineering])]),
   defaultPreload: "intent",
   defaultPendingComponent: Waiting,
   defaultErrorComponent: Wrong,

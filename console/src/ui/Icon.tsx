@@ -5,6 +5,8 @@ const PATHS = {
   trend: "M3 3v14h14 M5.5 13l3-4 3 2.5L16 5",
   bell: "M5 14V9a5 5 0 0 1 10 0v5l1.5 1.5h-13z M8.5 17.5h3",
   system: "M3 4h14v5H3z M3 11h14v5H3z M6 6.5h.01 M6 13.5h.01 M9 6.5h5 M9 13.5h5",
+  device: "M6 6h8v8H6z M8.5 3v3 M11.5 3v3 M8.5 14v3 M11.5 14v3 M3 8.5h3 M3 11.5h3 M14 8.5h3 M14 11.5h3",
+  edge: "M7 3h6v4H7z M3 13h5v4H3z M12 13h5v4h-5z M10 7v3 M5.5 13v-3h9v3",
   file: "M5 3h7l3 3v11H5z M12 3v3h3 M7.5 10h5 M7.5 13h5",
   search: "M8.5 3.5a5 5 0 1 1 0 10 5 5 0 0 1 0-10z M12.2 12.2 17 17",
   user: "M10 4a3 3 0 1 1 0 6 3 3 0 0 1 0-6z M4 17c.5-3.5 3-5 6-5s5.5 1.5 6 5",

@@ -2,6 +2,7 @@
 
     control ──write, read back──► urgent  ─┐
     api ─────browse, a step each─► patient ─┴──► the session's task runs them one by one; see session.py
+                                                 (urgent ones at once, where the driver stands for many devices)
 
 A caller who gives up does not interrupt what is already on the wire. When the session ends, whoever waits is told.
 """
@@ -9,16 +10,19 @@ A caller who gives up does not interrupt what is already on the wire. When the s
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from headrace.model.batch import Batch, Value
-from headrace.model.errors import Garbled, HeadraceError, Refused, Unavailable, Unreachable
+from headrace.model.errors import Garbled, HeadraceError, LimitReached, Refused, Unavailable, Unreachable
 from headrace.sdk.driver import Browsable, BrowseNode, Driver, PointBinding, Writable
 from headrace.sdk.field import LinkCounters
 
 Action = Callable[[Driver], Awaitable[Any]]
+
+ERRANDS_MAX: Final = 256
 
 
 class _Errand:
@@ -42,6 +46,7 @@ class Errands:
         self._open, self._reason = False, "connecting"
         self.urgent: deque[_Errand] = deque()
         self.patient: deque[_Errand] = deque()
+        self._beside: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
         self._open = True
@@ -102,6 +107,8 @@ class Errands:
     async def _ask(self, queue: deque[_Errand], action: Action) -> Any:
         if not self._open:
             raise self._not_connected()
+        if len(queue) + len(self._beside) >= ERRANDS_MAX:
+            raise LimitReached(f"'{self._name}' has {ERRANDS_MAX} requests under way; try again in a moment")
         return await self._put(queue, action)
 
     def _put(self, queue: deque[_Errand], action: Action) -> asyncio.Future[Any]:
@@ -125,6 +132,27 @@ class Errands:
 
     async def run_patient(self, driver: Driver) -> None:
         await self._run(driver, self.patient.popleft())
+
+    def run_beside(self, driver: Driver, lost: Callable[[Exception], None]) -> None:
+        """Start everything urgent at once, for a driver that stands for many devices: one that does not answer is no
+        reason to drop the others. `lost` is told of a fault of the driver."""
+        while self.urgent:
+            task = asyncio.create_task(self._run(driver, self.urgent.popleft()), name=f"errand {self._name}")
+            self._beside.add(task)
+            task.add_done_callback(functools.partial(self._done_beside, lost))
+
+    def _done_beside(self, lost: Callable[[Exception], None], task: asyncio.Task[None]) -> None:
+        self._beside.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception) and not isinstance(error, HeadraceError):
+            lost(error)
+
+    async def end_beside(self) -> None:
+        """The session is over: none of them goes on."""
+        for task in self._beside:
+            task.cancel()
+        if self._beside:
+            await asyncio.wait(self._beside)
 
     async def _run(self, driver: Driver, errand: _Errand) -> None:
         """Give the caller the outcome; only what ends the session is raised here too."""

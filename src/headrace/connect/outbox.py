@@ -2,6 +2,8 @@
 
     session ──put──► [ batches, at most `capacity` samples ] ──publisher task──► screen ──► publish
 
+    peers that wait ──store──► screen ──► intake.take                            answered when it is durable
+
 A polled session asks `full` before it reads and waits for room: the source slows down. A subscribed one cannot be
 slowed: the oldest batch goes, and is counted. Events (link lost, link up) travel the same way, ahead of the samples.
 """
@@ -9,6 +11,7 @@ slowed: the oldest batch goes, and is counted. Events (link lost, link up) trave
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -18,9 +21,13 @@ import numpy as np
 from headrace.connect.screening import Screen
 from headrace.model import quality as q
 from headrace.model.batch import Batch, ValueKind
+from headrace.model.errors import DataError, LimitReached, Unavailable
 from headrace.model.events import Event
 from headrace.sdk.clock import Clock
 from headrace.sdk.field import LinkCounters
+from headrace.sdk.intake import Intake, halves
+
+logger = logging.getLogger(__name__)
 
 Publish = Callable[[Sequence[Batch]], Awaitable[None]]
 PublishEvents = Callable[[Sequence[Event]], Awaitable[None]]
@@ -41,10 +48,11 @@ class Outbox:
         publish_events: PublishEvents,
         on_room: Callable[[], None],
         capacity: int = CAPACITY_SAMPLES,
+        intake: Intake | None = None,
     ) -> None:
         self.screen = Screen()
         self._clock, self._counters, self._capacity = clock, counters, capacity
-        self._publish, self._publish_events, self._on_room = publish, publish_events, on_room
+        self._publish, self._publish_events, self._on_room, self._intake = publish, publish_events, on_room, intake
         self._batches: deque[Batch] = deque()
         self._depth = 0
         self._events: deque[Event] = deque(maxlen=_EVENTS_MAX)
@@ -66,6 +74,27 @@ class Outbox:
             self._depth -= len(oldest)
             self._counters.dropped += len(oldest)
         self._wake.set()
+
+    async def store(self, batches: Sequence[Batch]) -> None:
+        """`sdk.driver.Stored`: durable on return. A sample that history refuses as it is costs itself alone."""
+        if self._intake is None:
+            raise Unavailable("nothing here makes samples durable before their sender is told")
+        checked = self._checked(batches)
+        if checked:
+            await self._store(self._intake, checked)
+
+    async def _store(self, intake: Intake, batches: Sequence[Batch]) -> None:
+        try:
+            await intake.take(batches)
+        except (LimitReached, DataError) as error:
+            first, second = halves(batches)
+            if second:
+                await self._store(intake, first)
+                await self._store(intake, second)
+                return
+            self._counters.unstorable += 1
+            if self._counters.unstorable == 1 or self._counters.unstorable % 1000 == 0:
+                logger.error("%d samples could not be stored so far; the last: %s", self._counters.unstorable, error)
 
     def put_event(self, event: Event) -> None:
         self._events.append(event)
@@ -93,13 +122,19 @@ class Outbox:
     def _drain(self) -> list[Batch]:
         """Everything buffered, one checked batch a kind: the rooms behind pay per batch."""
         was_full = self.full
-        kinds: dict[ValueKind, list[Batch]] = {}
-        for batch in self._batches:
-            kinds.setdefault(batch.kind, []).append(batch)
+        batches = list(self._batches)
         self._batches.clear()
         self._depth = 0
         if was_full:
             self._on_room()
+        return self._checked(batches)
+
+    def _checked(self, batches: Sequence[Batch]) -> list[Batch]:
+        """Screened and counted."""
+        kinds: dict[ValueKind, list[Batch]] = {}
+        for batch in batches:
+            if len(batch):
+                kinds.setdefault(batch.kind, []).append(batch)
         now_ns = self._clock.now_ns()
         checked = [self.screen.check(Batch.concat(group), now_ns) for group in kinds.values()]
         counters = self._counters

@@ -5,7 +5,8 @@
 
 While connected one task owns the driver and does one thing at a time, in this order: a write that somebody asked for;
 a browse step, at most one between two reads; the read that is most due; nothing, until one of these comes up.
-Subscribed drivers deliver by themselves and leave that task to writes and browsing.
+Subscribed and acknowledging drivers take samples by themselves and leave that task to writes and browsing; writes to
+an acknowledging driver, which stands for many devices, run beside each other.
 
 An outage is two log lines and two events (lost, back), however often the device is tried in between. A device that
 comes and goes within `stable_s` is said to be back only when it has stayed.
@@ -31,7 +32,19 @@ from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import Garbled, HeadraceError, Unreachable
 from headrace.model.events import Event
 from headrace.model.time import SECOND_NS, SOURCE_AHEAD_MAX_NS, format_duration
-from headrace.sdk.driver import Driver, DriverContext, DriverType, PointBinding, Polled, ReadRequest, Subscribed
+from headrace.sdk.driver import (
+    Acknowledging,
+    Counting,
+    Driver,
+    DriverContext,
+    DriverType,
+    Lost,
+    PointBinding,
+    Polled,
+    ReadRequest,
+    Rebindable,
+    Subscribed,
+)
 from headrace.sdk.field import LinkCounters, LinkState, LinkStatus
 
 logger = logging.getLogger(__name__)
@@ -63,6 +76,7 @@ class Session:
             around.publish_events,
             self._wake.set,
             around.policy.outbox_samples,
+            around.intake,
         )
         self.errands = Errands(name, driver_type.title, counters, self._wake.set, around.policy.request_timeout_s)
         self._group: asyncio.TaskGroup | None = None
@@ -72,6 +86,7 @@ class Session:
         self._stopping = self._retry_now = self._points_changed = False
         self._ended: Exception | None = None
         self._life: object | None = None
+        self._driver: Driver | None = None
         self._attempt = 0
         self._up_at_s: float | None = None
         self._marked_bad = False
@@ -102,7 +117,7 @@ class Session:
         self._wake.set()
 
     def set_points(self, points: Sequence[PointBinding]) -> None:
-        """Other points on the same session: polled drivers are planned anew, subscribed ones reconnect."""
+        """Other points on the same session: polled and rebindable drivers take them, others reconnect."""
         self.points = tuple(points)
         self._points_changed = True
         self._wake.set()
@@ -115,6 +130,9 @@ class Session:
         next_try_s = None
         if self._next_try_at_s is not None:
             next_try_s = max(self._next_try_at_s - self._clock.monotonic_s(), 0.0)
+        driver = self._driver
+        if driver is not None and isinstance(driver, Counting):
+            self._counters.own = dict(driver.counts())
         return LinkStatus(
             self.name,
             self.driver_type.name,
@@ -137,7 +155,7 @@ class Session:
         driver: Driver | None = None
         error: Exception | None = None
         try:
-            driver = self._open()
+            driver = self._driver = self._open()
             await self._serve(driver)
         except HeadraceError as known:
             error = known
@@ -146,14 +164,16 @@ class Session:
         finally:
             self._life = None
             self.errands.close(error)
+            await self.errands.end_beside()
             if driver is not None:
                 await self._close(driver)
+            self._driver = None
         if error is not None and not self._stopping:
             await self._recover(error)
 
     def _open(self) -> Driver:
         directory = self._around.state_dir / self.driver_type.name
-        context = DriverContext(self.name, self._clock, directory, self._trusted())
+        context = DriverContext(self.name, self._clock, directory, self._trusted(), self._around.devices)
         return self.driver_type.open(self.settings, context)
 
     async def _close(self, driver: Driver) -> None:
@@ -167,14 +187,17 @@ class Session:
         """Returns when stopped, or when subscribed points changed; raises what ended the session."""
         await bounded(self.name, self._policy.connect_timeout_s, "connecting", driver.connect())
         self._outbox.screen.set_points(self.points)
-        if isinstance(driver, Subscribed) and self.points:
+        if isinstance(driver, Acknowledging):
+            await self._serve_peers(driver)
+        elif isinstance(driver, Subscribed) and self.points:
             await self._subscribe(driver)
         self._counters.connects += 1
         self._error = ""
         self._up_at_s = self._clock.monotonic_s()
         self._set_state(LinkState.CONNECTED)
         self.errands.open()
-        await self._loop(driver, driver if isinstance(driver, Polled) and not isinstance(driver, Subscribed) else None)
+        is_told = isinstance(driver, Subscribed | Acknowledging)
+        await self._loop(driver, driver if isinstance(driver, Polled) and not is_told else None)
 
     async def _subscribe(self, driver: Subscribed) -> None:
         life = self._life
@@ -184,14 +207,37 @@ class Session:
                 self._marked_bad = False
                 self._outbox.put(batches, drop_oldest=True)
 
+        await bounded(
+            self.name,
+            self._policy.request_timeout_s,
+            "subscribing",
+            driver.subscribe(self.points, deliver, self._loss()),
+        )
+
+    async def _serve_peers(self, driver: Acknowledging) -> None:
+        async def stored(batches: Sequence[Batch]) -> None:  # also while the driver closes: its peers wait for it
+            await self._outbox.store(batches)
+            self._marked_bad = False
+
+        await bounded(
+            self.name, self._policy.request_timeout_s, "starting", driver.serve(self.points, stored, self._loss())
+        )
+
+    def _loss(self) -> Lost:
+        """For this life of the session alone."""
+        life = self._life
+
         def lost(error: Exception) -> None:
             if self._life is life:
                 self._ended = error
                 self._wake.set()
 
-        await bounded(
-            self.name, self._policy.request_timeout_s, "subscribing", driver.subscribe(self.points, deliver, lost)
-        )
+        return lost
+
+    async def _rebind(self, driver: Rebindable) -> None:
+        self._points_changed = False
+        self._outbox.screen.set_points(self.points)
+        await bounded(self.name, self._policy.request_timeout_s, "changing points", driver.rebind(self.points))
 
     async def _loop(self, driver: Driver, polled: Polled | None) -> None:
         schedule = self._plan(polled)
@@ -200,11 +246,16 @@ class Session:
             if self._ended is not None:
                 raise self._ended if isinstance(self._ended, HeadraceError) else Unreachable(str(self._ended))
             if self._points_changed:
+                if isinstance(driver, Rebindable):
+                    await self._rebind(driver)
+                    continue
                 if polled is None:
                     return
                 self._points_changed = False
                 self._outbox.screen.set_points(self.points)
                 schedule = self._plan(polled)
+            if isinstance(driver, Acknowledging):
+                self.errands.run_beside(driver, self._loss())
             if self.errands.urgent:
                 await self.errands.run_urgent(driver)
                 continue

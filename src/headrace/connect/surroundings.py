@@ -8,6 +8,8 @@ from pathlib import Path
 
 from headrace.connect.outbox import CAPACITY_SAMPLES, Publish, PublishEvents
 from headrace.sdk.clock import Clock
+from headrace.sdk.devices import DeviceDoor
+from headrace.sdk.intake import Intake
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,10 @@ class SessionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all sessions share."""
+    """What all sessions share. Without `intake` no driver can promise its peers that samples are safe.
+
+    `devices` is who decides which device a driver that listens lets in.
+    """
 
     clock: Clock
     publish: Publish
@@ -33,6 +38,8 @@ class Surroundings:
     state_dir: Path
     random: random.Random = field(default_factory=random.Random)
     policy: SessionPolicy = SessionPolicy()
+    intake: Intake | None = None
+    devices: DeviceDoor | None = None
 
 
 def pause_s(policy: SessionPolicy, attempt: int, rng: random.Random) -> float:

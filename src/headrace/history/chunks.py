@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from headrace.history.moments import Stamps
 from headrace.history.numbers import PLAIN, Sizes, Starts, decimals, encode_numbers, residuals_of, shrink, steps_of
-from headrace.history.pack import Residuals, to_planes, widths_for
+from headrace.history.pack import Planes, Residuals, widths_for
 from headrace.history.records import encode_text
 from headrace.model.batch import Batch, ValueKind
 
@@ -80,7 +80,10 @@ def chunk_starts(batch: Batch, samples_max: int) -> NDArray[np.int64]:
 def encode(
     batch: Batch, starts: NDArray[np.int64], zstd: zstandard.ZstdCompressor, stamps: Stamps | None = None
 ) -> Encoded:
-    """`batch` by (point, time) without repetition; each chunk is within one hour. `stamps` are its places, if any."""
+    """`batch` by (point, time) without repetition; each chunk is within one hour. `stamps` are its places, if any.
+
+    Where these tell every received time, the batch's own are not looked at.
+    """
     ends = np.append(starts[1:], len(batch))
     sizes = ends - starts
     table: ChunkTable = {name: np.zeros(len(starts), dtype) for name, dtype in INDEX_COLUMNS.items()}
@@ -115,8 +118,6 @@ def _encode_delays(batch: Batch, stamps: Stamps | None, starts: Starts, sizes: S
     if stamps is not None and stamps.told is None:
         lags, table["delay_base"][:] = residuals_of(stamps.lag, starts, sizes)
         table["delay_unit"][:], table["delay_width"][:] = RANKED, widths_for(np.maximum.reduceat(lags, starts))
-        if table["delay_width"].any():
-            _prefer_constant(batch.received_ns - batch.source_ns, starts, table)
         return lags
     delay = batch.received_ns - batch.source_ns  # wraps, and so does decoding
     delays, table["delay_base"][:] = residuals_of(delay, starts, sizes)
@@ -129,14 +130,6 @@ def _encode_delays(batch: Batch, stamps: Stamps | None, starts: Starts, sizes: S
     table["delay_base"][better], table["delay_width"][better] = base[better], width[better]
     table["delay_unit"][better] = RANKED
     return np.where(np.repeat(better, sizes), lags, delays)
-
-
-def _prefer_constant(delay: NDArray[np.int64], starts: Starts, table: ChunkTable) -> None:
-    """A delay that never changes needs no places."""
-    least = np.minimum.reduceat(delay, starts)
-    constant = least == np.maximum.reduceat(delay, starts)
-    table["delay_base"][constant] = least[constant]
-    table["delay_unit"][constant] = table["delay_width"][constant] = 0
 
 
 def _frames(
@@ -152,19 +145,19 @@ def _frames(
 ) -> list[bytes]:
     frames: list[bytes] = []
     bits = bool(len(starts)) and table["kind"][0] == ValueKind.BOOL
-    columns = (table["time_width"].tolist(), table["delay_width"].tolist(), table["value_width"].tolist())
-    for at, (start, end, time_width, delay_width, value_width) in enumerate(zip(starts, ends, *columns, strict=True)):
-        parts: list[bytes] = []
-        if time_width:
-            parts.append(to_planes(times[start:end], time_width))
-        if delay_width:
-            parts.append(to_planes(delays[start:end], delay_width))
+    time_of, delay_of = Planes(times, table["time_width"]), Planes(delays, table["delay_width"])
+    value_of = Planes(values, table["value_width"] if not bits else np.zeros(1, np.uint8))
+    set_bits = table["value_width"].tolist() if bits else []
+    for at, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        parts: list[bytes | memoryview] = []
+        time_of.put(parts, at, start, end)
+        delay_of.put(parts, at, start, end)
         if at in texts:
             parts.append(texts[at])
-        if value_width:
-            parts.append(
-                np.packbits(values[start:end]).tobytes() if bits else to_planes(values[start:end], value_width)
-            )
+        if not bits:
+            value_of.put(parts, at, start, end)
+        elif set_bits[at]:
+            parts.append(np.packbits(values[start:end]).tobytes())
         if at in runs:
             parts.append(runs[at])
         frames.append(zstd.compress(b"".join(parts)) if parts else b"")
@@ -176,7 +169,7 @@ def _encode_values(
 ) -> tuple[NDArray[Any], dict[int, bytes]]:
     table["value_scale"][:] = PLAIN
     if batch.kind is ValueKind.TEXT:
-        return _encode_texts(batch, starts, sizes, table)
+        return _encode_texts(batch, starts, table)
     if batch.kind is ValueKind.BOOL:
         table["value_form"][:] = BITS
         table["value_first"][:] = batch.values[starts]
@@ -189,21 +182,27 @@ def _encode_values(
     return encode_numbers(numbers, starts, sizes, table), {}
 
 
-def _encode_texts(
-    batch: Batch, starts: Starts, sizes: Sizes, table: ChunkTable
-) -> tuple[NDArray[Any], dict[int, bytes]]:
+def _encode_texts(batch: Batch, starts: Starts, table: ChunkTable) -> tuple[NDArray[Any], dict[int, bytes]]:
     table["value_form"][:] = DICTIONARY
-    codes = np.zeros(len(batch), np.uint64)
+    # Texts stay the same for long: only where they change is one looked at.
+    change = np.empty(len(batch), np.bool_)
+    change[1:] = batch.values[1:] != batch.values[:-1]
+    change[starts] = True
+    runs = np.flatnonzero(change)
+    lengths = np.diff(np.append(runs, len(batch)))
+    words_of = batch.values[runs].tolist()
+    edges = np.append(np.searchsorted(runs, starts), len(runs)).tolist()
+    codes: list[int] = []
     texts: dict[int, bytes] = {}
-    for at, (start, size) in enumerate(zip(starts.tolist(), sizes.tolist(), strict=True)):
+    counts = np.empty(len(starts), np.uint64)
+    for at in range(len(starts)):
         words: dict[str, int] = {}
-        codes[start : start + size] = [
-            words.setdefault(word, len(words)) for word in batch.values[start : start + size].tolist()
-        ]
+        codes += [words.setdefault(word, len(words)) for word in words_of[edges[at] : edges[at + 1]]]
         packed = encode_text(list(words))
         texts[at] = struct.pack("<II", len(words), len(packed)) + packed
-        table["value_width"][at] = widths_for(np.array([len(words) - 1], np.uint64))[0]
-    return codes, texts
+        counts[at] = len(words)
+    table["value_width"][:] = widths_for(counts - np.uint64(1))
+    return np.repeat(np.array(codes, np.uint64), lengths), texts
 
 
 def _quality(quality: NDArray[np.uint32], starts: Starts, sizes: Sizes, table: ChunkTable) -> dict[int, bytes]:

@@ -25,7 +25,7 @@ def write_order(handles: Handles, source_ns: TimesNs) -> Order | None:
     """
     if len(handles) < 2 or _in_order(handles, source_ns):
         return None
-    order = _by_handle(handles - handles.min())
+    order = order_by_point(handles - handles.min())
     by_handle, by_time = handles[order], source_ns[order]
     key = _key(by_handle, by_time)
     if key is None:
@@ -49,14 +49,8 @@ def write_order(handles: Handles, source_ns: TimesNs) -> Order | None:
     return merged
 
 
-def point_order(handles: Handles) -> Order | None:
-    """The stable order by handle; None where they are in order already."""
-    if len(handles) < 2 or bool((handles[1:] >= handles[:-1]).all()):
-        return None
-    return _by_handle(handles - handles.min())
-
-
-def _by_handle(handles: Handles) -> Order:
+def order_by_point(handles: Handles) -> Order:
+    """The stable order of point numbers that begin near 0."""
     order = np.argsort(handles.astype(np.uint16), kind="stable")
     if int(handles.max()) > 0xFFFF:
         high = (handles >> np.uint32(16)).astype(np.uint16)

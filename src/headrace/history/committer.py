@@ -12,24 +12,27 @@ its own.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from headrace.history.disk import Disk
 from headrace.history.latest import LastValues
 from headrace.history.marks import Marks, MarkTable
 from headrace.history.memtable import Memtable
+from headrace.history.records import Buffer
 from headrace.history.settings import HistorySettings
 from headrace.history.space import DiskSpace
 from headrace.history.view import Views
-from headrace.history.wal import LogWriter, encode_frame
+from headrace.history.wal import LogWriter, frame_parts
 from headrace.model.batch import Batch
-from headrace.model.errors import HeadraceError, Unavailable
+from headrace.model.errors import Unavailable
 from headrace.sdk.clock import Clock
 from headrace.sdk.intake import Mark
 
@@ -38,7 +41,12 @@ _GROUP_SAMPLES_MAX = 1_000_000
 
 Answer = TypeVar("Answer")
 Call = tuple[Sequence[Batch], Marks]
-Waiting = tuple[Call, "asyncio.Future[None]", float]
+
+
+class _Waiting(NamedTuple):
+    call: Call
+    done: asyncio.Future[None]
+    since_s: float
 
 
 class Committer:
@@ -61,17 +69,22 @@ class Committer:
         self._log, self._next_log = log, None  # type: LogWriter, LogWriter | None
         self._making = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "history-commit")
-        self._pending: list[Waiting] = []
-        self._running: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._waiting = threading.Lock()  # of what follows: the loop puts, the commit thread takes
+        self._pending: deque[_Waiting] = deque()
+        self._group: list[_Waiting] = []
+        self._busy = False
         self.appended = self.commits = 0
         self.committed_ns = 0  # of the newest frame; never goes back, so that a moment cuts the log in two
 
     async def append(self, batches: Sequence[Batch], marks: Marks) -> None:
         """Durable on return, with its marks; not applied again where none of them is news. Raises: Unavailable."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pending.append(((batches, marks), done, self._clock.monotonic_s()))
-        if self._running is None:
-            self._running = asyncio.create_task(self._drain(), name="history-commit")
+        done: asyncio.Future[None] = self._loop.create_future()
+        with self._waiting:
+            self._pending.append(_Waiting((batches, marks), done, self._clock.monotonic_s()))
+            idle, self._busy = not self._busy, True
+        if idle:
+            self._thread.submit(self._commit_next)
         await done
 
     async def run(self, job: Callable[[], None]) -> None:
@@ -84,12 +97,14 @@ class Committer:
 
     def lag_ms(self) -> float:
         """Age of the oldest sample that is not yet durable."""
-        return (self._clock.monotonic_s() - self._pending[0][2]) * 1000 if self._pending else 0.0
+        with self._waiting:
+            oldest = next(iter((*self._group[:1], *itertools.islice(self._pending, 1))), None)
+        return (self._clock.monotonic_s() - oldest.since_s) * 1000 if oldest is not None else 0.0
 
     async def drained(self) -> None:
         """When nobody waits any more."""
-        while self._running is not None:
-            await asyncio.wait([self._running])
+        while self._busy:
+            await self.run(_nothing)
 
     async def close(self) -> None:
         await self.drained()
@@ -98,34 +113,32 @@ class Committer:
         if self._next_log is not None:
             self._next_log.close()
 
-    async def _drain(self) -> None:
-        loop = asyncio.get_running_loop()
+    # --- on the commit thread -------------------------------------------------------------------------------------
+
+    def _commit_next(self) -> None:
+        """All who wait now, up to a bound; who comes meanwhile is the next group, after whatever else was asked."""
+        group = self._take_group()
+        failure: Exception | None = None
         try:
+            self._commit([waiting.call for waiting in group])
+        except Exception as error:  # also a bug: those who wait must learn of it, and the next group gets its turn
+            failure = error
+        with self._waiting:
+            self._group = []
+            self._busy = bool(self._pending)
+        if self._busy:
+            self._thread.submit(self._commit_next)
+        self._loop.call_soon_threadsafe(_answer, group, failure)
+
+    def _take_group(self) -> list[_Waiting]:
+        with self._waiting:
+            samples = 0
             while self._pending:
-                group: list[Waiting] = []
-                samples = 0
-                for waiting in self._pending:
-                    samples += sum(map(len, waiting[0][0]))
-                    if group and samples > _GROUP_SAMPLES_MAX:
-                        break
-                    group.append(waiting)
-                failure: BaseException | None = None
-                try:
-                    await loop.run_in_executor(self._thread, self._commit, [call for call, _, _ in group])
-                except HeadraceError as error:
-                    failure = error
-                except Exception as error:  # a bug: those who wait must learn of it, and the next group gets its turn
-                    failure = error
-                del self._pending[: len(group)]
-                for _, done, _ in group:
-                    if done.done():
-                        continue
-                    if failure is None:
-                        done.set_result(None)
-                    else:
-                        done.set_exception(_again(failure))
-        finally:
-            self._running = None
+                samples += sum(map(len, self._pending[0].call[0]))
+                if self._group and samples > _GROUP_SAMPLES_MAX:
+                    break
+                self._group.append(self._pending.popleft())
+            return self._group
 
     def _commit(self, calls: Sequence[Call]) -> None:
         self._space.check()
@@ -133,7 +146,10 @@ class Committer:
         if not group:
             return
         now_ns = self.stamp()
-        self._log.commit([encode_frame(batches, now_ns, place, marks) for place, (batches, marks) in enumerate(group)])
+        parts: list[Buffer] = []
+        for place, (batches, marks) in enumerate(group):
+            parts += frame_parts(batches, now_ns, place, marks)
+        self._log.commit(parts)
         self._space.note_log(self._log.number, self._log.size)
         self.commits += 1
         memtable = self._views.current.memtables[-1]
@@ -211,6 +227,21 @@ class Committer:
                     return  # the freeze will try again, and say so
 
 
-def _again(failure: BaseException) -> BaseException:
+def _nothing() -> None:
+    """A job whose only use is its turn."""
+
+
+def _answer(group: Sequence[_Waiting], failure: Exception | None) -> None:
+    """On the event loop."""
+    for waiting in group:
+        if waiting.done.done():
+            continue
+        if failure is None:
+            waiting.done.set_result(None)
+        else:
+            waiting.done.set_exception(_again(failure))
+
+
+def _again(failure: Exception) -> Exception:
     """Each caller raises its own exception object, for a traceback belongs to one task."""
     return type(failure)(failure.message) if isinstance(failure, Unavailable) else failure

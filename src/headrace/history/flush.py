@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,88 +13,119 @@ from headrace.history.catalog import Section, SegmentFile
 from headrace.history.change import Changes
 from headrace.history.classes import Members
 from headrace.history.memtable import Memtable
-from headrace.history.moments import moments_of
-from headrace.history.reader import EARLIEST_NS, LATEST_NS
+from headrace.history.moments import Stamps, Timed, moments_of
 from headrace.history.segment import SegmentWriter
-from headrace.history.sorting import sorted_slices
-from headrace.model.batch import Batch, ValueKind
+from headrace.history.sorting import Joined, Workspace, sorted_slices
+from headrace.model.batch import Batch
 from headrace.model.time import HOUR_NS
-
-ByHour = Iterator[tuple[int, list[list[Batch]]]]
-Chosen = Callable[[Batch], NDArray[np.bool_]]
-"""Which samples of a batch are of a class."""
 
 _FILES_MAX = 4  # a back-fill of a year must not become 8,760 files
 
 
-def flush(
-    memtable: Memtable, members: Members, changes: Changes, slice_samples: int, pause: Callable[[], None]
-) -> None:
-    """Write and commit. `pause` is called between slices and may raise to give up."""
-    files: list[SegmentFile] = []
-    sections: list[Section] = []
-    for retention in _classes_of(memtable, members):
-        chosen = None if retention is None else (lambda batch, number=retention: members.of(batch.handles) == number)
+class _Part(NamedTuple):
+    """Samples of one kind in write order, and which of them are not of the hour at hand (None: all are)."""
+
+    batches: list[Batch]
+    outside: NDArray[np.bool_] | None
+
+
+ByHour = Iterator[tuple[int, list[_Part]]]
+
+
+class Flusher:
+    """`pause` is called between slices and may raise to give up."""
+
+    def __init__(self, changes: Changes, slice_samples: int, pause: Callable[[], None]) -> None:
+        self._changes, self._slice_samples, self._pause = changes, slice_samples, pause
+        self._workspace = Workspace()
+
+    def flush(self, memtable: Memtable, members: Members) -> None:
+        """Write and commit."""
+        files: list[SegmentFile] = []
+        sections: list[Section] = []
+        kinds = [memtable.parts(kind) for kind in sorted(memtable.kinds())]
         hours = sorted(memtable.hours)
-        by_hour = _by_hour(memtable, hours, chosen)
         groups = [(hour, 1) for hour in hours] if len(hours) <= _FILES_MAX else [(hours[0], len(hours))]
-        for first, number in groups:
+        for retention in _classes_of(kinds, members):
+            chosen = kinds if retention is None else _of_class(kinds, members, retention)
+            by_hour = _by_hour(chosen, hours)
+            for first, number in groups:
 
-            def fill(
-                writer: SegmentWriter, number: int = number, by_hour: ByHour = by_hour, to: int = retention or 0
-            ) -> None:
-                for hour, kinds in itertools.islice(by_hour, number):
-                    moments = moments_of(itertools.chain.from_iterable(kinds))
-                    writer.begin(hour, memtable.generation, 0, moments, to)
-                    for parts in kinds:
-                        for batch, stamps in sorted_slices(parts, moments, slice_samples):
-                            writer.add(batch, stamps)
-                            pause()
-                    writer.end()
+                def fill(
+                    writer: SegmentWriter, number: int = number, by_hour: ByHour = by_hour, to: int = retention or 0
+                ) -> None:
+                    for hour, parts in itertools.islice(by_hour, number):
+                        self._write(writer, hour, memtable.generation, to, parts)
 
-            file, added = changes.write(first, fill)
-            if file is not None:
-                files.append(file)
-                sections += added
-    changes.apply(files, sections, flushed=memtable.generation)
+                file, added = self._changes.write(first, fill)
+                if file is not None:
+                    files.append(file)
+                    sections += added
+        self._changes.apply(files, sections, flushed=memtable.generation)
+
+    def _write(self, writer: SegmentWriter, hour: int, generation: int, retention: int, parts: list[_Part]) -> None:
+        """One section."""
+        timed = [Timed(part.batches) for part in parts]
+        moments = moments_of(timed)
+        writer.begin(hour, generation, 0, moments, retention)
+        for part, times in zip(parts, timed, strict=True):
+            samples = Joined(part.batches, self._workspace)
+            for batch, stamps in sorted_slices(samples, part.outside, Stamps.of(times, moments), self._slice_samples):
+                writer.add(batch, stamps)
+                self._pause()
+        writer.end()
 
 
-def _classes_of(memtable: Memtable, members: Members) -> list[int] | list[None]:
+def _classes_of(kinds: Sequence[list[Batch]], members: Members) -> list[int] | list[None]:
     """Numbers of the classes that have samples here; a lone None where all points are of the default."""
     if not members.several:
         return [None]
     found: set[int] = set()
-    for kind in memtable.kinds():
-        for batch in memtable.select(kind, None, EARLIEST_NS, LATEST_NS):
-            found.update(np.unique(members.of(batch.handles)).tolist())
+    for batch in itertools.chain.from_iterable(kinds):
+        found.update(np.unique(members.of(batch.handles)).tolist())
     return sorted(found)
 
 
-def _by_hour(memtable: Memtable, hours: list[int], chosen: Chosen | None) -> ByHour:
-    """Each hour's samples kind by kind, in write order."""
-    kinds = sorted(memtable.kinds())
+def _of_class(kinds: Sequence[list[Batch]], members: Members, number: int) -> list[list[Batch]]:
+    found = [_chosen(batches, [members.of(batch.handles) == number for batch in batches]) for batches in kinds]
+    return [batches for batches in found if batches]
+
+
+def _chosen(batches: list[Batch], masks: list[NDArray[np.bool_]]) -> list[Batch]:
+    picked = zip(batches, masks, strict=True)
+    return [batch if mask.all() else batch.take(mask) for batch, mask in picked if mask.any()]
+
+
+def _by_hour(kinds: Sequence[list[Batch]], hours: list[int]) -> ByHour:
+    """Each hour's samples kind by kind."""
+    if len(hours) == 1:
+        yield hours[0], [_Part(batches, None) for batches in kinds]
+        return
     if len(hours) <= _FILES_MAX:
         for hour in hours:
-            found = [_select(memtable, kind, chosen, hour * HOUR_NS, (hour + 1) * HOUR_NS) for kind in kinds]
-            yield hour, [parts for parts in found if parts]
+            found = [_of_hour(batches, hour) for batches in kinds]
+            yield hour, [part for part in found if part is not None]
         return
     # Spread over many hours: sort by hour once, for looking through everything once an hour would take for ever.
     spread: list[tuple[Batch, NDArray[np.int64]]] = []
-    for kind in kinds:
-        if parts := _select(memtable, kind, chosen, EARLIEST_NS, LATEST_NS):
-            batch = Batch.concat(parts)
-            hour_of = batch.source_ns // HOUR_NS
-            order = np.argsort(hour_of, kind="stable")
-            spread.append((batch.take(order), hour_of[order]))
+    for batch in map(Batch.concat, kinds):
+        hour_of = batch.source_ns // HOUR_NS
+        order = np.argsort(hour_of, kind="stable")
+        spread.append((batch.take(order), hour_of[order]))
     for hour in hours:
         spans = [(batch, *np.searchsorted(hour_of, [hour, hour + 1]).tolist()) for batch, hour_of in spread]
-        yield hour, [[batch.take(slice(start, end))] for batch, start, end in spans if end > start]
+        yield hour, [_Part([batch.take(slice(start, end))], None) for batch, start, end in spans if end > start]
 
 
-def _select(memtable: Memtable, kind: ValueKind, chosen: Chosen | None, start_ns: int, end_ns: int) -> list[Batch]:
-    """Block by block, so that samples of one class are copied once."""
-    found = memtable.select(kind, None, start_ns, end_ns)
-    if chosen is None:
-        return list(found)
-    picked = ((batch, chosen(batch)) for batch in found)
-    return [batch if mask.all() else batch.take(mask) for batch, mask in picked if mask.any()]
+def _of_hour(batches: list[Batch], hour: int) -> _Part | None:
+    """Where most are of the hour they are left in their place: to copy them costs more than to step over the others."""
+    low, high = hour * HOUR_NS, (hour + 1) * HOUR_NS
+    inside = [(batch.source_ns >= low) & (batch.source_ns < high) for batch in batches]
+    count, total = sum(map(np.count_nonzero, inside)), sum(map(len, batches))
+    if count == 0:
+        return None
+    if count == total:
+        return _Part(batches, None)
+    if 2 * count > total:
+        return _Part(batches, ~np.concatenate(inside))
+    return _Part(_chosen(batches, inside), None)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import mmap
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -57,8 +57,16 @@ class Gap:
 
 
 def frame(magic: bytes, payload: bytes, count: int, time_ns: int, place: int) -> bytes:
-    head = _HEAD.pack(magic, len(payload), count, place, time_ns, 0)[:-4]
-    return head + struct.pack("<I", zlib.crc32(payload, zlib.crc32(head))) + payload
+    return frame_head(magic, [payload], count, time_ns, place) + payload
+
+
+def frame_head(magic: bytes, payload: Sequence[bytes | memoryview], count: int, time_ns: int, place: int) -> bytes:
+    """What comes before a payload, of which the parts are given."""
+    head = _HEAD.pack(magic, sum(map(len, payload)), count, place, time_ns, 0)[:-4]
+    crc = zlib.crc32(head)
+    for part in payload:
+        crc = zlib.crc32(part, crc)
+    return head + struct.pack("<I", crc)
 
 
 def walk(path: Path, magic: bytes, begin: int, end: int | None = None) -> Iterator[Frame | Gap]:

@@ -20,7 +20,7 @@ from headrace.history.change import Changes
 from headrace.history.classes import Classes
 from headrace.history.committer import Committer
 from headrace.history.compaction import Compactor
-from headrace.history.flush import flush
+from headrace.history.flush import Flusher
 from headrace.history.latest import LastValues
 from headrace.history.reader import Reader
 from headrace.history.retiring import Retirer
@@ -59,7 +59,7 @@ class Keeper:
         self._settings, self._clock, self._views, self._committer = settings, clock, views, committer
         self._classes, self._space = classes, space
         changes = Changes(directory, catalog, views, segments, latest, lambda: committer.committed_ns, committer.marks)
-        self._changes = changes
+        self._flusher = Flusher(changes, settings.slice_samples, self._check_stop)
         self._compactor = Compactor(settings, views, changes, segments, reader, classes, space, self._pause)
         self._summariser = Summariser(
             settings, views, changes, segments, reader, space, self._compactor.merge_hour, self._pause
@@ -153,7 +153,7 @@ class Keeper:
         self._committer.prepare_next_log()
         while len(memtables := self._views.current.memtables) > 1:
             members = self._classes.members()
-            flush(memtables[0], members, self._changes, self._settings.slice_samples, self._check_stop)
+            self._flusher.flush(memtables[0], members)
             self.counters["flushes"] += 1
             self._committer.prepare_next_log()
 

@@ -12,14 +12,13 @@ each; told as a place in the table of such moments it steps by the same number e
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.model.batch import Batch, TimesNs
 
-Ranks = NDArray[np.int64]
 Places = NDArray[np.int32]
 _SHARED_BY: Final = 3  # a moment of fewer samples in a row is not worth a place
 _PIECE: Final = 1 << 17
@@ -28,31 +27,45 @@ _ROUND_NS: Final = 1_000_000  # source times on whole milliseconds are told well
 NONE: Final = np.empty(0, np.int64)
 
 
-def moments_of(batches: Iterable[Batch]) -> TimesNs:
-    """The table of samples in write order, in which those of one poll are neighbours. Shape: (moments,)."""
+class Runs(NamedTuple):
+    """A column as runs of equal times. Shape: (runs,) each."""
+
+    times: TimesNs
+    lengths: NDArray[np.int64]
+
+
+class Timed:
+    """Samples in write order, in which those of one poll are neighbours, and the runs of their times."""
+
+    def __init__(self, parts: Sequence[Batch]) -> None:
+        self.count = sum(map(len, parts))
+        self.received = _joined([_runs(part.received_ns) for part in parts])
+        if all(part.received_ns is part.source_ns for part in parts):
+            self.source = self.received
+        else:
+            self.source = _joined([_runs(part.source_ns) for part in parts])
+
+
+def moments_of(samples: Iterable[Timed]) -> TimesNs:
+    """The table of moments that enough of them share. Shape: (moments,)."""
     found: list[TimesNs] = [NONE]
-    for batch in batches:
-        received = _shared(batch.received_ns)
-        found.append(received)
-        if batch.received_ns is not batch.source_ns:
-            source = _shared(batch.source_ns)
+    for timed in samples:
+        found.append(_shared(timed.received))
+        if timed.source is not timed.received:
+            source = _shared(timed.source)
             found.append(source[source % _ROUND_NS != 0])
     return np.unique(np.concatenate(found))
 
 
-def _shared(column: TimesNs) -> TimesNs:
-    starts, lengths = _runs(column)
-    return column[starts[lengths >= _SHARED_BY]]
+def _shared(runs: Runs) -> TimesNs:
+    return runs.times[runs.lengths >= _SHARED_BY]
 
 
-def ranks(column: TimesNs, table: TimesNs) -> tuple[Ranks, NDArray[np.bool_]]:
-    """The place of the first moment at or after each time, and whether it is that very moment. Shape: (count,) each."""
-    starts, lengths = _runs(column)
-    few = 4 * len(starts) <= len(column)
-    times = column[starts] if few else column
-    places = np.searchsorted(table, times)
-    exact = table[np.minimum(places, len(table) - 1)] == times
-    return (np.repeat(places, lengths), np.repeat(exact, lengths)) if few else (places, exact)
+def _ranks(runs: Runs, table: TimesNs) -> tuple[Places, NDArray[np.bool_]]:
+    """The place of the first moment at or after each run's time, and whether it is that very moment."""
+    places = np.searchsorted(table, runs.times)
+    exact = table[np.minimum(places, len(table) - 1)] == runs.times
+    return places.astype(np.int32), exact
 
 
 Flags = NDArray[np.bool_]
@@ -70,33 +83,28 @@ class Stamps:
         self.lag, self.told, self.rank, self.sourced = lag, told, rank, sourced
 
     @classmethod
-    def of(cls, batch: Batch, table: TimesNs) -> Stamps | None:
+    def of(cls, samples: Batch | Timed, table: TimesNs) -> Stamps | None:
         """None where the table is empty."""
         if not len(table):
             return None
-        count = len(batch)
-        rank, lag = np.empty(count, np.int32), np.empty(count, np.int32)
-        sourced, told = np.empty(count, np.bool_), np.empty(count, np.bool_)
-        for start in range(0, count, _PIECE):  # NumPy repeats a whole column without letting go of the GIL
-            piece = slice(start, start + _PIECE)
-            rank[piece], sourced[piece] = ranks(batch.source_ns[piece], table)
-            places, told[piece] = ranks(batch.received_ns[piece], table)
-            lag[piece] = places - rank[piece]
-        some = bool(sourced.any())
-        return cls(lag, None if told.all() else told, rank if some else None, sourced if some else None)
-
-    @classmethod
-    def concat(cls, parts: Sequence[Stamps]) -> Stamps | None:
-        """In order; None of none."""
-        if not parts:
-            return None
-        told = rank = sourced = None
-        if any(part.told is not None for part in parts):
-            told = np.concatenate([_flags(part.told, part.lag, True) for part in parts])
-        if any(part.rank is not None for part in parts):
-            rank = np.concatenate([part.lag if part.rank is None else part.rank for part in parts])
-            sourced = np.concatenate([_flags(part.sourced, part.lag, False) for part in parts])
-        return cls(np.concatenate([part.lag for part in parts]), told, rank, sourced)
+        timed = Timed([samples]) if isinstance(samples, Batch) else samples
+        arrived, told = _ranks(timed.received, table)
+        begun, sourced = _ranks(timed.source, table)
+        lag = np.empty(timed.count, np.int32)
+        _spread(lag, arrived, timed.received.lengths)
+        rank: Places | None = None
+        if sourced.any():
+            rank = np.empty(timed.count, np.int32)
+            _spread(rank, begun, timed.source.lengths)
+            lag -= rank
+        else:
+            _spread(lag, begun, timed.source.lengths, minus=True)
+        return cls(
+            lag,
+            None if told.all() else np.repeat(told, timed.received.lengths),
+            rank,
+            None if rank is None else np.repeat(sourced, timed.source.lengths),
+        )
 
     def take(self, selection: Selection) -> Stamps:
         return Stamps(
@@ -107,11 +115,32 @@ class Stamps:
         )
 
 
-def _flags(flags: Flags | None, like: Places, default: bool) -> Flags:
-    return np.full(len(like), default) if flags is None else flags
+def _spread(column: Places, of_run: Places, lengths: NDArray[np.int64], *, minus: bool = False) -> None:
+    """Fill a column, or take from it, with what each run has, piece by piece: what is at work stays in the cache, and
+    NumPy repeats a whole column without letting go of the GIL."""
+    ends = np.cumsum(lengths)
+    edges = np.searchsorted(ends, np.arange(_PIECE, len(column) + _PIECE, _PIECE), "right").tolist()
+    begin = 0
+    for end in sorted({min(edge, len(lengths)) for edge in edges} | {len(lengths)}):
+        if end > begin:
+            to = slice(int(ends[begin - 1]) if begin else 0, int(ends[end - 1]))
+            part = np.repeat(of_run[begin:end], lengths[begin:end])
+            if minus:
+                column[to] -= part
+            else:
+                column[to] = part
+            begin = end
 
 
-def _runs(column: TimesNs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where runs of equal times begin, and how long they are."""
+def _joined(parts: Sequence[Runs]) -> Runs:
+    """A run that goes on from part to part is told as two, which does no harm."""
+    if len(parts) == 1:
+        return parts[0]
+    return Runs(np.concatenate([part.times for part in parts]), np.concatenate([part.lengths for part in parts]))
+
+
+def _runs(column: TimesNs) -> Runs:
+    if column[0] == column[-1] and bool((column == column[0]).all()):
+        return Runs(column[:1], np.array([len(column)]))
     starts = np.concatenate([[0], np.flatnonzero(column[1:] != column[:-1]) + 1])[: len(column)]
-    return starts, np.diff(np.append(starts, len(column)))
+    return Runs(column[starts], np.diff(np.append(starts, len(column))))

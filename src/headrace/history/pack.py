@@ -17,6 +17,7 @@ from headrace.model.errors import DataError
 
 Residuals = NDArray[np.uint64]
 WIDTHS: Final = (0, 1, 2, 4, 8)
+_NARROW: Final = 2
 _UNSIGNED: Final[dict[int, np.dtype[Any]]] = {width: np.dtype(f"<u{width}") for width in WIDTHS if width}
 
 
@@ -30,6 +31,27 @@ def to_planes(residuals: Residuals, width: int) -> bytes:
     narrow = residuals.astype(_UNSIGNED[width])
     planes: bytes = narrow.tobytes() if width == 1 else narrow.view(np.uint8).reshape(-1, width).T.tobytes()
     return planes
+
+
+class Planes:
+    """The bytes of many chunks of one column. Most are one or two wide: those planes are made for all of them at once,
+    of which a chunk is a slice. Shape: `residuals` (samples,), `widths` (chunks,)."""
+
+    def __init__(self, residuals: Residuals, widths: NDArray[np.uint8]) -> None:
+        self._residuals, self._widths = residuals, widths.tolist()
+        narrow = int(np.max(widths, initial=0, where=widths <= _NARROW))
+        self._planes = [self._plane(number).data for number in range(narrow)]
+
+    def _plane(self, number: int) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(self._residuals.view(np.uint8)[number::8])
+
+    def put(self, parts: list[bytes | memoryview], chunk: int, start: int, end: int) -> None:
+        """Append what a chunk is made of."""
+        width = self._widths[chunk]
+        if width > _NARROW:
+            parts.append(to_planes(self._residuals[start:end], width))
+        elif width:
+            parts += [plane[start:end] for plane in self._planes[:width]]
 
 
 def pack_column(values: NDArray[Any], zstd: zstandard.ZstdCompressor, *, deltas: bool = False) -> bytes:

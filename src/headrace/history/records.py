@@ -13,6 +13,7 @@ its bytes.
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -23,7 +24,9 @@ from numpy.typing import NDArray
 from headrace.model.batch import TEXT_DTYPE, Batch, ValueKind
 from headrace.model.errors import DataError
 
+Buffer = bytes | memoryview
 _HEAD: Final = struct.Struct("<BI")
+_of_thread: Final = threading.local()
 _RAW, _CONSTANT, _COUNTING, _STEPS = 0, 1, 2, 3
 _TEXT_BYTES_MAX: Final = 1 << 30
 _HANDLE, _TIME, _QUALITY = np.dtype("<u4"), np.dtype("<i8"), np.dtype("<u4")
@@ -35,24 +38,45 @@ _VALUE: Final = {
 
 
 def encode_batches(batches: Sequence[Batch]) -> bytes:
-    parts: list[bytes] = []
+    return b"".join(record_parts(batches))
+
+
+def record_parts(batches: Sequence[Batch]) -> list[Buffer]:
+    """The same, yet to be joined: columns that are stored as they are have not been copied."""
+    parts: list[Buffer] = []
     for batch in batches:
         if not len(batch):
             continue
         parts.append(_HEAD.pack(batch.kind, len(batch)))
         _put(parts, batch.handles, counting=True)
         _put(parts, batch.source_ns)
-        if batch.received_ns is batch.source_ns or np.array_equal(batch.received_ns, batch.source_ns):
+        if batch.received_ns is batch.source_ns or _equal(batch.received_ns, batch.source_ns):
             parts.append(bytes([_COUNTING]))  # for received time: the same as source time
         else:
             _put(parts, batch.received_ns)
         if batch.kind is ValueKind.TEXT:
-            packed = zstandard.ZstdCompressor(level=1).compress(encode_text(batch.values.tolist()))
+            packed = _compressor().compress(encode_texts(batch.values))
             parts += (len(packed).to_bytes(4, "little"), packed)
         else:
-            parts.append(batch.values.tobytes())
+            parts.append(_bytes_of(batch.values))
         _put(parts, batch.quality)
-    return b"".join(parts)
+    return parts
+
+
+def _equal(left: NDArray[Any], right: NDArray[Any]) -> bool:
+    return bool(left[0] == right[0] and left[-1] == right[-1] and (left == right).all())
+
+
+def _bytes_of(column: NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(column).data.cast("B")
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    """One a thread: making one costs more than what it does to a hundred texts."""
+    made: zstandard.ZstdCompressor | None = getattr(_of_thread, "compressor", None)
+    if made is None:
+        made = _of_thread.compressor = zstandard.ZstdCompressor(level=1)
+    return made
 
 
 def decode_batches(payload: bytes) -> list[Batch]:
@@ -83,6 +107,15 @@ def encode_text(values: Sequence[str]) -> bytes:
     return np.array([len(value) for value in encoded], _HANDLE).tobytes() + b"".join(encoded)
 
 
+def encode_texts(column: NDArray[Any]) -> bytes:
+    """`encode_text` of a column. Where all is ASCII, a text has as many bytes as characters."""
+    values = column.tolist()
+    text = "".join(values)
+    if not text.isascii():
+        return encode_text(values)
+    return np.fromiter(map(len, values), _HANDLE, len(values)).tobytes() + text.encode()
+
+
 def decode_text(data: bytes | memoryview, count: int) -> tuple[list[str], int]:
     """The texts and how many bytes they took. Raises: DataError."""
     if len(data) < 4 * count:
@@ -99,7 +132,7 @@ def decode_text(data: bytes | memoryview, count: int) -> tuple[list[str], int]:
     return texts, ends[-1] if ends else 0
 
 
-def _put(parts: list[bytes], column: NDArray[Any], counting: bool = False) -> None:
+def _put(parts: list[Buffer], column: NDArray[Any], counting: bool = False) -> None:
     first = column[:1]
     if column[-1] == first[0] and bool((column == first).all()):
         parts += (bytes([_CONSTANT]), first.tobytes())
@@ -112,7 +145,7 @@ def _put(parts: list[bytes], column: NDArray[Any], counting: bool = False) -> No
             else:
                 parts += (bytes([_STEPS]), first.tobytes(), steps.astype(np.uint8).tobytes())
             return
-    parts += (bytes([_RAW]), column.tobytes())
+    parts += (bytes([_RAW]), _bytes_of(column))
 
 
 class _Reader:

@@ -22,7 +22,7 @@ from headrace.history import framing
 from headrace.history.disk import Disk
 from headrace.history.framing import Frame, Gap
 from headrace.history.marks import Marks, decode_marks, encode_marks
-from headrace.history.records import decode_batches, encode_batches
+from headrace.history.records import Buffer, decode_batches, record_parts
 from headrace.model.batch import Batch
 from headrace.model.errors import DataError, Unavailable
 from headrace.sdk.intake import Mark
@@ -43,8 +43,15 @@ def log_numbers(directory: Path) -> list[int]:
 
 def encode_frame(batches: Sequence[Batch], committed_ns: int, place: int = 0, marks: Marks | None = None) -> bytes:
     """`place` counts the frames that one commit makes durable together, from 0."""
-    payload = encode_marks(marks) + encode_batches(batches) if marks else encode_batches(batches)
-    return framing.frame(FRAME_MAGIC, payload, sum(map(len, batches)), committed_ns, place)
+    return b"".join(frame_parts(batches, committed_ns, place, marks or {}))
+
+
+def frame_parts(batches: Sequence[Batch], committed_ns: int, place: int, marks: Marks) -> list[Buffer]:
+    """The same in parts, so that samples are copied once, into what is written."""
+    payload = record_parts(batches)
+    if marks:
+        payload = [encode_marks(marks), *payload]
+    return [framing.frame_head(FRAME_MAGIC, payload, sum(map(len, batches)), committed_ns, place), *payload]
 
 
 class LogWriter:
@@ -78,12 +85,13 @@ class LogWriter:
         log.size = size
         return log
 
-    def commit(self, frames: Sequence[bytes]) -> None:
-        """Durable on return. Raises: Unavailable, and then none of the frames is in the log."""
+    def commit(self, parts: Sequence[Buffer]) -> None:
+        """Frames, whole or in parts; durable on return. Raises: Unavailable, and then none of them is in the log."""
         if self.broken:
             raise Unavailable(f"history log {self.path.name} could not be written; restart once its disk is well")
         try:
-            self._disk.write(self._descriptor, b"".join(frames) if len(frames) > 1 else frames[0])
+            data = b"".join(parts)
+            self._disk.write(self._descriptor, data)
             self._disk.datasync(self._descriptor)
         except OSError as error:
             try:
@@ -92,7 +100,7 @@ class LogWriter:
             except OSError:
                 self.broken = True
             raise Unavailable(f"history log {self.path.name} could not be written: {error.strerror}") from error
-        self.size += sum(map(len, frames))
+        self.size += len(data)
 
     def close(self) -> None:
         if self._descriptor >= 0:

@@ -68,3 +68,11 @@ def name_of(code: int) -> str:
     """The standard's name (`BadTimeout`), else the severity and the number (`Bad 0x80FF0000`)."""
     known = _NAMES.get(int(code) & 0xFFFF_0000)
     return known if known is not None else f"{severity(code).capitalize()} 0x{int(code):08X}"
+
+
+_CODES: Final = {name.lower(): value for value, name in _NAMES.items()}
+
+
+def code_of(name: str) -> int | None:
+    """The status code of a standard name, whatever its case (`BadTimeout`, `GOOD`); None for a name that is none."""
+    return _CODES.get(name.strip().lower())

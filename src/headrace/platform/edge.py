@@ -92,14 +92,14 @@ async def running_edge(settings: EdgeSettings, clock: Clock | None = None) -> As
         alarms = AlarmDesk(engine, time, access, access, live)
         connections = settings.home / "connections"
         drivers = driver_folder.load()
-        around = Surroundings(time, bus.publish, bus.publish_events, connections)
-        links = Supervisor(drivers, around, TrustStore(connections / "trusted.json"))
-        reconciler = Reconciler(spool, alarms, links, drivers)
-        plant = EdgePlant(settings.home, DeclarationRegistry(engine, drivers, time), reconciler, links)
         pipeline = Pipeline(
             bus, spool, live, alarms, time,
             capacity=settings.bus_capacity, commit_interval_s=settings.commit_interval_s, tick_s=settings.alarm_tick_s,
         )  # fmt: skip
+        around = Surroundings(time, bus.publish, bus.publish_events, connections, intake=pipeline)
+        links = Supervisor(drivers, around, TrustStore(connections / "trusted.json"))
+        reconciler = Reconciler(spool, alarms, links, drivers)
+        plant = EdgePlant(settings.home, DeclarationRegistry(engine, drivers, time), reconciler, links)
         link = EdgeLink(settings.hub, identity, spool, plant, time, settings.link, proxy=settings.proxy)
         await alarms.start()
         stack.push_async_callback(alarms.close)

@@ -24,7 +24,7 @@ from headrace.model.batch import Batch
 from headrace.model.errors import DataError, LimitReached, Unavailable
 from headrace.sdk.bus import Bus, Overflow, Subscription
 from headrace.sdk.clock import Clock
-from headrace.sdk.intake import NO_MARKS, Mark
+from headrace.sdk.intake import NO_MARKS, Mark, halves
 from headrace.sdk.services import LiveValues
 from headrace.sdk.store import SampleStore
 
@@ -132,13 +132,3 @@ class Pipeline:
         while True:
             await self._clock.sleep(self._tick_s)
             await self._judge.tick(self._clock.now_ns())
-
-
-def halves(batches: Sequence[Batch]) -> tuple[Sequence[Batch], Sequence[Batch]]:
-    """Two parts in order; the second is empty where one sample is left."""
-    if len(batches) > 1:
-        middle = len(batches) // 2
-        return batches[:middle], batches[middle:]
-    only = batches[0]
-    middle = len(only) // 2
-    return ([only.take(slice(0, middle))], [only.take(slice(middle, None))]) if middle else (batches, [])

@@ -85,8 +85,20 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         alarms = AlarmDesk(engine, time, access, access, live)
         trust = TrustStore(settings.connections_dir / "trusted.json")
         drivers = driver_folder.load()
+        pipeline = Pipeline(
+            bus,
+            store,
+            live,
+            alarms,
+            time,
+            capacity=settings.bus_capacity,
+            commit_interval_s=settings.commit_interval_s,
+            tick_s=settings.alarm_tick_s,
+        )
         devices = Devices(engine, time, access, lambda: registry)
-        around = Surroundings(time, bus.publish, bus.publish_events, settings.connections_dir)
+        around = Surroundings(
+            time, bus.publish, bus.publish_events, settings.connections_dir, intake=pipeline, devices=devices.door
+        )
         links = Supervisor(drivers, around, trust)
         reconciler = Reconciler(store, alarms, links, drivers)
         commands = ControlDesk(
@@ -100,16 +112,6 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             engine, time, access, declared, settings.fleet_dir, provide=registry.provide,
             handles=lambda: reconciler.directory.handles, publish=bus.publish,
         )  # fmt: skip
-        pipeline = Pipeline(
-            bus,
-            store,
-            live,
-            alarms,
-            time,
-            capacity=settings.bus_capacity,
-            commit_interval_s=settings.commit_interval_s,
-            tick_s=settings.alarm_tick_s,
-        )
         hub = None
         if settings.listen_edges is not None:
             hub = EdgeHub(store, pipeline, edges.door, edges.desk, bus.publish_events, time)

@@ -3,10 +3,10 @@
 CONNECT ──► Claim ──► DeviceDoor.admit ──► Admission      approved: its samples are stored
                                       ├──► Admission      quarantined: an engineer sees what it sends, nothing is stored
                                       └──► AccessError    unknown, wrong credential, blocked
-an engineer approves, blocks, renames ──► DeviceDoor.changes ──► the gateway closes that device, which comes again
+an engineer approves, blocks, limits ──► DeviceDoor.changes ──► the gateway closes that device, which comes again
 
 A device is found by the certificate that it shows, else by its *login*: the user name, or the client identifier where
-it gives none. Its *name* is what people call it and what declarations say; they are the same until somebody renames it.
+it gives none. The login is what gateways, topics and declarations call it; people may give it another name to read.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """`publish` and `subscribe` are MQTT topic filters; limits are None where the gateway's own apply.
+    """`device` is the login. `publish` and `subscribe` are MQTT topic filters; limits are None where the gateway's own
+    apply.
 
     A gateway keeps sessions by device and client identifier together: one device cannot take over another's.
     """
@@ -102,5 +103,5 @@ class DeviceDoor(Protocol):
         ...
 
     def changes(self) -> AsyncIterator[str]:
-        """Names of devices whose admission is no longer what it was, until the platform stops."""
+        """Logins of devices whose admission is no longer what it was, until the platform stops."""
         ...

@@ -4,14 +4,14 @@ The session supervisor (`connect/supervisor.py`) owns connect, back-off, one own
 the read planner (`connect/planner.py`) owns rates and deadlines. A driver raises `DeviceError` and is done; the
 supervisor closes it, marks its points bad and makes a new one.
 
-Abilities are small and optional. A driver implements `Driver` and any of `Polled`, `Subscribed`, `Writable`,
-`Browsable`, `Trusting`. Its folder is `connect/drivers/<name>/` and its module `driver.py` exposes
-`DRIVER: DriverType`.
+Abilities are small and optional. A driver implements `Driver` and any of `Polled`, `Subscribed`, `Acknowledging`,
+`Rebindable`, `Writable`, `Browsable`, `Trusting`, `Counting`. Its folder is `connect/drivers/<name>/` and its module
+`driver.py` exposes `DRIVER: DriverType`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from headrace.model.batch import Batch, Value, ValueKind
 from headrace.sdk.clock import Clock
+from headrace.sdk.devices import DeviceDoor
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,12 @@ Deliver = Callable[[Sequence[Batch]], None]
 
 Lost = Callable[[Exception], None]
 """A subscribed session calls this once when it learns that it is over."""
+
+Stored = Callable[[Sequence[Batch]], Awaitable[None]]
+"""Returns when the samples survive `kill -9`; they are screened, counted, shown and judged like all others.
+
+Concurrent calls are welcome. Raises: Unavailable while nothing can be stored (then nothing of the call was).
+"""
 
 
 class Driver(Protocol):
@@ -85,6 +92,36 @@ class Subscribed(Protocol):
 
     async def subscribe(self, points: Sequence[PointBinding], deliver: Deliver, lost: Lost) -> None:
         """Start delivering; a point that the server refuses is delivered once as a bad sample. Raises: DeviceError."""
+        ...
+
+
+@runtime_checkable
+class Acknowledging(Protocol):
+    """A driver whose peers wait to hear that their samples are safe: a gateway for devices, a client of a broker.
+
+    It stands for many peers, so writes to it are not made to wait for each other.
+    """
+
+    async def serve(self, points: Sequence[PointBinding], stored: Stored, lost: Lost) -> None:
+        """Take samples until `close`, whatever the points: call `stored`, then acknowledge. Raises: DeviceError."""
+        ...
+
+
+@runtime_checkable
+class Rebindable(Protocol):
+    """A told driver that can be given other points without its peers noticing."""
+
+    async def rebind(self, points: Sequence[PointBinding]) -> None:
+        """From now on these. Raises: DeviceError, which ends the session."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A driver that knows more of itself than the session can see."""
+
+    def counts(self) -> Mapping[str, float]:
+        """What is now and what was since it was opened, by name; cheap, never raises."""
         ...
 
 
@@ -143,13 +180,15 @@ class DriverContext:
 
     `state_dir` is kept across restarts and shared by all connections of this kind of driver; it may not exist yet.
     A driver keeps there what it must remember, such as its own certificate. `trusted` is the fingerprint of the peer
-    that an engineer trusted, None while nobody has (see `Trusting`).
+    that an engineer trusted, None while nobody has (see `Trusting`). `devices` decides who may connect to a driver that
+    listens; None where the platform has no register of devices, so that nobody may.
     """
 
     connection: str
     clock: Clock
     state_dir: Path
     trusted: str | None = None
+    devices: DeviceDoor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -23,7 +24,7 @@ class LinkCounters:
 
     `overruns` counts periods in which a read was due and not made; `dropped` samples that found a full buffer;
     `stalls` reads that waited because the rooms behind could not keep up; `wild_clocks` samples whose source time
-    could not be true.
+    could not be true; `unstorable` samples that history refuses as they are. `own` is what the driver itself counts.
     """
 
     connects: int = 0
@@ -36,8 +37,10 @@ class LinkCounters:
     dropped: int = 0
     stalls: int = 0
     wild_clocks: int = 0
+    unstorable: int = 0
     last_sample_ns: int = 0
     round_trip_ms: float = 0.0
+    own: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,8 @@ class DeviceRegister(Protocol):
     async def change(self, actor: str, name: str, change: DeviceChange) -> DeviceRecord: ...
 
     async def rename(self, actor: str, name: str, new: str) -> DeviceRecord:
-        """It goes on to show its login. Raises: NotFound, Conflict, DataError."""
+        """What people read; it goes on to show its login, by which declarations know it. Raises: NotFound, Conflict,
+        DataError."""
         ...
 
     async def rotate(self, actor: str, name: str, *, at_once: bool = False) -> str:

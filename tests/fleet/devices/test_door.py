@@ -17,7 +17,7 @@ from headrace.model.errors import AccessError, LimitReached
 from headrace.sdk.devices import Claim, DeviceDoor, DeviceState, Preview
 from headrace.sdk.fleet import DeviceChange, NewDevice
 from headrace.sdk.testing.clock import FakeClock
-from headrace.sdk.testing.devices import PEER, DeviceDoorContract, EngineersHand, claim, enrolling, turned_away
+from headrace.sdk.testing.device_door import PEER, DeviceDoorContract, EngineersHand, claim, enrolling, turned_away
 
 
 @pytest.fixture

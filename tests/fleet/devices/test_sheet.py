@@ -18,7 +18,7 @@ from headrace.model.errors import DataError
 from headrace.registry import DeclarationRegistry, read_rows
 from headrace.sdk.services import SourceFile
 from headrace.sdk.testing.clock import FakeClock
-from headrace.sdk.testing.devices import CERTIFICATE, claim
+from headrace.sdk.testing.device_door import CERTIFICATE, claim
 
 TABLE = f"""\
 Name,secret,certificate,publish,Messages per s,note,asset,type,connection,parameter.base,title

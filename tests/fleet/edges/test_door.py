@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,14 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
+from tests.databases import fresh_engine
 from tests.fleet.edges.conftest import Surroundings, register_on
 from tests.fleet.fakes import Audit
 
 from headrace.fleet.edges import Edges
 from headrace.fleet.edges.authority import EDGE_DAYS
 from headrace.fleet.edges.requests import check_request
+from headrace.fleet.tables import metadata
 from headrace.model.errors import AccessError, ConfigError, DataError, Unavailable
 from headrace.sdk.edges import HUB_NAME, EdgeDoor, EdgeToken
 from headrace.sdk.testing.clock import FakeClock
@@ -49,6 +52,12 @@ class Hand:
 
 
 class TestDoor(EdgeDoorContract):
+    @pytest.fixture
+    def engine(self, tmp_path: Path) -> Iterator[Engine]:
+        """The tests below meet both databases."""
+        with fresh_engine("sqlite", metadata, tmp_path) as engine:
+            yield engine
+
     @pytest.fixture
     def door(self, edges: Edges) -> EdgeDoor:
         return edges.door

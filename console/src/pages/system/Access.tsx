@@ -9,6 +9,7 @@ import { dateTime, parseTime } from "../../format/time";
 import { useT } from "../../i18n";
 import { Icon } from "../../ui/Icon";
 import { Empty, Panel, parts, Problem } from "../../ui/Page";
+import { Sure } from "../../ui/Sure";
 import styles from "./system.module.css";
 
 const ROLES: readonly Role[] = ["viewer", "operator", "engineer", "administrator"];
@@ -173,21 +174,6 @@ function Tokens() {
         />
       )}
     </Panel>
-  );
-}
-
-/** A button that asks once more in its own place. */
-function Sure({ label, onSure }: { label: string; onSure: () => void }) {
-  const t = useT();
-  const [asked, setAsked] = useState(false);
-  return asked ? (
-    <Button size="xs" color="var(--danger)" variant="outline" onClick={onSure} onBlur={() => setAsked(false)} autoFocus>
-      {t("action.sure")}
-    </Button>
-  ) : (
-    <Button size="xs" variant="default" onClick={() => setAsked(true)}>
-      {label}
-    </Button>
   );
 }
 

@@ -45,7 +45,7 @@ class Door:
         self.previews = Previews()
         self.refusals = Refusals()
         self.notices = Notices()
-        self.dirty: set[str] = set()  # names whose life is ahead of the database
+        self.dirty: set[str] = set()  # logins whose life is ahead of the database
 
     async def admit(self, claim: Claim) -> Admission:
         login = claim.user or claim.client_id
@@ -67,16 +67,16 @@ class Door:
             self.refusals.note(login, claim.gateway, claim.peer, "blocked", self._clock.now_ns())
             raise AccessError(f"device '{device.name}' is blocked; an engineer has to approve it again")
         device.life.gateway, device.life.peer = claim.gateway, claim.peer[:64]
-        self.dirty.add(device.name)
+        self.dirty.add(device.login)
         return device.admission
 
     def preview(self, device: str, preview: Preview) -> None:
-        known = self._roll.find(device)
+        known = self._roll.of_login(device)
         if known is not None and known.state is DeviceState.QUARANTINED:
             self.previews.take(device, preview)
 
     def seen(self, device: str, now_ns: int, online: bool, *, messages: int = 0, refused: int = 0) -> None:
-        known = self._roll.find(device)
+        known = self._roll.of_login(device)
         if known is None:
             return
         life = known.life

@@ -24,7 +24,7 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Replaced as a whole when somebody decides anew; `admission` is ready for the door."""
+    """Replaced as a whole when somebody decides anew; `admission` is ready for the door, `words` for a search."""
 
     name: str
     login: str
@@ -41,13 +41,16 @@ class Device:
     created_ns: int = 0
     life: Life = field(default_factory=Life, compare=False)
     admission: Admission = field(init=False, compare=False, repr=False)
+    words: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         waits = self.state is DeviceState.QUARANTINED
         publish = ANYTHING if waits else filled(self.publish, self.login)
         subscribe = () if waits else filled(self.subscribe, self.login)
-        admission = Admission(self.name, self.state, publish, subscribe, self.messages_per_s)
+        admission = Admission(self.login, self.state, publish, subscribe, self.messages_per_s)
         object.__setattr__(self, "admission", admission)
+        words = "\n".join(dict.fromkeys((self.name, self.login, self.asset, self.note)))
+        object.__setattr__(self, "words", words.casefold())
 
     @property
     def record(self) -> DeviceRecord:

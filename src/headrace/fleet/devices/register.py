@@ -10,6 +10,7 @@ One process owns the table. What is in memory is what counts: a change is durabl
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +27,7 @@ from headrace.fleet.devices.roll import Roll
 from headrace.fleet.devices.store import DeviceStore
 from headrace.fleet.devices.topics import DEFAULT_FILTERS, check_filters, check_name, suggest
 from headrace.model.errors import Conflict, DataError, Unavailable
+from headrace.model.points import check_path
 from headrace.model.time import DAY_NS
 from headrace.sdk.access import AuditLog
 from headrace.sdk.clock import Clock
@@ -60,7 +62,7 @@ class Devices:
         self._store, self._clock, self._audit, self._registry = DeviceStore(engine), clock, audit, registry
         self._roll = Roll()
         self._changing = asyncio.Lock()
-        self._told_unsaved = False
+        self._told = ""
         self.door = Door(self._roll, self._store, clock, audit, self._changing)
 
     async def start(self) -> None:
@@ -72,12 +74,19 @@ class Devices:
         """Until it is cancelled; then `close`."""
         while True:
             await self._clock.sleep(SAVE_EVERY_S)
-            await self._save()
-            await self._forget_the_waiting()
+            try:
+                await self._save()
+                await self._forget_the_waiting()
+                self._told = ""
+            except Unavailable as error:  # it is tried again in a few seconds, and nothing in memory is lost
+                if str(error) != self._told:
+                    _log.warning("when devices were seen is not saved for now, and kept in memory: %s", error)
+                self._told = str(error)
 
     async def close(self) -> None:
         self.door.notices.close()
-        await self._save()
+        with contextlib.suppress(Unavailable):  # only when they were last seen
+            await self._save()
 
     # --- looking ------------------------------------------------------------------------------------------------
 
@@ -91,11 +100,11 @@ class Devices:
         return self._roll.get(name).record
 
     def previews(self, name: str) -> Sequence[Preview]:
-        return self.door.previews.of(self._roll.get(name).name)
+        return self.door.previews.of(self._roll.get(name).login)
 
     def suggested(self, name: str) -> tuple[str, ...]:
         device = self._roll.get(name)
-        return suggest([preview.topic for preview in self.door.previews.of(name)], device.login)
+        return suggest([preview.topic for preview in self.door.previews.of(device.login)], device.login)
 
     def refusals(self) -> Sequence[Refusal]:
         return self.door.refusals.list()
@@ -252,32 +261,27 @@ class Devices:
         await self._store.change(old.name, new)
         self._roll.put(new, old)
         if new.state is not DeviceState.QUARANTINED:
-            self.door.previews.forget(old.name)
-        if old.name in self.door.dirty:
-            self.door.dirty.add(new.name)
+            self.door.previews.forget(new.login)
         if tell and (old.admission != new.admission or old.secret != new.secret):
-            self.door.notices.tell(old.name)
+            self.door.notices.tell(new.login)
 
     async def _drop(self, devices: Sequence[Device]) -> None:
         await self._store.remove([device.name for device in devices])
         for device in devices:
             self._roll.drop(device)
-            self.door.previews.forget(device.name)
-            self.door.notices.tell(device.name)
+            self.door.previews.forget(device.login)
+            self.door.notices.tell(device.login)
 
     async def _save(self) -> None:
-        names, self.door.dirty = self.door.dirty, set()
-        lives = [(name, device.life) for name in names if (device := self._roll.find(name)) is not None]
+        logins, self.door.dirty = self.door.dirty, set()
+        lives = [(login, device.life) for login in logins if (device := self._roll.of_login(login)) is not None]
         if not lives:
             return
         try:
             await self._store.touch(lives)
-            self._told_unsaved = False
-        except Unavailable as error:
-            self.door.dirty |= names
-            if not self._told_unsaved:
-                _log.warning("when devices were seen is not saved for now, and kept in memory: %s", error)
-            self._told_unsaved = True
+        except Unavailable:
+            self.door.dirty |= logins
+            raise
 
     async def _forget_the_waiting(self) -> None:
         """Devices that nobody approved and that have not come for a week; they may enrol again."""
@@ -306,7 +310,7 @@ def _changed(old: Device, change: DeviceChange) -> Device:
         subscribe=old.subscribe if change.subscribe is None else check_filters(change.subscribe),
         messages_per_s=None if change.unlimited else rate,
         note=old.note if change.note is None else sheet.check_note(change.note),
-        asset=old.asset if change.asset is None else change.asset,
+        asset=old.asset if change.asset is None else check_path(change.asset) if change.asset else "",
     )
 
 

@@ -35,6 +35,9 @@ class Roll:
     def find(self, name: str) -> Device | None:
         return self._by_name.get(name)
 
+    def of_login(self, login: str) -> Device | None:
+        return self._by_login.get(login)
+
     def get(self, name: str) -> Device:
         """Raises: NotFound."""
         device = self._by_name.get(name)
@@ -45,7 +48,7 @@ class Roll:
     def shown(self, certificate: str | None, login: str) -> Device | None:
         """Who shows this: by certificate before login."""
         found = self._by_certificate.get(certificate) if certificate is not None else None
-        return found if found is not None else self._by_login.get(login)
+        return found if found is not None else self.of_login(login)
 
     def waiting(self) -> int:
         """How many are in quarantine."""
@@ -103,8 +106,5 @@ class Roll:
     def _fits(device: Device, state: DeviceState | None, words: Sequence[str]) -> bool:
         if state is not None and device.state is not state:
             return False
-        if not words:
-            return True
         life = device.life
-        text = f"{device.name}\n{device.login}\n{device.asset}\n{device.note}\n{life.gateway}\n{life.peer}".casefold()
-        return all(word in text for word in words)
+        return all(word in device.words or word in life.gateway.casefold() or word in life.peer for word in words)

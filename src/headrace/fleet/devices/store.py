@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 _LIFE: Final = ("gateway", "peer", "first_seen_ns", "last_seen_ns", "messages", "refused")
 _TOUCH: Final = (
-    update(devices).where(devices.c.name == bindparam("b_name")).values({one: bindparam(f"b_{one}") for one in _LIFE})
+    update(devices).where(devices.c.login == bindparam("b_login")).values({one: bindparam(f"b_{one}") for one in _LIFE})
 )
 
 
@@ -33,8 +33,7 @@ class DeviceStore:
 
     async def add(self, new: Sequence[Device]) -> None:
         """All or none."""
-        rows = [{**_settings(device), **_life(device.life)} for device in new]
-        await self._run(lambda: self._insert(rows))
+        await self._run(lambda: self._insert(new))
 
     async def change(self, old: str, device: Device) -> None:
         """What was decided; its life is for `touch`."""
@@ -44,9 +43,8 @@ class DeviceStore:
         await self._run(lambda: self._delete(names))
 
     async def touch(self, lives: Sequence[tuple[str, Life]]) -> None:
-        """How they live on; names that are gone are passed over."""
-        rows = [{"b_name": name, **{f"b_{key}": value for key, value in _life(life).items()}} for name, life in lives]
-        await self._run(lambda: self._touch(rows))
+        """How they live on, by login; those that are gone are passed over."""
+        await self._run(lambda: self._touch(lives))
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         try:
@@ -60,9 +58,9 @@ class DeviceStore:
         with self._engine.connect() as connection:
             return [_device(row) for row in connection.execute(select(devices))]
 
-    def _insert(self, rows: list[dict[str, Any]]) -> None:
+    def _insert(self, new: Sequence[Device]) -> None:
         with self._engine.begin() as connection:
-            connection.execute(insert(devices), rows)
+            connection.execute(insert(devices), [{**_settings(device), **_life(device.life)} for device in new])
 
     def _update(self, old: str, settings: dict[str, Any]) -> None:
         with self._engine.begin() as connection:
@@ -72,7 +70,10 @@ class DeviceStore:
         with self._engine.begin() as connection:
             connection.execute(delete(devices).where(devices.c.name.in_(names)))
 
-    def _touch(self, rows: list[dict[str, Any]]) -> None:
+    def _touch(self, lives: Sequence[tuple[str, Life]]) -> None:
+        rows = [
+            {"b_login": login, **{f"b_{key}": value for key, value in _life(life).items()}} for login, life in lives
+        ]
         with self._engine.begin() as connection:
             connection.execute(_TOUCH, rows)
 

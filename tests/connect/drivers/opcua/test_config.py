@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from headrace.connect import drivers
-from headrace.connect.drivers.opcua.config import Address, NodeRef, Settings, parse_node, read_secret
+from headrace.connect.drivers.opcua.config import Address, NodeRef, Settings, parse_node
+from headrace.connect.settings import read_secret
 from headrace.model.errors import Refused
 
 URL = "opc.tcp://10.0.0.7:4840/"

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import re
 import uuid
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from headrace.model.errors import DataError, Refused
-from headrace.model.time import HOUR_NS, MINUTE_NS, SECOND_NS, parse_duration_ns
+from headrace.connect.settings import SecretReference, duration
+from headrace.model.time import HOUR_NS, MINUTE_NS, SECOND_NS
 
 PORT_DEFAULT: Final = 4840
 _FINGERPRINT = re.compile(r"[0-9A-F]{64}")
@@ -43,23 +41,6 @@ class Policy(StrEnum):
     BASIC256_SHA256 = "Basic256Sha256"
     AES128_SHA256_RSA_OAEP = "Aes128Sha256RsaOaep"
     AES256_SHA256_RSA_PSS = "Aes256Sha256RsaPss"
-
-
-def _duration(shortest: str, longest: str) -> BeforeValidator:
-    low_ns, high_ns = parse_duration_ns(shortest), parse_duration_ns(longest)
-
-    def parse(value: Any) -> int:
-        if not isinstance(value, str):
-            raise ValueError("write a number and a unit, such as 500ms, 10s or 1h")
-        try:
-            duration_ns = parse_duration_ns(value)
-        except DataError as error:
-            raise ValueError(error.message) from None
-        if not low_ns <= duration_ns <= high_ns:
-            raise ValueError(f"'{value}' is out of range; {shortest} to {longest} are possible")
-        return duration_ns
-
-    return BeforeValidator(parse)
 
 
 def _server_url(url: str) -> str:
@@ -84,31 +65,6 @@ def normal_fingerprint(text: str) -> str:
     return ":".join(plain[at : at + 2] for at in range(0, 64, 2))
 
 
-def _secret_reference(text: str) -> str:
-    scheme, colon, rest = text.partition(":")
-    if not colon or not rest or scheme not in ("env", "file"):
-        raise ValueError("a password is never written here; refer to it with env:NAME or file:/path/to/secret")
-    return text
-
-
-SecretReference = Annotated[str, AfterValidator(_secret_reference)]
-
-
-def read_secret(reference: str) -> str:
-    """The value that `env:NAME` or `file:path` refers to. Raises: Refused, naming the reference, never the value."""
-    scheme, _, rest = reference.partition(":")
-    if scheme == "env":
-        value = os.environ.get(rest)
-        if value is None:
-            raise Refused(f"the password refers to {reference}, and that variable is not set; set it and restart")
-        return value
-    try:
-        return Path(rest).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise Refused(f"the password refers to {reference}, which cannot be read: {reason}") from None
-
-
 class Settings(BaseModel):
     """A connection to one server. Durations are text (`5s`) in a declaration and nanoseconds here."""
 
@@ -122,19 +78,19 @@ class Settings(BaseModel):
     trusted: Annotated[str, AfterValidator(normal_fingerprint)] | None = Field(
         None, description="SHA-256 fingerprint of the server's certificate, instead of trusting it in the console"
     )
-    timeout_ns: Annotated[int, _duration("100ms", "5m")] = Field(
+    timeout_ns: Annotated[int, duration("100ms", "5m")] = Field(
         5 * SECOND_NS, alias="timeout", description="how long one answer may take"
     )
-    session_timeout_ns: Annotated[int, _duration("5s", "1d")] = Field(
+    session_timeout_ns: Annotated[int, duration("5s", "1d")] = Field(
         MINUTE_NS, alias="session_timeout", description="how long the server keeps a silent session"
     )
-    channel_lifetime_ns: Annotated[int, _duration("1s", "1d")] = Field(
+    channel_lifetime_ns: Annotated[int, duration("1s", "1d")] = Field(
         HOUR_NS, alias="channel_lifetime", description="how long a secure channel lives before it is renewed"
     )
-    keep_alive_ns: Annotated[int, _duration("100ms", "5m")] = Field(
+    keep_alive_ns: Annotated[int, duration("100ms", "5m")] = Field(
         5 * SECOND_NS, alias="keep_alive", description="how soon a silent server is noticed"
     )
-    publishing_interval_ns: Annotated[int | None, _duration("10ms", "1h")] = Field(
+    publishing_interval_ns: Annotated[int | None, duration("10ms", "1h")] = Field(
         None,
         alias="publishing_interval",
         description="how often the server sends changes; else the shortest interval of its points",

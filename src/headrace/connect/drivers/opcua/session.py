@@ -24,8 +24,9 @@ from asyncua.crypto import security_policies
 
 from headrace.connect.drivers.opcua import trust
 from headrace.connect.drivers.opcua.channel import CLOSE_TIMEOUT_S, ChannelClient, CheckedProtocol, quiet_asyncua
-from headrace.connect.drivers.opcua.config import NodeRef, Security, Settings, read_secret
+from headrace.connect.drivers.opcua.config import NodeRef, Security, Settings
 from headrace.connect.drivers.opcua.failures import device_error
+from headrace.connect.settings import read_secret
 from headrace.model.errors import DeviceError, HeadraceError, Refused, Unreachable
 from headrace.model.time import MILLISECOND_NS, SECOND_NS
 from headrace.sdk.driver import DriverContext
