@@ -1,6 +1,7 @@
 """An edge and its hub over real TLS: what is sent is taken once, whatever happens to the link, the hub or the edge."""
 
 import asyncio
+import itertools
 import random
 import shutil
 import ssl
@@ -11,17 +12,21 @@ import numpy as np
 import pytest
 from tests.exchange.link.ends import PREFIX, QUICK_HUB, Door, Ends, both, edge_of, hub_of, until
 
+from headrace.exchange import columns
 from headrace.exchange.link.dial import Address
 from headrace.exchange.link.enrol import Identity, enrol
+from headrace.exchange.link.messages import Begin, Data, Hello, join_blocks
 from headrace.exchange.link.settings import LinkSettings
-from headrace.exchange.link.wire import HEAD, Kind
+from headrace.exchange.link.wire import HEAD, Kind, frame
 from headrace.exchange.spool import Spool
+from headrace.exchange.spool.names import encode_names
+from headrace.exchange.spool.state import Held
 from headrace.model import quality as q
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import AccessError, NotFound, Refused, Unavailable, Unreachable
 from headrace.model.events import Event
 from headrace.model.time import HOUR_NS
-from headrace.sdk.edges import Desired, EdgeToken
+from headrace.sdk.edges import HUB_NAME, Desired, EdgeToken
 from headrace.sdk.testing.relay import Relay
 
 
@@ -340,3 +345,93 @@ async def test_live_samples_that_come_late_make_a_new_plan(tmp_path: Path) -> No
             await ends.send(10)
         await ends.all_taken()
         ends.check_exactly_once()
+
+
+# --- lanes ------------------------------------------------------------------------------------------------------------
+
+
+class NarrowRelay(Relay):
+    """A link of so many bytes a second towards the hub."""
+
+    bytes_per_s = 200_000
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
+        if answers:
+            await super()._forward(reader, writer, answers=answers)
+        while data := await reader.read(4_096):
+            writer.write(data)
+            await writer.drain()
+            await asyncio.sleep(len(data) / self.bytes_per_s)
+
+
+async def test_live_samples_do_not_wait_for_what_piled_up(tmp_path: Path) -> None:
+    ends = Ends()
+    ends.door = Door(tmp_path / "door", {"line": PREFIX})
+    async with hub_of(ends, tmp_path) as port, NarrowRelay("127.0.0.1", port) as relay:
+        async with edge_of(ends, tmp_path / "edge", port):
+            await ends.send()
+        for writer in list(relay._writers):
+            writer.transport.abort()
+        async with edge_of(ends, tmp_path / "edge", 1):  # nobody is there
+            rng = np.random.default_rng(1)
+            for n in range(100):  # a megabyte that no compression makes smaller
+                times = np.arange(2_000_000 + n * 1_500, 2_000_000 + (n + 1) * 1_500)
+                await ends.spool.append([Batch.of(ValueKind.FLOAT64, times % 3, times, rng.normal(size=1_500))])
+        async with edge_of(ends, tmp_path / "edge", relay.port) as link:
+            await until(lambda: link.status().connected)
+            for _ in range(5):
+                await ends.send()
+                newest = 1_000_000 + ends.at - 1
+                await until(lambda t=newest: any(time == t for _, time in ends.taking.came))  # type: ignore[misc]
+                assert sum(time >= 2_000_000 for _, time in ends.taking.came) < 150_000, "backlog came first"
+            relay.bytes_per_s = 1 << 30
+            await until(lambda: sum(ends.taking.came.values()) >= ends.at + 150_000)
+            assert set(ends.taking.came.values()) == {1}
+
+
+# --- an edge that means harm ------------------------------------------------------------------------------------------
+
+
+async def test_an_edge_that_breaks_the_protocol_is_ended_and_others_go_on(tmp_path: Path) -> None:
+    async with both(tmp_path) as ends:
+        identity = Identity(tmp_path / "evil" / "identity")
+        port = ends.relay.target[1]
+        await enrol(identity, ends.door.invite("other"), Address("127.0.0.1", port), LinkSettings(), None)
+
+        epochs = itertools.count(2)
+
+        async def say(*frames: bytes, begin: int | None = None) -> bytes:
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", port, ssl=identity.context(), server_hostname=HUB_NAME
+            )
+            greeting = frame(Kind.HELLO, Hello("x", 0, "evil").payload())
+            writer.write(greeting)
+            if begin != 0:
+                await reader.readexactly(HEAD.unpack(await reader.readexactly(HEAD.size))[3])  # HELD
+                writer.write(frame(Kind.BEGIN, Begin(Held(begin or next(epochs) << 31, 0, 0, 0), 0).payload()))
+                if begin is None:
+                    await reader.readexactly(HEAD.size)  # READY
+            writer.write(b"".join(frames))
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+        names = frame(Kind.NAMES, encode_names(0, ["works/other/p"]))
+        block = b"\0" + columns.encode([Batch.of(ValueKind.BOOL, [7], [1], [True])])
+        data = frame(Kind.DATA, Data(5, 0, 1, 1, 0, join_blocks([block])).payload())
+        for wrong, why in (
+            ([HEAD.pack(Kind.DATA, 0, 0, 1 << 31)], b"claims"),
+            ([names, data], b"without a name"),
+            ([names, data, data], b"not new"),
+            ([names, names], b"names begin at number"),
+            ([frame(Kind.DATA, Data(5, 0, 1, 1, 1, b"xx").payload())], b"never came"),
+            ([frame(Kind.EVENTS, b"x")], b"cut short"),
+            ([frame(Kind.RESULT, b"[]")], b"no JSON object"),
+        ):
+            assert why in await say(*wrong), why
+        assert b"may not come now" in await say(data, begin=0)
+        assert b"an epoch that is not new" in await say(begin=1 << 31)
+        await ends.send()
+        await ends.all_taken()
+        ends.check_exactly_once()
+        assert ends.link.status().connections == 1

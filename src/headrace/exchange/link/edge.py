@@ -8,7 +8,7 @@
                                                                   └─ certificate old ─► RENEW
 
 The watchdog is a task of its own and asks only when something last came: a connection that cannot write is ended as
-well as one that is silent. An outage is two log lines, however often the hub is tried in between.
+well as one that is silent. An outage is a few log lines, however often the hub is tried in between.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ from headrace.sdk.edges import Actual, Desired
 _logger = logging.getLogger(__name__)
 Work = Callable[[], Awaitable[None]]
 _PATIENT_EACH: Final = 4
+_REASONS_SAID: Final = 2  # why it was lost, and why it does not come back
 _COMMANDS_MAX: Final = 64
 _RENEW_DAYS: Final = 120  # before a certificate ends, so that an edge may be away for months
 _RENEW_EACH_S: Final = 86_400.0
@@ -116,7 +117,7 @@ class EdgeLink:
         self._session: _Session | None = None
         self._stopping = asyncio.Event()
         self._error, self._since_s, self._connections, self._sent = "", clock.monotonic_s(), 0, 0
-        self._said = ""
+        self._said: set[str] = set()  # of this outage
         self._stay_away_s = 0.0
         self._renewed_s: float | None = None
 
@@ -206,16 +207,17 @@ class EdgeLink:
     def note_ready(self, edge: str, samples: int) -> None:
         """Called by the session once samples flow."""
         self._connections += 1
-        self._error, self._said, self._since_s = "", "", self._clock.monotonic_s()
+        self._error, self._since_s = "", self._clock.monotonic_s()
+        self._said.clear()
         _logger.info("connected to the hub at %s as '%s'; %d samples wait", self._address, edge, samples)
 
     def _note_lost(self, reason: str) -> None:
         if not self._error:
             self._since_s = self._clock.monotonic_s()
         self._error = reason
-        if reason != self._said:
+        if reason not in self._said and len(self._said) < _REASONS_SAID:
             _logger.warning("not connected to the hub, samples wait in the spool: %s", reason)
-            self._said = reason
+            self._said.add(reason)
 
 
 class _Session:

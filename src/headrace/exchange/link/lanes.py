@@ -21,6 +21,7 @@ from headrace.exchange.link.messages import BACKLOG, LIVE, Data, read_blocks, re
 from headrace.exchange.link.points import EdgePoints
 from headrace.exchange.link.settings import HubSettings
 from headrace.exchange.link.squeeze import Expander
+from headrace.exchange.spool.names import decode_names
 from headrace.exchange.spool.spool import event_of
 from headrace.exchange.spool.state import Held
 from headrace.model.batch import Batch, ValueKind
@@ -82,6 +83,7 @@ class Incoming:
         self.taken = self.quarantined = 0
         self.newest_live_ns = 0
         self.on_room: Callable[[], None] = lambda: None
+        self.on_failed: Callable[[BaseException], None] = lambda _: None
 
     def begin(self, start: Held) -> None:
         self._held = start
@@ -109,9 +111,20 @@ class Incoming:
             raise DataError(f"a frame with the sequence {sequence} came, which is not new")
         self._newest[lane] = sequence
 
-    def offer_names(self, first: int, paths: list[str]) -> None:
-        """They are known before any frame that came after them is taken."""
+    def offer_names(self, payload: memoryview) -> None:
+        """A NAMES frame: known before any frame that came after it is taken. Raises: DataError."""
+        first, paths = decode_names(bytes(payload))
+        size = sum(map(len, paths))
+        self.waiting_bytes += size
+
+        def named(task: asyncio.Task[None]) -> None:
+            self.waiting_bytes -= size
+            self.on_room()
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self.on_failed(error)
+
         self._naming = asyncio.create_task(self._name(self._naming, first, paths), name=f"names of {self._edge}")
+        self._naming.add_done_callback(named)
 
     async def _name(self, before: asyncio.Task[None] | None, first: int, paths: list[str]) -> None:
         if before is not None:

@@ -40,7 +40,6 @@ from headrace.exchange.link.messages import (
 from headrace.exchange.link.points import EdgePoints
 from headrace.exchange.link.sockets import tune
 from headrace.exchange.link.wire import FROM_EDGE, GREETING, STRANGER, VERSION, Kind
-from headrace.exchange.spool.names import decode_names
 from headrace.exchange.spool.state import Held
 from headrace.model.batch import Batch, Value
 from headrace.model.errors import AccessError, DataError, HeadraceError, Unavailable, Unreachable
@@ -180,6 +179,9 @@ class EdgeSession:
                 self._ack,
             )  # fmt: skip
             self.incoming.on_room = self._resume
+            self.incoming.on_failed = lambda error: self.channel.close(
+                f"names cannot be taken: {error}", _WRONG_RETRY_S
+            )
         assert self.incoming is not None and self.points is not None
         known = self.points.dictionary
         held = held_by(dict(self._hub.store.marks()), edge.name)
@@ -222,7 +224,8 @@ class EdgeSession:
                 self._pause_where_full()
             case Kind.NAMES:
                 assert self.incoming is not None
-                self.incoming.offer_names(*decode_names(bytes(payload)))
+                self.incoming.offer_names(payload)
+                self._pause_where_full()
             case Kind.HEARTBEAT:
                 self.beat.receive(Heartbeat.of(payload), self._clock.now_ns())
             case Kind.STATUS:
