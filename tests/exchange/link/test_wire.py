@@ -22,6 +22,7 @@ from headrace.exchange.link.upgrade import asks_for_upgrade
 from headrace.exchange.link.window import Window
 from headrace.exchange.link.wire import BYTES_MAX, FROM_EDGE, HEAD, STRANGER, Kind, Reader, frame
 from headrace.exchange.spool.names import decode_names, encode_names
+from headrace.exchange.spool.spool import event_of
 from headrace.exchange.spool.state import Held
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import ConfigError, DataError, Refused
@@ -130,6 +131,18 @@ def whole() -> list[bytes]:
         blocks,
         encode_names(0, ["a/b", "a/c"]),
     ]
+
+
+def test_half_a_character_is_refused_before_anybody_keeps_it() -> None:
+    half = b'{"revision": 1, "error": "\\ud800", "version": "", "facts": {}}'
+    with pytest.raises(DataError, match="no JSON"):
+        m.read_actual(VIEW(half))
+    whole = b'{"revision": 1, "error": "\\ud83d\\ude00", "version": "", "facts": {}}'
+    assert m.read_actual(VIEW(whole)).error == "😀"
+    with pytest.raises(DataError):
+        event_of(b'{"id": "1", "source": "s", "type": "t", "subject": "\\udfff", "time_ns": 1, "data": {}}')
+    with pytest.raises(DataError):
+        m.Result.of(VIEW('{"id": 1, "error": "", "message": "", "sample": "ä"}'.encode()))
 
 
 def fuzz(rounds: int) -> None:

@@ -350,6 +350,7 @@ def event_of(payload: bytes) -> Event:
     """Raises: DataError."""
     try:
         fields = json.loads(payload)
+        json.dumps(fields, ensure_ascii=False).encode()  # half a character would break whoever keeps it
         data = fields["data"]
         if not isinstance(data, dict):
             raise TypeError("data is no object")
