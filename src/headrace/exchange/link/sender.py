@@ -47,7 +47,6 @@ class Sender:
         self._held = Held()
         self._live = self._backlog = self._urgent = 0  # the next of each lane
         self._ahead: deque[Entry] = deque()
-        self._ahead_until = 0
         self._live_on_the_way: deque[tuple[int, int]] = deque()
         self._live_bytes = 0
         self._window = Window(settings.window_bytes_min, settings.window_bytes_max, settings.queue_delay_s)
@@ -61,7 +60,6 @@ class Sender:
         self._held = Held(plan.epoch, 0, plan.live_from - 1, plan.urgent_from - 1)
         self._live, self._backlog, self._urgent = plan.live_from, 0, plan.urgent_from
         self._ahead.clear()
-        self._ahead_until = 0
         self._live_on_the_way.clear()
         self._live_bytes = 0
         self._window = Window(

@@ -67,7 +67,6 @@ class EdgeSession:
         self.status = Status()
         self.incoming: Incoming | None = None
         self.points: EdgePoints | None = None
-        self.connected_ns = 0
         self._shown: bytes | None = None
         self._acked, self._ack_timer = Held(), None  # type: Held, asyncio.TimerHandle | None
         self._asked: asyncio.Queue[tuple[Kind, bytes]] = asyncio.Queue(maxsize=4)
@@ -123,7 +122,6 @@ class EdgeSession:
         for lane in (URGENT, LIVE, BACKLOG):
             assert self.incoming is not None
             tasks.create_task(self._guarded(partial(self.incoming.run, lane)))
-        self.connected_ns = self._clock.now_ns()
         self.ready = True
         self.send_desired()
         while True:

@@ -14,7 +14,6 @@ class LinkSettings:
     patient_timeout_s: float = 10.0  # … but every fourth try waits longer, for links where that is not enough
     answer_timeout_s: float = 10.0
     pause_s_max: float = 1.0
-    refused_pause_s: float = 10.0
     beat_s: float = 1.0
     silence_s: float = 5.0
     frame_bytes: int = 64 * 1024
