@@ -1,7 +1,7 @@
 """Constructs every room, wires them, starts them in order and stops them in the other.
 
-    start   database ► history ► bus ► pipeline ► registers ► reconcile (alarms, links)      consumers first
-    stop    links ► bus drained ► pipeline ► commands ► history ► database      producers first
+    start   database ► history ► bus ► pipeline ► registers ► reconcile (alarms, links) ► edges let in   consumers first
+    stop    edges ► links ► bus drained ► pipeline ► commands ► history ► database      producers first
 
 Nothing here decides anything: it only knows who needs whom.
 """
@@ -21,6 +21,7 @@ from headrace.connect.supervisor import Supervisor
 from headrace.connect.surroundings import Surroundings
 from headrace.connect.trust import TrustStore
 from headrace.control.desk import ControlDesk
+from headrace.exchange.link import EdgeHub
 from headrace.exchange.local import LocalBus
 from headrace.fleet.devices import Devices
 from headrace.fleet.edges import Edges
@@ -28,6 +29,7 @@ from headrace.history import open_history
 from headrace.platform.database import open_database
 from headrace.platform.history_care import HistoryDesk
 from headrace.platform.pipeline import Pipeline
+from headrace.platform.reaching import FieldWriter
 from headrace.platform.reconcile import Reconciler, ReconcilingRegistry
 from headrace.platform.settings import Settings, make_home
 from headrace.registry import DeclarationRegistry
@@ -55,6 +57,7 @@ class Platform:
     care: HistoryDesk
     devices: Devices
     edges: Edges
+    hub: EdgeHub | None
 
 
 @asynccontextmanager
@@ -99,14 +102,19 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         links = Supervisor(drivers, around, trust)
         reconciler = Reconciler(store, alarms, links, drivers)
         commands = ControlDesk(
-            lambda: reconciler.directory.points(), links, access, access, engine, time, emit=bus.publish_events
-        )
+            lambda: reconciler.directory.points(),
+            FieldWriter(lambda: reconciler.directory.model, links, lambda: hub),
+            access, access, engine, time, emit=bus.publish_events,
+        )  # fmt: skip
         declared = DeclarationRegistry(engine, drivers, time)
         registry = ReconcilingRegistry(declared, reconciler, lambda model: edges.refresh(model))
         edges = Edges(
             engine, time, access, declared, settings.fleet_dir, provide=registry.provide,
             handles=lambda: reconciler.directory.handles, publish=bus.publish,
         )  # fmt: skip
+        hub = None
+        if settings.listen_edges is not None:
+            hub = EdgeHub(store, pipeline, edges.door, edges.desk, bus.publish_events, time)
         platform = Platform(
             settings=settings,
             clock=time,
@@ -124,6 +132,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             care=care,
             devices=devices,
             edges=edges,
+            hub=hub,
         )
         await alarms.start()
         stack.push_async_callback(alarms.close)
@@ -143,7 +152,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             try:
                 await edges.start()
                 await registry.start()
-                yield platform
+                async with _letting_in(hub, settings):
+                    yield platform
             finally:
                 for task in by_the_clock:
                     task.cancel()
@@ -151,3 +161,13 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
                 await field
                 await bus.close()
                 await flow
+
+
+@asynccontextmanager
+async def _letting_in(hub: EdgeHub | None, settings: Settings) -> AsyncIterator[None]:
+    """Edges, as long as the block, where that was asked for."""
+    if hub is None or settings.listen_edges is None:
+        yield
+        return
+    async with hub.listening(*settings.listen_edges, settings.listen_edges_web):
+        yield

@@ -22,7 +22,7 @@ from headrace.model.points import Point
 from headrace.registry import DeclarationRegistry
 from headrace.sdk.driver import DriverType, PointBinding
 from headrace.sdk.services import Plan, SourceFile
-from headrace.sdk.store import HistoryStore, Retaining
+from headrace.sdk.store import Retaining, SampleStore
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Reconciler:
     """Brings the running platform to what is declared, one model at a time; an older one than the last is ignored."""
 
     def __init__(
-        self, store: HistoryStore, alarms: AlarmSink, links: LinkSink, drivers: Mapping[str, DriverType]
+        self, store: SampleStore, alarms: AlarmSink, links: LinkSink, drivers: Mapping[str, DriverType]
     ) -> None:
         self._store, self._alarms, self._links, self._drivers = store, alarms, links, drivers
         self._one_at_a_time = asyncio.Lock()
