@@ -4,8 +4,8 @@
 #
 #   venv      .venv from requirements.lock (every wheel pinned by hash)
 #   console   the web console, built with Node from the machine or, where it is missing or old, from a wheel
-#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, Mosquitto, npm peers, amqtt, IoTDB,
-#             Kafka, nats-server, Telegraf); root installs, others are told
+#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, Mosquitto, nginx, npm peers, amqtt,
+#             IoTDB, Kafka, nats-server, Telegraf); root installs, others are told
 #   bench     peers that only the historian's bench talks to (InfluxDB, VictoriaMetrics, chdb in .venv-bench)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -86,7 +86,7 @@ setup_console() {
 }
 
 setup_services() {
-  apt_install chromium fonts-noto-cjk postgresql mbpoll prometheus mosquitto mosquitto-clients || true
+  apt_install chromium fonts-noto-cjk postgresql mbpoll prometheus mosquitto mosquitto-clients nginx-light || true
   if [ -f tests/peers/package-lock.json ]; then
     node_path
     local want stamp=tests/peers/node_modules/.stamp

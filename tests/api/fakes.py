@@ -169,7 +169,7 @@ class FakeStore:
     def paths(self) -> Mapping[int, str]:
         return self._paths
 
-    async def append(self, batches: Sequence[Batch]) -> None:
+    async def append(self, batches: Sequence[Batch], marks: object = None) -> None:
         self._samples += batches
 
     async def raw(

@@ -35,7 +35,7 @@ def render(services: Services, history: StoreStats) -> str:
         *_history(history),
         *_feed(services),
     ]
-    return "".join(_text(family) for family in [*families, _alarms(services)])
+    return "".join(_text(family) for family in [*families, *_fleet(services), _alarms(services)])
 
 
 def _process(services: Services) -> Iterator[Family]:
@@ -161,6 +161,28 @@ def _feed(services: Services) -> Iterator[Family]:
     yield _single("headrace_feed_frames_total", "counter", "Frames sent.", feed.frames)
     yield _single("headrace_feed_coalesced_frames_total", "counter", "Frames merged for slow clients.", feed.coalesced)
     yield _single("headrace_feed_slow_closed_total", "counter", "Clients closed for taking nothing.", feed.slow_closed)
+
+
+def _fleet(services: Services) -> Iterator[Family]:
+    counts = dict(services.devices.page(limit=1).counts)
+    yield _single("headrace_devices_online", "gauge", "Devices that are connected.", counts.pop("online"))
+    states = [({"state": state}, float(count)) for state, count in counts.items()]
+    yield Family("headrace_devices", "gauge", "Devices by state.", states)
+    edges = services.edges.edges()
+    for name, text, value in (
+        ("connected", "1 where the link stands.", [float(edge.connected) for edge in edges]),
+        ("desired_revision", "What it should run.", [float(edge.desired or 0) for edge in edges]),
+        (
+            "actual_revision",
+            "What it says it runs.",
+            [float(edge.actual.revision if edge.actual else 0) for edge in edges],
+        ),
+        ("backlog_seconds", "Age of what waits.", [edge.quality.backlog_s if edge.quality else 0.0 for edge in edges]),
+    ):
+        samples: list[tuple[Labels, float]] = [
+            ({"edge": edge.name}, one) for edge, one in zip(edges, value, strict=True)
+        ]
+        yield Family(f"headrace_edge_{name}", "gauge", text, samples)
 
 
 def _alarms(services: Services) -> Family:

@@ -63,8 +63,7 @@ def serve(
     log_level: LogOption = "info",
 ) -> None:
     """Run the platform on this machine."""
-    _set_up_logging(log_level)
-    from headrace.cli.declarations import read_folder
+    set_up_logging(log_level)
     from headrace.platform.settings import Settings
 
     settings = Settings(
@@ -82,8 +81,15 @@ def serve(
         backup_every_s=parse_duration_ns(backup_every) / SECOND_NS,
         backup_keep=backup_keep,
     )
+    serve_platform(settings, folder, run_for, report)
+
+
+def serve_platform(settings: Settings, folder: Path | None, run_for_s: float, report: str) -> None:
+    """Until it is stopped."""
+    from headrace.cli.declarations import read_folder
+
     files = read_folder(folder) if folder is not None else None
-    _run(_serve(settings, files, run_for, report, time.monotonic()))
+    run(_serve(settings, files, run_for_s, report, time.monotonic()))
 
 
 def demo(
@@ -100,7 +106,7 @@ def demo(
 ) -> None:
     """Start a press, moulding and assembly works with real protocol servers, and the platform connected to it."""
     began_s = time.monotonic()
-    _set_up_logging(log_level)
+    set_up_logging(log_level)
     from headrace.platform.settings import Settings
 
     if fresh and home.exists():
@@ -109,10 +115,10 @@ def demo(
     plant_options = ["--seed", str(seed), "--speed", str(speed)]
     for one in fault or ():
         plant_options += ["--fault", one]
-    _run(_demo(settings, plant_options, run_for, report, began_s, open_browser and not run_for))
+    run(_demo(settings, plant_options, run_for, report, began_s, open_browser and not run_for))
 
 
-def _run(work: Any) -> None:
+def run(work: Any) -> None:
     """On uvloop where it exists, with Ctrl-C as an orderly stop."""
     try:
         import uvloop
@@ -139,7 +145,9 @@ async def _serve(
     async with AsyncExitStack() as stack:
         platform, url = await stack.enter_async_context(_listening(settings, files))
         note(f"Headrace listens on {url}")
-        await _until_stopped(run_for_s)
+        if platform.hub is not None and platform.hub.where is not None:
+            note(f"Edges connect to {platform.hub.where}")
+        await until_stopped(run_for_s)
         document = await _report(platform, began_s) if report else None
     if document is not None:
         print_json(_settled(document, platform))
@@ -162,7 +170,7 @@ async def _demo(
                     import webbrowser
 
                     webbrowser.open(url)
-                await _until_stopped(run_for_s)
+                await until_stopped(run_for_s)
                 document = await _report(platform, began_s)
         finally:
             if not starting.done():
@@ -198,7 +206,7 @@ async def _listening(settings: Settings, files: list[SourceFile] | None = None) 
             yield platform, address.url
 
 
-async def _until_stopped(run_for_s: float) -> None:
+async def until_stopped(run_for_s: float) -> None:
     """Ctrl-C, SIGTERM, or the time is up."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -230,7 +238,7 @@ def _settled(document: dict[str, Any], platform: Platform) -> dict[str, Any]:
     return document
 
 
-def _set_up_logging(level: str) -> None:
+def set_up_logging(level: str) -> None:
     known = {"debug", "info", "warning", "error"}
     if level not in known:
         raise ConfigError(f"'{level}' is no log level; use {', '.join(sorted(known))}")

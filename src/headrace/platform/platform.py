@@ -1,7 +1,8 @@
 """Constructs every room, wires them, starts them in order and stops them in the other.
 
-    start   database ► history ► bus ► pipeline ► registers ► reconcile (alarms, outlets, links)      consumers first
-    stop    links ► outlets ► bus drained ► pipeline ► commands ► history ► database      producers first
+    start   database ► history ► bus ► pipeline ► registers ► reconcile (alarms, outlets, links) ► edges let in
+    stop    edges ► links ► outlets ► bus drained ► pipeline ► commands ► history ► database
+            consumers start first, producers stop first
 
 Nothing here decides anything: it only knows who needs whom.
 """
@@ -24,6 +25,7 @@ from headrace.connect.supervisor import Supervisor
 from headrace.connect.surroundings import Surroundings
 from headrace.connect.trust import TrustStore
 from headrace.control.desk import ControlDesk
+from headrace.exchange.link import EdgeHub
 from headrace.exchange.local import LocalBus
 from headrace.exchange.numbering import Declared
 from headrace.exchange.unix_server import BusServer
@@ -34,6 +36,7 @@ from headrace.platform.database import open_database
 from headrace.platform.history_care import HistoryDesk
 from headrace.platform.outward import outlet_context, tell_alarms
 from headrace.platform.pipeline import Pipeline
+from headrace.platform.reaching import FieldWriter
 from headrace.platform.reconcile import Reconciler, ReconcilingRegistry
 from headrace.platform.settings import Settings, make_home
 from headrace.registry import DeclarationRegistry
@@ -61,6 +64,7 @@ class Platform:
     care: HistoryDesk
     devices: Devices
     edges: Edges
+    hub: EdgeHub | None
     ingest: IngestDesk
     outlets: OutletSupervisor
 
@@ -106,8 +110,10 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         )
         links = Supervisor(drivers, around, trust)
         commands = ControlDesk(
-            lambda: reconciler.directory.points(), links, access, access, engine, time, emit=bus.publish_events
-        )
+            lambda: reconciler.directory.points(),
+            FieldWriter(lambda: reconciler.directory.model, links, lambda: hub),
+            access, access, engine, time, emit=bus.publish_events,
+        )  # fmt: skip
         outlet_types = outlet_folder.load()
         context = outlet_context(live, access, commands, time, settings.outlets_dir)
         outlets = OutletSupervisor(
@@ -120,6 +126,9 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             engine, time, access, declared, settings.fleet_dir, provide=registry.provide,
             handles=lambda: reconciler.directory.handles, publish=bus.publish,
         )  # fmt: skip
+        hub = None
+        if settings.listen_edges is not None:
+            hub = EdgeHub(store, pipeline, edges.door, edges.desk, bus.publish_events, time)
         platform = Platform(
             settings=settings,
             clock=time,
@@ -137,6 +146,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             care=care,
             devices=devices,
             edges=edges,
+            hub=hub,
             ingest=IngestDesk(lambda: reconciler.directory, pipeline, time),
             outlets=outlets,
         )
@@ -164,7 +174,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             try:
                 await edges.start()
                 await registry.start()
-                yield platform
+                async with _letting_in(hub, settings):
+                    yield platform
             finally:
                 for task in by_the_clock:
                     task.cancel()
@@ -174,3 +185,13 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
                 await outward
                 await bus.close()
                 await flow
+
+
+@asynccontextmanager
+async def _letting_in(hub: EdgeHub | None, settings: Settings) -> AsyncIterator[None]:
+    """Edges, as long as the block, where that was asked for."""
+    if hub is None or settings.listen_edges is None:
+        yield
+        return
+    async with hub.listening(*settings.listen_edges, settings.listen_edges_web):
+        yield

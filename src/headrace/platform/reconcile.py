@@ -23,7 +23,7 @@ from headrace.model.points import Point
 from headrace.registry import DeclarationRegistry
 from headrace.sdk.driver import DriverType, PointBinding
 from headrace.sdk.services import Plan, SourceFile
-from headrace.sdk.store import HistoryStore, Retaining
+from headrace.sdk.store import Retaining, SampleStore
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Reconciler:
 
     def __init__(
         self,
-        store: HistoryStore,
+        store: SampleStore,
         alarms: AlarmSink,
         links: LinkSink,
         drivers: Mapping[str, DriverType],

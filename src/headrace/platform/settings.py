@@ -23,7 +23,8 @@ DEFAULT_PORT = 8470
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`commit_interval_s` is how long samples are gathered before they are made durable together."""
+    """`commit_interval_s` is how long samples are gathered before they are made durable together. `listen_edges` is
+    where edges are let in (by certificate, over TLS), `listen_edges_web` where a web server in front passes them on."""
 
     home: Path
     host: str = "127.0.0.1"
@@ -42,6 +43,8 @@ class Settings:
     backup_to: Path | None = None
     backup_every_s: float = 86_400.0
     backup_keep: int = 7
+    listen_edges: tuple[str, int] | None = None
+    listen_edges_web: tuple[str, int] | None = None
 
     def __post_init__(self) -> None:
         if not self.loopback and self.tls_certificate is None and not self.behind_tls:
