@@ -58,9 +58,10 @@ ingest: {telegraf: {rules: [{point: "海川/{field}"}]}}
 outlets: {erp: {protocol: webhook, settings: {url: "https://erp.example/hook"}}}
 """
     (plant / "outward.yaml").write_text(outward, "utf-8")
-    said = headrace("apply", "-f", plant, "--home", home, "--yes")
-    assert said.status == 0
+    said = headrace("plan", "-f", plant, "--home", home)
     assert "+ ingest telegraf" in said.out and "+ outlet erp" in said.out
+    assert headrace("apply", "-f", plant, "--home", home, "--yes").status == 0
+    assert not headrace("plan", "-f", plant, "--home", home, "--json").json["changes"]
 
 
 def test_what_is_not_mentioned_goes_unless_kept(home: Path, plant: Path) -> None:
