@@ -1,6 +1,7 @@
 """`make docs`: docs/reference.md and docs/openapi.json from the code itself. `--check` says whether they are stale.
 
-commands from typer · drivers from their manifests and pydantic models · routes from OpenAPI · errors from the tree
+commands from typer · drivers and outlets from their manifests and pydantic models · routes from OpenAPI ·
+errors from the tree
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import typer
 from pydantic import BaseModel
 
 from headrace.cli.main import app
-from headrace.connect import drivers
+from headrace.connect import drivers, outlets
 from headrace.model import errors
 from headrace.model.time import MILLISECOND_NS, format_duration
 
@@ -47,7 +48,7 @@ def main() -> None:
 
 def page(openapi: dict[str, Any]) -> str:
     """The whole reference as Markdown."""
-    parts = [HEAD, *commands(), *driver_pages(), *routes(openapi), *error_tree()]
+    parts = [HEAD, *commands(), *driver_pages(), *outlet_pages(), *routes(openapi), *error_tree()]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -93,6 +94,13 @@ def driver_pages() -> Iterator[str]:
         yield from _fields(driver.settings)
         yield "Address of a point:\n"
         yield from _fields(driver.address)
+
+
+def outlet_pages() -> Iterator[str]:
+    yield "## Outlets\n"
+    for name, outlet in sorted(outlets.load().items()):
+        yield f"### `{name}`: {outlet.title}\n"
+        yield from _fields(outlet.settings)
 
 
 def _fields(model: type[BaseModel]) -> Iterator[str]:

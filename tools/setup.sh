@@ -4,8 +4,8 @@
 #
 #   venv      .venv from requirements.lock (every wheel pinned by hash)
 #   console   the web console, built with Node from the machine or, where it is missing or old, from a wheel
-#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, Mosquitto, npm peers, amqtt, IoTDB); root
-#             installs, others are told
+#   services  peers that tests talk to (Chromium, PostgreSQL, mbpoll, Prometheus, Mosquitto, nginx, npm peers, amqtt,
+#             IoTDB, Kafka, nats-server, Telegraf); root installs, others are told
 #   bench     peers that only the historian's bench talks to (InfluxDB, VictoriaMetrics, chdb in .venv-bench)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -86,7 +86,7 @@ setup_console() {
 }
 
 setup_services() {
-  apt_install chromium fonts-noto-cjk postgresql mbpoll prometheus mosquitto mosquitto-clients || true
+  apt_install chromium fonts-noto-cjk postgresql mbpoll prometheus mosquitto mosquitto-clients nginx-light || true
   if [ -f tests/peers/package-lock.json ]; then
     node_path
     local want stamp=tests/peers/node_modules/.stamp
@@ -99,6 +99,39 @@ setup_services() {
   fi
   setup_mqtt
   setup_iotdb
+  setup_kafka
+  setup_go_peers
+}
+
+setup_kafka() { # one node's jars, 44 MB, into .cache/kafka
+  mkdir -p .cache
+  local pom=tests/peers/kafka/pom.xml stamp=.cache/kafka/.stamp want
+  want=$(sha256sum $pom | cut -d' ' -f1)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
+  command -v java >/dev/null && command -v mvn >/dev/null || return 0 # setup_iotdb has said so
+  say "fetching Apache Kafka from Maven Central for the tests"
+  rm -rf .cache/kafka
+  if mvn -q -B -f $pom dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$PWD/.cache/kafka/lib" >.cache/kafka-fetch.log 2>&1
+  then echo "$want" >"$stamp"
+  else echo "Apache Kafka could not be fetched (.cache/kafka-fetch.log); tests that need it will say so and skip" >&2; rm -rf .cache/kafka; fi
+}
+
+GO_PEERS="github.com/nats-io/nats-server/v2@v2.15.2 github.com/influxdata/telegraf/cmd/telegraf@v1.37.2"
+setup_go_peers() { # nats-server and Telegraf (two of its plugins), built from the Go module proxy into .cache/go-bin
+  local stamp=.cache/go-bin/.stamp peer
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$GO_PEERS" ] && return 0
+  if ! command -v go >/dev/null || [ "$(printf '1.25\n%s\n' "$(go env GOVERSION | sed 's/^go//')" | sort -V | head -1)" != 1.25 ]; then
+    echo "Go 1.25 or newer is not here, so neither are nats-server and Telegraf; tests that need them will say so and skip" >&2
+    return 0
+  fi
+  mkdir -p .cache/go-bin
+  for peer in $GO_PEERS; do
+    say "building ${peer##*/} for the tests (a minute or two the first time)"
+    if ! GOBIN="$PWD/.cache/go-bin" GOFLAGS=-buildvcs=false go install -ldflags '-s -w' \
+      -tags 'custom,inputs.file,parsers.influx,outputs.influxdb,outputs.influxdb_v2' "$peer" >.cache/go-peers.log 2>&1
+    then echo "${peer%@*} could not be built (.cache/go-peers.log); tests that need it will say so and skip" >&2; return 0; fi
+  done
+  echo "$GO_PEERS" >"$stamp"
 }
 
 setup_mqtt() { # amqtt, whose packages are older than ours, in an environment of its own

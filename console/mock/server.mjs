@@ -79,6 +79,15 @@ const connections = () => [
   connection("assembly-cell", "opcua", "Assembly and utilities controller", "装配与公用工程控制器", "connected"),
 ];
 
+const outlet = (name, protocol, en, zh, state, counters, extra = {}) => ({
+  name, protocol, title: { en, zh }, state, since: iso(started - 3_600_000), points: points.size, error: "", next_try_s: null,
+  counters: { connects: 1, losses: 0, sends: 9_120, failures: 0, samples: 0, events: 0, dropped: 0, dropped_events: 0, given_up: 0, waiting: 0, waiting_bytes: 0, last_sent_at: iso(Date.now() - 400), round_trip_ms: 2.1, ...counters }, ...extra,
+});
+const outlets = () => [
+  outlet("erp", "webhook", "Maintenance desk", "维修调度", "waiting", { events: 41, failures: 7, losses: 1, waiting: 3, last_sent_at: iso(started - 400_000) }, { error: "https://erp.acme.example/hooks/headrace answers 503: it takes nothing now", next_try_s: 9 }),
+  outlet("scada", "opcua", "Group SCADA", "集团 SCADA", "connected", { samples: 1_204_331 }),
+];
+
 function plan(body) {
   const errors = [];
   const changes = [];
@@ -160,6 +169,7 @@ const routes = {
   },
   "GET /writes": (query) => writes.filter((one) => !query.get("path") || one.path === query.get("path")).slice(0, Number(query.get("limit") ?? 100)),
   "GET /connections": () => connections(),
+  "GET /outlets": () => outlets(),
   "GET /declarations": () => ({ revision, files }),
   "POST /declarations/plan": (_, body) => plan(body),
   "POST /declarations/apply": (_, body) => { const done = plan(body); if (done.errors.length) fail(422, "config", "the declarations are wrong"); files = body.files; revision += 1; return { ...done, revision }; },

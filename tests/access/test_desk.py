@@ -80,8 +80,9 @@ async def test_one_time_passwords_differ_and_no_secret_is_stored(desk: AccessDes
 MAY = {
     "viewer": {Action.VIEW},
     "operator": {Action.VIEW, Action.ACKNOWLEDGE, Action.WRITE},
-    "engineer": {Action.VIEW, Action.ACKNOWLEDGE, Action.WRITE, Action.CONFIGURE},
+    "engineer": {Action.VIEW, Action.ACKNOWLEDGE, Action.WRITE, Action.CONFIGURE, Action.INGEST},
     "administrator": set(Action),
+    "source": {Action.INGEST},
     NEWCOMER: set(),
     "made-up": set(),
 }

@@ -20,6 +20,7 @@ from sqlalchemy.pool import StaticPool
 
 from headrace.api import Services, SystemInfo
 from headrace.compute.live import LiveTable
+from headrace.connect.ingest.desk import IngestDesk
 from headrace.exchange.local import LocalBus
 from headrace.fleet.devices import Devices
 from headrace.fleet.edges import Edges
@@ -46,6 +47,7 @@ from headrace.sdk.clock import SystemClock
 from headrace.sdk.driver import BrowseNode
 from headrace.sdk.edges import Share
 from headrace.sdk.field import LinkCounters, LinkState, LinkStatus
+from headrace.sdk.outlet import OutletCounters, OutletStatus
 from headrace.sdk.services import (
     AlarmRecord,
     Change,
@@ -70,7 +72,7 @@ COUNTER = f"{LINE}/press-1/strokes"
 RUNNING = f"{LINE}/press-2/running"
 ORDER = f"{LINE}/press-2/order"
 RULE = f"{TEMPERATURE}:hot"
-ROLES = ("viewer", "operator", "engineer", "administrator")
+ROLES = ("viewer", "operator", "engineer", "administrator", "source")
 RANK = {
     Action.VIEW: 0,
     Action.ACKNOWLEDGE: 1,
@@ -78,7 +80,12 @@ RANK = {
     Action.CONFIGURE: 2,
     Action.ADMINISTER: 3,
     Action.AUDIT: 3,
+    Action.INGEST: 2,
 }
+
+
+def may(role: str, action: Action) -> bool:
+    return action is Action.INGEST if role == "source" else ROLES.index(role) >= RANK[action]
 
 
 def plant(more_points: int = 0) -> PlantModel:
@@ -162,7 +169,7 @@ class FakeStore:
     def paths(self) -> Mapping[int, str]:
         return self._paths
 
-    async def append(self, batches: Sequence[Batch]) -> None:
+    async def append(self, batches: Sequence[Batch], marks: object = None) -> None:
         self._samples += batches
 
     async def raw(
@@ -223,6 +230,30 @@ class FakeStore:
     async def stats(self) -> StoreStats:
         samples = sum(map(len, self._samples))
         return StoreStats(len(self._paths), samples, samples, 0, 0, 0, T0, None, {"durable_lag_ms": 1.5})
+
+
+@dataclass(frozen=True)
+class Directory:
+    model: PlantModel
+    handles: Mapping[str, int]
+
+    @classmethod
+    async def of(cls, model: PlantModel, store: FakeStore) -> Directory:
+        paths = sorted(model.points)
+        return cls(model, dict(zip(paths, (await store.register(paths)).tolist(), strict=True)))
+
+
+class Appending:
+    """An intake straight into the store; set `full` to refuse."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self._store = store
+        self.full = False
+
+    async def take(self, batches: Sequence[Batch]) -> None:
+        if self.full:
+            raise Unavailable("the disk is full; nothing was stored")
+        await self._store.append(batches)
 
 
 class FakeAlarms:
@@ -340,6 +371,12 @@ class FakeLinks:
             raise NotFound(f"there is no connection '{connection[:100]}'")
 
 
+class FakeOutlets:
+    def status(self) -> Sequence[OutletStatus]:
+        counters = OutletCounters(connects=1, samples=7, last_sent_ns=T0)
+        return [OutletStatus("erp", "webhook", LinkState.WAITING, T0, 5, "it answers 503", 2.5, counters)]
+
+
 class FakeAccess:
     """Users are their roles, with password `password-<role>`; `newcomer` must change theirs; tokens `token-<role>`."""
 
@@ -433,7 +470,7 @@ class FakeAccess:
         raise NotFound(f"there is no token '{id[:100]}'")
 
     def check(self, principal: Principal, action: Action, path: str) -> None:
-        if principal.role not in ROLES or ROLES.index(principal.role) < RANK[action]:
+        if principal.role not in ROLES or not may(principal.role, action):
             raise AccessError(f"'{principal.name}' may not {action} here; ask an administrator")
 
     async def audit(self, *, limit: int = 200, cursor: str | None = None) -> tuple[Sequence[AuditEntry], str | None]:
@@ -503,6 +540,7 @@ class World:
     feed: FeedCounters
     devices: Devices
     edges: Edges
+    intake: Appending
     handles: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -510,6 +548,8 @@ class World:
         model = plant(more_points)
         registry, store, live, alarms = FakeRegistry(model), FakeStore(), LiveTable(), FakeAlarms(model)
         links, access, feed, bus = FakeLinks(), FakeAccess(), FeedCounters(), LocalBus()
+        directory = await Directory.of(model, store)
+        appending = Appending(store)
         devices, edges = registers(registry, access)
         info = SystemInfo("0.1.0", T0, 101_000_000, 3.5, 7, 600.0, {"history": 200_000})
         services = Services(
@@ -528,8 +568,10 @@ class World:
             FakeCare(),
             devices,
             edges,
+            IngestDesk(lambda: directory, appending, SystemClock()),
+            FakeOutlets(),
         )
-        world = cls(services, registry, store, live, alarms, links, access, feed, devices, edges)
+        world = cls(services, registry, store, live, alarms, links, access, feed, devices, edges, appending)
         numbers = await store.register(sorted(model.points))
         world.handles = dict(zip(sorted(model.points), numbers.tolist(), strict=True))
         return world

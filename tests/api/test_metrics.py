@@ -8,6 +8,7 @@ import httpx
 from tests.api.fakes import World
 
 from headrace.api.metrics import CONTENT_TYPE, Family, _text
+from headrace.sdk.testing.device_door import enrolling
 
 SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (NaN|[+-]Inf|[-+0-9.e]+)")
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)')
@@ -42,6 +43,8 @@ def parse(text: str) -> dict[str, tuple[str, dict[tuple[tuple[str, str], ...], f
 
 
 async def test_prometheus_reads_it(viewer: httpx.AsyncClient, world: World) -> None:
+    await world.devices.door.admit(enrolling("new-1"))
+    await world.edges.invite("wang", "suzhou", "acme/suzhou")
     answer = await viewer.get("/metrics")
     assert answer.status_code == 200 and answer.headers["content-type"] == CONTENT_TYPE
     families = parse(answer.text)
@@ -51,6 +54,8 @@ async def test_prometheus_reads_it(viewer: httpx.AsyncClient, world: World) -> N
     assert sum(families["headrace_connection_state"][1].values()) == 1
     assert families["headrace_alarms"][1][(("priority", "high"), ("state", "unack-active"))] == 1
     assert families["headrace_alarms"][1][(("priority", "critical"), ("state", "unack-active"))] == 0
+    assert families["headrace_devices"][1][(("state", "quarantined"),)] == 1
+    assert families["headrace_edge_connected"][1][(("edge", "suzhou"),)] == 0
     assert families["headrace_history_detail"][1][(("name", "durable_lag_ms"),)] == 1.5
     assert {"headrace_feed_frames_total", "headrace_queue_dropped_samples_total"} <= set(families)
 

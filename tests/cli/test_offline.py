@@ -52,6 +52,18 @@ def test_plan_apply_export_go_round(home: Path, plant: Path, tmp_path: Path) -> 
     assert "nothing to do" in headrace("apply", "-f", out, "--home", home).out
 
 
+def test_outlets_and_ingest_maps_are_known_without_a_platform(home: Path, plant: Path) -> None:
+    outward = """\
+ingest: {telegraf: {rules: [{point: "海川/{field}"}]}}
+outlets: {erp: {protocol: webhook, settings: {url: "https://erp.example/hook"}}}
+"""
+    (plant / "outward.yaml").write_text(outward, "utf-8")
+    said = headrace("plan", "-f", plant, "--home", home)
+    assert "+ ingest telegraf" in said.out and "+ outlet erp" in said.out
+    assert headrace("apply", "-f", plant, "--home", home, "--yes").status == 0
+    assert not headrace("plan", "-f", plant, "--home", home, "--json").json["changes"]
+
+
 def test_what_is_not_mentioned_goes_unless_kept(home: Path, plant: Path) -> None:
     headrace("apply", "-f", plant, "--home", home, "--yes")
     (plant / "plant.yaml").write_text("assets: {b: {level: site}}", "utf-8")

@@ -153,7 +153,7 @@ def test_an_edge_is_invited_by_a_command_that_is_shown_once(open_page: Signed) -
     dialog.get_by_role("textbox", name="Part of the plant").fill("suzhou")
     page.get_by_role("option", name="acme/suzhou", exact=True).click()
     dialog.get_by_role("button", name="Make the token").click()
-    expect(dialog.get_by_role("status", name="Command")).to_contain_text("headrace edge --hub 127.0.0.1 --token hre_")
+    expect(dialog.get_by_role("status", name="Command")).to_contain_text("headrace edge --hub 127.0.0.1:8472 --token hre_")
     dialog.get_by_role("button", name="Close").last.click()
     expect(page.locator('[data-edge="changzhou"]')).to_contain_text("Its token is good until")
     expect(page.get_by_text("hre_")).to_have_count(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 from tests.console.conftest import Signed
@@ -75,6 +77,17 @@ def test_a_device_is_browsed(open_page: Signed) -> None:
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Station1").click()
     expect(dialog).to_contain_text("node: ns=2;s=station-1.torque")
+
+
+def test_outlets_show_what_waits_and_what_is_wrong(open_page: Signed) -> None:
+    page = open_page("/system")
+    erp = page.locator("[data-outlet='erp']")
+    expect(erp).to_contain_text("Maintenance desk")
+    expect(erp).to_contain_text("Lost, will retry")
+    expect(erp).to_contain_text("answers 503")
+    expect(erp.locator("[data-odd='true']", has_text="Failures")).to_contain_text("7")
+    expect(page.locator("[data-outlet='scada']")).to_contain_text(re.compile(r"1\s204\s331"))
+    expect(open_page("/system", language="zh").get_by_role("heading", name="向外发布")).to_be_visible()
 
 
 def test_runtime_counters_users_and_the_audit_trail(open_page: Signed) -> None:

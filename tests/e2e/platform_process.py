@@ -37,17 +37,17 @@ def headrace(*arguments: str, timeout_s: float = 120.0) -> subprocess.CompletedP
 
 
 class PlatformProcess:
-    """`headrace serve` on a home; its stderr is kept in `log`."""
+    """`headrace serve` (or another role) on a home; its stderr is kept in `log`."""
 
-    def __init__(self, home: Path, *options: str) -> None:
-        self.home, self.options = home, options
+    def __init__(self, home: Path, *options: str, role: str = "serve") -> None:
+        self.home, self.options, self.role = home, options, role
         self.log = home.with_name(home.name + ".log")
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Client:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "headrace", "serve", "--home", str(self.home), "--port", "0", *self.options],
+                [sys.executable, "-m", "headrace", self.role, "--home", str(self.home), "--port", "0", *self.options],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 env=environment(),
@@ -81,9 +81,9 @@ class PlatformProcess:
 
 
 @contextmanager
-def platform_process(home: Path, *options: str) -> Iterator[PlatformProcess]:
+def platform_process(home: Path, *options: str, role: str = "serve") -> Iterator[PlatformProcess]:
     """Not started yet; killed at the end if the test left it running."""
-    platform = PlatformProcess(home, *options)
+    platform = PlatformProcess(home, *options, role=role)
     try:
         yield platform
     finally:

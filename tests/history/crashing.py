@@ -8,7 +8,7 @@ Run with a directory, a backup target and a seed. Lines on stdout, each of somet
     B, b <name>                 a backup was asked for / is complete
 
 Sample k of a point has the value k + point / 10 and the time BASE_NS + k × STEP_NS, so the reader can tell what should
-be there. Single samples of 1990 are there for the retention to take away.
+be there; the mark of "child" is k + 1 for the newest k. Single samples of 1990 are there for the retention to take.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from headrace.history.backup import back_up, ship_logs
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.time import SECOND_NS
 from headrace.sdk.clock import SystemClock
+from headrace.sdk.intake import Mark
 
 BASE_NS = 1_780_000_000 * SECOND_NS
 STEP_NS = 7 * SECOND_NS
@@ -66,7 +67,8 @@ async def main(directory: Path, target: Path, seed: int) -> None:
     while not backing_up.done():
         count = rng.choice([1, 3, 40, 120])
         batch = samples(at, count)
-        await store.append([batch.take(rng.sample(range(len(batch)), len(batch)))])  # out of order
+        out_of_order = batch.take(rng.sample(range(len(batch)), len(batch)))
+        await store.append([out_of_order], {"child": Mark(1, at + count)})
         say("a", at, count)
         at += count
         what = rng.random()

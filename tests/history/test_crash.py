@@ -113,9 +113,11 @@ async def kill_again_and_again(folder: Path, kills: int) -> list[float]:
         began_s = time.perf_counter()
         store = await open_store(directory, SETTINGS, SystemClock())
         opens_s.append(time.perf_counter() - began_s)
-        there = await held(store)
+        there, marks = await held(store), store.marks()
         await store.close()
         assert known.there <= there
+        # Samples and mark are one commit: the mark says exactly what is there.
+        assert (marks["child"].sequence if marks else 0) == max((index for _, index in there), default=-1) + 1
         # Beyond it only what nobody was told of: what was asked for, or appended as the newest.
         top = max((index for _, index in known.there), default=-1)
         assert all(sample in known.maybe or sample[1] > top for sample in there - known.there)
@@ -132,8 +134,9 @@ async def compare_backup(place: Path, target: Path, known: Known) -> None:
     name, before, deleted = known.backed_up
     await restore(target, place, SystemClock(), name=name)
     store = await open_store(place, SETTINGS, SystemClock())
-    restored = await held(store)
+    restored, marks = await held(store), store.marks()
     await store.close()
+    assert (marks["child"].sequence if marks else 0) == max((index for _, index in restored), default=-1) + 1
     shutil.rmtree(place)
     assert before - restored <= deleted
 

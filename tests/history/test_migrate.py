@@ -119,7 +119,7 @@ class Forgetful:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def append(self, batches: Sequence[Batch]) -> None:
+    async def append(self, batches: Sequence[Batch], marks: object = None) -> None:
         await self._store.append([Batch.of(one.kind, one.handles, one.source_ns, one.values + 0.0) for one in batches])
 
 

@@ -36,6 +36,7 @@ SPAN_S = 7200 + 600
 RETENTION_NS = HOUR_NS
 SMALL = HistorySettings(
     memtable_samples=64, memtable_frames=8, chunk_samples=16, slice_samples=24, fragments_max=3, housekeeping_s=60,
+    copied_samples=5,
     raw_retention_ns=RETENTION_NS, rollup_retention_ns=RETENTION_NS,
 )  # fmt: skip
 

@@ -24,7 +24,7 @@ from headrace.sdk.clock import SystemClock
 from headrace.sdk.testing.store import BASE_NS, everything
 
 POINTS = 6
-SMALL = HistorySettings(memtable_samples=60, slice_samples=16, chunk_samples=24, fragments_max=100)
+SMALL = HistorySettings(memtable_samples=60, slice_samples=16, chunk_samples=24, fragments_max=100, copied_samples=4)
 
 
 @st.composite

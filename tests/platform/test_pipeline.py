@@ -40,7 +40,7 @@ class Disk:
         self.failures = failures or []
         self.kept: list[int] = []
 
-    async def append(self, batches: Sequence[Batch]) -> None:
+    async def append(self, batches: Sequence[Batch], marks: object = None) -> None:
         if self.failures:
             raise self.failures.pop(0)
         self.kept += [int(one.values[0]) for one in batches]
@@ -86,7 +86,7 @@ async def test_a_full_disk_is_waited_out_and_told_once(
 
 async def test_one_wrong_sample_costs_itself_alone() -> None:
     class Picky(Disk):
-        async def append(self, batches: Sequence[Batch]) -> None:
+        async def append(self, batches: Sequence[Batch], marks: object = None) -> None:
             if any(3 in one.values for one in batches):
                 raise DataError("no such point")
             self.kept += [int(value) for one in batches for value in one.values]
@@ -104,7 +104,7 @@ async def test_one_wrong_sample_costs_itself_alone() -> None:
 
 async def test_what_is_too_large_at_once_is_stored_in_parts() -> None:
     class Small(Disk):
-        async def append(self, batches: Sequence[Batch]) -> None:
+        async def append(self, batches: Sequence[Batch], marks: object = None) -> None:
             if sum(len(one) for one in batches) > 2 or any(3 in one.values for one in batches):
                 raise LimitReached("too much at once")
             self.kept += [int(value) for one in batches for value in one.values]

@@ -17,6 +17,7 @@ export type DeviceAnswer = Schemas["DeviceAnswer"];
 export type DeviceDetail = Schemas["DeviceDetail"];
 export type DeviceImportAnswer = Schemas["DeviceImportAnswer"];
 export type Downsampled = Schemas["Downsampled"];
+export type OutletAnswer = Schemas["OutletAnswer"];
 export type EdgeAnswer = Schemas["EdgeAnswer"];
 export type PlanAnswer = Schemas["PlanAnswer"];
 export type PointAnswer = Schemas["PointAnswer"];
@@ -27,7 +28,7 @@ export type TypeAnswer = Schemas["TypeAnswer"];
 export type UserAnswer = Schemas["UserAnswer"];
 export type TokenAnswer = Schemas["TokenAnswer"];
 
-export type Role = "viewer" | "operator" | "engineer" | "administrator";
+export type Role = "viewer" | "operator" | "engineer" | "administrator" | "source";
 export type Priority = "critical" | "high" | "medium" | "low";
 
 /** A refusal in the API's own words; `code` is stable, `hint` says what to do next. */

@@ -95,6 +95,12 @@ export const connectionsQuery = queryOptions({
   refetchInterval: 5_000,
 });
 
+export const outletsQuery = queryOptions({
+  queryKey: ["outlets"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/outlets", { signal })),
+  refetchInterval: 5_000,
+});
+
 export const DEVICES_PAGE = 500;
 
 /** Devices by name, page after page as somebody scrolls. */

@@ -739,6 +739,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/ingest/json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send samples as JSON lines
+         * @description A line is an object, or an array of objects: `path`, `time?` (RFC 3339, or a number in `precision`; now if left
+         *     out), `value`, `quality?` (a StatusCode or its name). `time`, `value` and `quality` may be arrays: one sample an
+         *     entry. With `Content-Type: application/json` the whole body is one document, of at most 1 MiB. The answer comes
+         *     when every sample is on disk; 400 names the lines that were refused, and the others are stored all the same.
+         */
+        post: operations["ingestJson"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/latest": {
         parameters: {
             query?: never;
@@ -768,6 +791,23 @@ export interface paths {
         };
         /** This description */
         get: operations["getOpenapi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/outlets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who is told of samples and events */
+        get: operations["listOutlets"];
         put?: never;
         post?: never;
         delete?: never;
@@ -987,6 +1027,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/write": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send samples as line protocol (InfluxDB v2)
+         * @description For Telegraf and InfluxDB's client libraries: `Authorization: Token …` holds a Headrace token. Which point a
+         *     series is, `ingest:` in the plant says; `<asset> <point>=<value>` needs no declaration. 204 when every sample is on
+         *     disk; 400 names the lines that were refused, and the others are stored all the same.
+         */
+        post: operations["ingestLines"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/metrics": {
         parameters: {
             query?: never;
@@ -1001,6 +1063,26 @@ export interface paths {
         get: operations["getMetrics"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/write": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send samples as line protocol (InfluxDB v1)
+         * @description As `/api/v2/write`; a client that knows user and password only sends its token as the password.
+         */
+        post: operations["ingestLinesV1"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1286,7 +1368,7 @@ export interface components {
             key: string;
             /**
              * Kind
-             * @description retention, type, connection, asset, point or alarm.
+             * @description retention, type, connection, asset, point, alarm, ingest or outlet.
              */
             kind: string;
         };
@@ -1857,6 +1939,79 @@ export interface components {
             rows: number;
         };
         /**
+         * IngestAnswer
+         * @description Everything that was sent, on disk.
+         */
+        IngestAnswer: {
+            /** Lines */
+            lines: number;
+            /** Samples */
+            samples: number;
+        };
+        /** IngestLineProblem */
+        IngestLineProblem: {
+            /**
+             * Line
+             * @description Counted from 1.
+             */
+            line: number;
+            /** Message */
+            message: string;
+        };
+        /**
+         * IngestProblem
+         * @description `code` and `message` at the top are for InfluxDB's clients.
+         */
+        IngestProblem: {
+            /**
+             * Code
+             * @example invalid
+             */
+            code: string;
+            error: components["schemas"]["IngestProblemDetail"];
+            /** Message */
+            message: string;
+        };
+        /** IngestProblemDetail */
+        IngestProblemDetail: {
+            /**
+             * Code
+             * @example partial-write
+             */
+            code: string;
+            /**
+             * Lines
+             * @description The first hundred of them.
+             */
+            lines: components["schemas"]["IngestLineProblem"][];
+            /** Message */
+            message: string;
+            /**
+             * Refused
+             * @description Samples and lines that were wrong.
+             */
+            refused: number;
+            /**
+             * Samples
+             * @description Stored.
+             */
+            samples: number;
+        };
+        /**
+         * IngestState
+         * @description What others sent by HTTP since the start: `refused` samples and lines were wrong, `ignored` as declared.
+         */
+        IngestState: {
+            /** Ignored */
+            ignored: number;
+            /** Refused */
+            refused: number;
+            /** Requests */
+            requests: number;
+            /** Samples */
+            samples: number;
+        };
+        /**
          * Interpolation
          * @description What an empty bucket shows.
          * @enum {string}
@@ -2136,7 +2291,7 @@ export interface components {
              * Role
              * @enum {string}
              */
-            role: "viewer" | "operator" | "engineer" | "administrator";
+            role: "viewer" | "operator" | "engineer" | "administrator" | "source";
         };
         /** NewUser */
         NewUser: {
@@ -2149,7 +2304,77 @@ export interface components {
              * Role
              * @enum {string}
              */
-            role: "viewer" | "operator" | "engineer" | "administrator";
+            role: "viewer" | "operator" | "engineer" | "administrator" | "source";
+        };
+        /** OutletAnswer */
+        OutletAnswer: {
+            counters: components["schemas"]["OutletCountersAnswer"];
+            /** Error */
+            error: string;
+            /** Name */
+            name: string;
+            /** Next Try S */
+            next_try_s: number | null;
+            /** Points */
+            points: number;
+            /**
+             * Protocol
+             * @example mqtt
+             */
+            protocol: string;
+            /**
+             * Since
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            since: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "disabled" | "connecting" | "connected" | "waiting" | "refused";
+            /**
+             * Title
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            title: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * OutletCountersAnswer
+         * @description Since it was declared. `samples` and `events` were taken by the other side; `given_up` are dead letters.
+         */
+        OutletCountersAnswer: {
+            /** Connects */
+            connects: number;
+            /** Dropped */
+            dropped: number;
+            /** Dropped Events */
+            dropped_events: number;
+            /** Events */
+            events: number;
+            /** Failures */
+            failures: number;
+            /** Given Up */
+            given_up: number;
+            /** Last Sent At */
+            last_sent_at: string | null;
+            /** Losses */
+            losses: number;
+            /** Round Trip Ms */
+            round_trip_ms: number;
+            /** Samples */
+            samples: number;
+            /** Sends */
+            sends: number;
+            /** Waiting */
+            waiting: number;
+            /** Waiting Bytes */
+            waiting_bytes: number;
         };
         /** PasswordChange */
         PasswordChange: {
@@ -2522,6 +2747,7 @@ export interface components {
         SystemAnswer: {
             feed: components["schemas"]["FeedState"];
             history: components["schemas"]["HistoryState"];
+            ingest: components["schemas"]["IngestState"];
             process: components["schemas"]["ProcessState"];
             /** Queues */
             queues: {
@@ -2680,7 +2906,7 @@ export interface components {
             /** Disabled */
             disabled?: boolean | null;
             /** Role */
-            role?: ("viewer" | "operator" | "engineer" | "administrator") | null;
+            role?: ("viewer" | "operator" | "engineer" | "administrator" | "source") | null;
         };
         /** WriteRequest */
         WriteRequest: {
@@ -4318,6 +4544,52 @@ export interface operations {
             };
         };
     };
+    ingestJson: {
+        parameters: {
+            query?: {
+                /** @description What a timestamp counts: ns, us, ms, s, m or h. */
+                precision?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": string;
+                "application/jsonl": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IngestAnswer"];
+                };
+            };
+            /** @description Some lines were refused; the others are stored. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IngestProblem"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     getLatest: {
         parameters: {
             query?: {
@@ -4366,6 +4638,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listOutlets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutletAnswer"][];
                 };
             };
             /** @description What went wrong. */
@@ -4906,6 +5207,55 @@ export interface operations {
             };
         };
     };
+    ingestLines: {
+        parameters: {
+            query?: {
+                /** @description What a timestamp counts: ns, us, ms, s, m or h. */
+                precision?: string;
+                /** @description Chooses the declared maps. */
+                bucket?: string;
+                /** @description Taken and not used. */
+                org?: string;
+                /** @description Taken and not used. */
+                orgID?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/plain": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Some lines were refused; the others are stored. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IngestProblem"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     getMetrics: {
         parameters: {
             query?: never;
@@ -4921,6 +5271,55 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    ingestLinesV1: {
+        parameters: {
+            query?: {
+                /** @description What a timestamp counts: ns, us, ms, s, m or h. */
+                precision?: string;
+                /** @description Chooses the declared maps, as a bucket. */
+                db?: string;
+                /** @description Taken and not used. */
+                rp?: string;
+                /** @description Taken and not used. */
+                consistency?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/plain": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Some lines were refused; the others are stored. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IngestProblem"];
+                };
             };
             /** @description What went wrong. */
             default: {

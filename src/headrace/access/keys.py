@@ -105,16 +105,23 @@ class KeyRing:
         self._grants[grant.secret_hash] = grant
         return token, secret
 
-    async def token_of(self, secret: str) -> Token:
-        """Raises: AccessError(authenticated=False)."""
-        key = fingerprint(secret)
-        grant = self._grants.get(key)
+    def known_token(self, secret: str) -> Token:
+        """From memory; its use is noted, and saved with a later one. Raises: AccessError(authenticated=False)."""
+        grant = self._grants.get(fingerprint(secret))
         now_ns = self._clock.now_ns()
         if grant is None:
             raise AccessError("the token is not known here, or was withdrawn", authenticated=False)
         if grant.token.expires_ns is not None and now_ns >= grant.token.expires_ns:
             raise AccessError(f"the token '{grant.token.name}' has expired", authenticated=False)
         grant.token = replace(grant.token, last_used_ns=now_ns)
+        return grant.token
+
+    async def token_of(self, secret: str) -> Token:
+        """Raises: AccessError(authenticated=False)."""
+        self.known_token(secret)
+        key = fingerprint(secret)
+        grant = self._grants[key]
+        now_ns = self._clock.now_ns()
         if now_ns - grant.saved_ns >= self._settings.save_every_ns:
             grant.saved_ns = now_ns
             with suppress(Unavailable):

@@ -1,4 +1,4 @@
-"""Which role may do what: one table, each row holding all that the rows above it may."""
+"""Which role may do what: one table, each row holding all that the rows above it may; and a role for programs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ NEWCOMER: Final = "newcomer"
 _ADDED: Final[dict[str, frozenset[Action]]] = {
     "viewer": frozenset({Action.VIEW}),
     "operator": frozenset({Action.ACKNOWLEDGE, Action.WRITE}),
-    "engineer": frozenset({Action.CONFIGURE}),
+    "engineer": frozenset({Action.CONFIGURE, Action.INGEST}),
     "administrator": frozenset({Action.ADMINISTER, Action.AUDIT}),
 }
-ROLES: Final = tuple(_ADDED)
+_LADDER: Final = tuple(_ADDED)
 RIGHTS: Final[dict[str, frozenset[Action]]] = {
-    role: frozenset().union(*(_ADDED[lower] for lower in ROLES[: rank + 1])) for rank, role in enumerate(ROLES)
+    **{role: frozenset().union(*(_ADDED[lower] for lower in _LADDER[: rank + 1])) for rank, role in enumerate(_LADDER)},
+    "source": frozenset({Action.INGEST}),  # a collector's token opens nothing else
 }
+ROLES: Final = tuple(RIGHTS)
 
 
 def check_role(role: str) -> str:
@@ -40,6 +42,6 @@ def check_right(principal: Principal, action: Action, path: str) -> None:
         return
     if principal.role == NEWCOMER:
         raise AccessError("change your one-time password first; until then nothing else is open")
-    needed = next(role for role in ROLES if action in RIGHTS[role])
+    needed = min((role for role in ROLES if action in RIGHTS[role]), key=lambda role: len(RIGHTS[role]))
     where = f" '{path}'" if path else ""
     raise AccessError(f"'{principal.name}' ({principal.role}) may not {action.value}{where}; that takes a {needed}")

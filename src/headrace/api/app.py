@@ -31,6 +31,7 @@ from headrace.api.routes import (
     history,
     history_jobs,
     imports,
+    ingest,
     plant,
     session,
     sql,
@@ -48,12 +49,13 @@ def bare_app() -> FastAPI:
         title="Headrace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
     rooms = (
-        session, plant, history, history_jobs, sql, exports, imports, grafana, alarms, writes, connections,
+        session, plant, history, history_jobs, sql, exports, imports, ingest, grafana, alarms, writes, connections,
         devices, edges, declarations, users, system,
     )  # fmt: skip
     for module in rooms:
         app.include_router(module.router)
     app.include_router(system.root_router)
+    app.include_router(ingest.influx_router)
     return app
 
 

@@ -26,6 +26,7 @@ class Context:
     plants: PlantIndexes
     exports: asyncio.Semaphore
     imports: asyncio.Semaphore
+    ingests: asyncio.Semaphore
     sql: SqlDesk
 
     @classmethod
@@ -37,6 +38,7 @@ class Context:
             PlantIndexes(services.registry, services.store),
             asyncio.Semaphore(settings.exports_max),
             asyncio.Semaphore(1),
+            asyncio.Semaphore(settings.ingests_max),
             SqlDesk(
                 services.store,
                 SqlLimits(

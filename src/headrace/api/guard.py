@@ -17,6 +17,7 @@ from headrace.api.security import host_is_ours
 from headrace.api.settings import ApiSettings
 
 API_PREFIX: Final = "/api/"
+INGEST_PATHS: Final = frozenset((f"{API_PREFIX}v1/ingest/json", f"{API_PREFIX}v2/write", "/write"))
 
 #: The console needs inline styles (its component library writes them), never inline scripts.
 CONTENT_SECURITY_POLICY: Final = "; ".join(
@@ -86,6 +87,8 @@ class Guard:
     def _body_limit(self, scope: Scope) -> int:
         if scope["path"] == f"{API_PREFIX}v1/history/import":
             return self._settings.import_bytes_max
+        if scope["path"] in INGEST_PATHS:
+            return self._settings.ingest_bytes_max
         large = scope["path"].startswith((f"{API_PREFIX}v1/declarations/", f"{API_PREFIX}v1/devices/import"))
         return self._settings.declarations_bytes_max if large else self._settings.body_bytes_max
 

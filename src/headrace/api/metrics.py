@@ -27,8 +27,15 @@ class Family:
 
 
 def render(services: Services, history: StoreStats) -> str:
-    families = [*_process(services), *_queues(services), *_links(services), *_history(history), *_feed(services)]
-    return "".join(_text(family) for family in [*families, _alarms(services)])
+    families = [
+        *_process(services),
+        *_queues(services),
+        *_links(services),
+        *_outlets(services),
+        *_history(history),
+        *_feed(services),
+    ]
+    return "".join(_text(family) for family in [*families, *_fleet(services), _alarms(services)])
 
 
 def _process(services: Services) -> Iterator[Family]:
@@ -90,6 +97,39 @@ def _links(services: Services) -> Iterator[Family]:
     yield Family("headrace_connection_round_trip_seconds", "gauge", "The last round trip.", trips)
 
 
+def _outlets(services: Services) -> Iterator[Family]:
+    status = services.outlets.status()
+    yield Family(
+        "headrace_outlet_state",
+        "gauge",
+        "1 for the state that an outlet is in.",
+        [
+            ({"outlet": one.outlet, "protocol": one.protocol, "state": state.value}, float(one.state is state))
+            for one in status
+            for state in LinkState
+        ],
+    )
+    for field, kind, text in (
+        ("connects", "counter", "Sessions opened."),
+        ("losses", "counter", "Sessions lost."),
+        ("failures", "counter", "Sends that failed."),
+        ("samples", "counter", "Samples that the other side took."),
+        ("events", "counter", "Events that the other side took."),
+        ("dropped", "counter", "Samples for which there was no more room."),
+        ("dropped_events", "counter", "Events for which there was no more room."),
+        ("given_up", "counter", "Samples and events that the other side will never take."),
+        ("waiting", "gauge", "Samples waiting."),
+        ("waiting_bytes", "gauge", "Bytes waiting on disk."),
+    ):
+        samples = [({"outlet": one.outlet}, float(getattr(one.counters, field))) for one in status]
+        name = f"headrace_outlet_{field}" + ("_total" if kind == "counter" else "")
+        yield Family(name, "counter" if kind == "counter" else "gauge", text, samples)
+    ingest = services.ingest.counters
+    yield _single("headrace_ingest_requests_total", "counter", "Requests that sent samples.", ingest.requests)
+    yield _single("headrace_ingest_samples_total", "counter", "Samples sent by others and stored.", ingest.samples)
+    yield _single("headrace_ingest_refused_total", "counter", "Samples and lines that were wrong.", ingest.refused)
+
+
 def _history(stats: StoreStats) -> Iterator[Family]:
     yield _single("headrace_history_appended_samples_total", "counter", "Samples stored.", stats.appended)
     yield _single("headrace_history_samples", "gauge", "Samples held.", stats.samples)
@@ -121,6 +161,28 @@ def _feed(services: Services) -> Iterator[Family]:
     yield _single("headrace_feed_frames_total", "counter", "Frames sent.", feed.frames)
     yield _single("headrace_feed_coalesced_frames_total", "counter", "Frames merged for slow clients.", feed.coalesced)
     yield _single("headrace_feed_slow_closed_total", "counter", "Clients closed for taking nothing.", feed.slow_closed)
+
+
+def _fleet(services: Services) -> Iterator[Family]:
+    counts = dict(services.devices.page(limit=1).counts)
+    yield _single("headrace_devices_online", "gauge", "Devices that are connected.", counts.pop("online"))
+    states = [({"state": state}, float(count)) for state, count in counts.items()]
+    yield Family("headrace_devices", "gauge", "Devices by state.", states)
+    edges = services.edges.edges()
+    for name, text, value in (
+        ("connected", "1 where the link stands.", [float(edge.connected) for edge in edges]),
+        ("desired_revision", "What it should run.", [float(edge.desired or 0) for edge in edges]),
+        (
+            "actual_revision",
+            "What it says it runs.",
+            [float(edge.actual.revision if edge.actual else 0) for edge in edges],
+        ),
+        ("backlog_seconds", "Age of what waits.", [edge.quality.backlog_s if edge.quality else 0.0 for edge in edges]),
+    ):
+        samples: list[tuple[Labels, float]] = [
+            ({"edge": edge.name}, one) for edge, one in zip(edges, value, strict=True)
+        ]
+        yield Family(f"headrace_edge_{name}", "gauge", text, samples)
 
 
 def _alarms(services: Services) -> Family:

@@ -30,6 +30,7 @@ class Right:
 _VIEW: Final = Right(Action.VIEW)
 _CONFIGURE: Final = Right(Action.CONFIGURE)
 _ADMINISTER: Final = Right(Action.ADMINISTER)
+_INGEST: Final = Right(Action.INGEST, timed=False)  # as long as the body is, which is bounded in bytes and in silence
 _OWN_SESSION: Final = Right(Gate.SIGNED_IN, before_password_change=True)
 
 RIGHTS: Final[Mapping[str, Right]] = {
@@ -54,6 +55,9 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "getHistoryDownsample": _VIEW,
     "exportHistory": _VIEW,
     "importHistory": Right(Action.CONFIGURE, timed=False),  # as long as the file is; paced, and bounded in bytes
+    "ingestJson": _INGEST,
+    "ingestLines": _INGEST,
+    "ingestLinesV1": _INGEST,
     "queryHistory": Right(Action.VIEW, timed=False),  # reads what every viewer reads; it has time limits of its own
     "prometheusQuery": _VIEW,
     "prometheusQueryForm": _VIEW,
@@ -75,6 +79,7 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "writePoint": Right(Action.WRITE, timed=False),
     "listWrites": _VIEW,
     "listConnections": _VIEW,
+    "listOutlets": _VIEW,
     "browseConnection": _CONFIGURE,
     "getConnectionFingerprint": _CONFIGURE,
     "trustConnection": _CONFIGURE,

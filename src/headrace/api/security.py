@@ -1,12 +1,13 @@
 """Who is calling, and may they: decided before a request's body is read.
 
-request ─► Authorization: Bearer? ── by_token ──┐
+request ─► Authorization: Bearer? ── by_token ──┐    (or Token, or Basic with the token as the password: InfluxDB)
         └► cookie headrace_session? by_session ─┤ Caller ─► one-time password? ─► X-Headrace, Origin ─► Action
         └► neither: 401                         ┘
 """
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import socket
 from dataclasses import dataclass
@@ -48,10 +49,7 @@ class Doorkeeper:
         """Raises: AccessError(authenticated=False)."""
         header = connection.headers.get("authorization")
         if header is not None:
-            scheme, _, token = header.partition(" ")
-            if scheme.lower() != "bearer" or not token.strip():
-                raise AccessError("the Authorization header must be 'Bearer <token>'", authenticated=False)
-            return await self.by_token(token.strip())
+            return await self.by_token(_token(header))
         session = connection.cookies.get(COOKIE)
         if not session:
             raise AccessError("sign in first, or send a token", authenticated=False)
@@ -95,6 +93,20 @@ class Doorkeeper:
             return
         if urlsplit(origin).netloc.lower() != connection.headers.get("host", "").lower():
             raise Forbidden("this page is not part of Headrace; name its origin in the settings if it should be")
+
+
+def _token(header: str) -> str:
+    """Raises: AccessError."""
+    scheme, _, token = header.partition(" ")
+    token = token.strip()
+    if scheme.lower() == "basic":
+        try:
+            token = base64.b64decode(token, validate=True).decode().partition(":")[2]
+        except ValueError:
+            token = ""
+    if scheme.lower() not in ("bearer", "token", "basic") or not token:
+        raise AccessError("the Authorization header must be 'Bearer <token>'", authenticated=False)
+    return token
 
 
 def host_is_ours(host_header: str, extra: tuple[str, ...]) -> bool:

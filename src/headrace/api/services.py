@@ -15,8 +15,10 @@ from headrace.sdk.services import (
     CommandDesk,
     FeedCounters,
     HistoryCare,
+    Ingest,
     Links,
     LiveValues,
+    Outlets,
     Registry,
 )
 from headrace.sdk.store import HistoryStore
@@ -54,3 +56,5 @@ class Services:
     care: HistoryCare
     devices: DeviceRegister
     edges: EdgeRegister
+    ingest: Ingest
+    outlets: Outlets

@@ -39,6 +39,9 @@ class ApiSettings(BaseModel):
     import_rows_per_s: float = Field(
         300_000, gt=0, description="Above this an import waits, so that live data does not."
     )
+    ingest_bytes_max: int = Field(64 << 20, gt=0, description="Of one request, as sent and as unpacked.")
+    ingests_max: int = Field(32, gt=0)
+    ingest_silence_s: float = Field(30.0, gt=0, description="Longest pause of a sender within a request.")
     sql_running_max: int = Field(2, gt=0)
     sql_timeout_s: float = Field(30.0, gt=0)
     sql_memory_bytes: int = Field(512_000_000, ge=64_000_000)

@@ -33,6 +33,8 @@ def services(platform: Platform) -> Services:
         feed=FeedCounters(),
         system=_system(platform),
         care=platform.care,
+        ingest=platform.ingest,
+        outlets=platform.outlets,
         devices=platform.devices,
         edges=platform.edges,
     )

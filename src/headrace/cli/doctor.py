@@ -165,7 +165,7 @@ def _connections(home: Path) -> list[Finding]:
         return [Finding("platform", "ok", "not running")]
     try:
         client = connect(home, None)
-        system, links = client.get("/system"), client.get("/connections")
+        system, links, outlets = client.get("/system"), client.get("/connections"), client.get("/outlets")
     except HeadraceError as error:
         return [Finding("platform", "fail", "runs, but does not answer", str(error))]
     findings = [
@@ -186,7 +186,17 @@ def _connections(home: Path) -> list[Finding]:
             findings.append(Finding(link["name"], "ok", f"{link['state']}, {link['points']} points"))
         else:
             findings.append(Finding(link["name"], "warn", link["state"], link["error"]))
-    return findings
+    return findings + [_outlet(one) for one in outlets]
+
+
+def _outlet(outlet: Mapping[str, Any]) -> Finding:
+    counters, name = outlet["counters"], f"outlet {outlet['name']}"
+    if outlet["state"] not in ("connected", "disabled"):
+        return Finding(name, "warn", f"{outlet['state']}, {counters['waiting']} samples wait", outlet["error"])
+    lost = {what: counters[what] for what in ("dropped", "dropped_events", "given_up") if counters[what]}
+    if lost:
+        return Finding(name, "warn", f"{outlet['state']}; {lost}", "the other side is too slow, or refuses: see System")
+    return Finding(name, "ok", f"{outlet['state']}, {outlet['points']} points")
 
 
 def _history_disk(disk: Mapping[str, Any]) -> Finding:

@@ -66,7 +66,7 @@ def token(
         print_json(made)
         return
     note(f"Good once, until {made['edge']['token_ends_at']}, and shown only now. On the machine of the edge:")
-    note("    headrace edge --hub <this hub> --token …")
+    note("    headrace edge --hub <this hub>:8472 --token …")
     typer.echo(made["token"])
 
 

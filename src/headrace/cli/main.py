@@ -1,6 +1,7 @@
 """The `headrace` command: one typer application, one module a group of commands, one place for errors.
 
     serve demo          cli/serve.py          plan apply export   cli/declarations.py
+    hub edge            cli/roles.py
     points              cli/points.py         tail write          cli/live.py
     history             cli/history.py        doctor              cli/doctor.py
     sql                 cli/sql.py
@@ -18,7 +19,7 @@ import sys
 import typer
 
 from headrace import __version__
-from headrace.cli import declarations, devices, doctor, edges, history, live, plant, points, serve, sql, users
+from headrace.cli import declarations, devices, doctor, edges, history, live, plant, points, roles, serve, sql, users
 from headrace.cli.output import complain
 from headrace.model.errors import HeadraceError
 
@@ -47,6 +48,8 @@ def _root(
 
 app.command("demo")(serve.demo)
 app.command("serve")(serve.serve)
+app.command("hub")(roles.hub)
+app.command("edge")(roles.edge)
 app.command("plan")(declarations.plan)
 app.command("apply")(declarations.apply)
 app.command("export")(declarations.export)

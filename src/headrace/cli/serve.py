@@ -55,13 +55,15 @@ def serve(
     backup_to: Annotated[Path | None, typer.Option(help="Folder for backups of the history, on another disk.")] = None,
     backup_every: Annotated[str, typer.Option(help="How often; the logs between go there every minute.")] = "24h",
     backup_keep: Annotated[int, typer.Option(min=1, help="How many backups stay.")] = 7,
+    share_bus: Annotated[
+        bool, typer.Option("--share-bus", help="Let other processes of this account join the bus: run/bus.sock.")
+    ] = False,
     run_for: ForOption = 0.0,
     report: ReportOption = "",
     log_level: LogOption = "info",
 ) -> None:
     """Run the platform on this machine."""
-    _set_up_logging(log_level)
-    from headrace.cli.declarations import read_folder
+    set_up_logging(log_level)
     from headrace.platform.settings import Settings
 
     settings = Settings(
@@ -72,14 +74,22 @@ def serve(
         tls_key=tls_key,
         behind_tls=behind_tls,
         hosts=tuple(allow_host or ()),
+        share_bus=share_bus,
         database_url=database,
         history_url=history,
         backup_to=None if backup_to is None else backup_to.absolute(),
         backup_every_s=parse_duration_ns(backup_every) / SECOND_NS,
         backup_keep=backup_keep,
     )
+    serve_platform(settings, folder, run_for, report)
+
+
+def serve_platform(settings: Settings, folder: Path | None, run_for_s: float, report: str) -> None:
+    """Until it is stopped."""
+    from headrace.cli.declarations import read_folder
+
     files = read_folder(folder) if folder is not None else None
-    _run(_serve(settings, files, run_for, report, time.monotonic()))
+    run(_serve(settings, files, run_for_s, report, time.monotonic()))
 
 
 def demo(
@@ -96,7 +106,7 @@ def demo(
 ) -> None:
     """Start a press, moulding and assembly works with real protocol servers, and the platform connected to it."""
     began_s = time.monotonic()
-    _set_up_logging(log_level)
+    set_up_logging(log_level)
     from headrace.platform.settings import Settings
 
     if fresh and home.exists():
@@ -105,10 +115,10 @@ def demo(
     plant_options = ["--seed", str(seed), "--speed", str(speed)]
     for one in fault or ():
         plant_options += ["--fault", one]
-    _run(_demo(settings, plant_options, run_for, report, began_s, open_browser and not run_for))
+    run(_demo(settings, plant_options, run_for, report, began_s, open_browser and not run_for))
 
 
-def _run(work: Any) -> None:
+def run(work: Any) -> None:
     """On uvloop where it exists, with Ctrl-C as an orderly stop."""
     try:
         import uvloop
@@ -135,7 +145,9 @@ async def _serve(
     async with AsyncExitStack() as stack:
         platform, url = await stack.enter_async_context(_listening(settings, files))
         note(f"Headrace listens on {url}")
-        await _until_stopped(run_for_s)
+        if platform.hub is not None and platform.hub.where is not None:
+            note(f"Edges connect to {platform.hub.where}")
+        await until_stopped(run_for_s)
         document = await _report(platform, began_s) if report else None
     if document is not None:
         print_json(_settled(document, platform))
@@ -158,7 +170,7 @@ async def _demo(
                     import webbrowser
 
                     webbrowser.open(url)
-                await _until_stopped(run_for_s)
+                await until_stopped(run_for_s)
                 document = await _report(platform, began_s)
         finally:
             if not starting.done():
@@ -194,7 +206,7 @@ async def _listening(settings: Settings, files: list[SourceFile] | None = None) 
             yield platform, address.url
 
 
-async def _until_stopped(run_for_s: float) -> None:
+async def until_stopped(run_for_s: float) -> None:
     """Ctrl-C, SIGTERM, or the time is up."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -226,7 +238,7 @@ def _settled(document: dict[str, Any], platform: Platform) -> dict[str, Any]:
     return document
 
 
-def _set_up_logging(level: str) -> None:
+def set_up_logging(level: str) -> None:
     known = {"debug", "info", "warning", "error"}
     if level not in known:
         raise ConfigError(f"'{level}' is no log level; use {', '.join(sorted(known))}")
@@ -240,7 +252,8 @@ def _set_up_logging(level: str) -> None:
 def _forget(home: Path) -> None:
     """Remove a demo's folder, and nothing that is not one."""
     strangers = {entry.name for entry in home.iterdir()} - {
-        "database.db", "database.db-wal", "database.db-shm", "history", "connections", "fleet", "run", "plant",
+        "database.db", "database.db-wal", "database.db-shm", "history", "connections", "fleet", "outlets", "run",
+        "plant",
     }  # fmt: skip
     if strangers:
         raise ConfigError(f"'{home}' holds more than a demo ({', '.join(sorted(strangers)[:3])}); not removed")

@@ -140,6 +140,11 @@ class LocalSubscription(Generic[Item]):
         self.end()
         self._wake_publisher()
 
+    def finish(self) -> None:
+        """Leave the bus, yet take what publishers already wait with; then iteration ends."""
+        self._leave(self)
+        self.end()
+
     def end(self) -> None:
         """Nothing more comes, apart from publishers that wait already."""
         self._closed = True

@@ -7,6 +7,7 @@ segment sections, removes others and advances the log position. A file that is n
     sections    one hour of samples in a file    tombstones  deleted spans
     latest      newest samples, in shards        meta        format, log position, next file number
     classes     how long each keeps what         members     points that are not of the default class
+    marks       how far each source has been taken, as of the log position or later
 
 Every table is sealed (`seal.py`): a row that changed by itself is found when the catalog is opened.
 """
@@ -24,17 +25,19 @@ from urllib.parse import quote
 
 import numpy as np
 
-from headrace.history import seal
+from headrace.history import marks, seal
 from headrace.history.records import decode_batches, encode_batches
 from headrace.model.batch import Batch, Handles
 from headrace.model.errors import DataError, HeadraceError, Unavailable
 from headrace.model.retention import DEFAULT_CLASS, Retention
 from headrace.model.time import DAY_NS
+from headrace.sdk.intake import Mark
 
-FORMAT: Final = 2
+FORMAT: Final = 3
+_READABLE: Final = (2, 3)  # format 2 grows into 3 when it is opened for writing
 DAY_HOURS: Final = 24
 
-_SCHEMA: Final = """
+_SCHEMA: Final = f"""
 create table meta (key text primary key, value integer not null) without rowid;
 create table points (handle integer primary key, path text not null unique);
 create table files (number integer primary key, name text not null unique, bytes integer not null);
@@ -57,7 +60,8 @@ create table classes (
     raw_ns integer, rollups_ns integer, summaries_ns integer, give_up integer
 );
 create table members (handle integer primary key, class integer not null);
-insert into meta values ('format', 2), ('position', 1), ('file', 1), ('tombstone', 1),
+{marks.TABLE}
+insert into meta values ('format', 3), ('position', 1), ('file', 1), ('tombstone', 1),
     ('committed', 0);
 """
 
@@ -173,6 +177,7 @@ class Edit:
     latest: Mapping[int, Sequence[Batch]] = field(default_factory=dict)
     add_tombstone: Tombstone | None = None
     drop_tombstones: Sequence[int] = ()
+    marks: Mapping[str, Mark] = field(default_factory=dict)
 
 
 class Catalog:
@@ -209,6 +214,8 @@ class Catalog:
         wrong = found if found != "ok" else ", ".join(seal.broken(self._db))
         if wrong:
             raise DataError(f"history catalog {self._path} is damaged ({wrong}); {_ADVICE}")
+        if self._meta("format") == 2:
+            marks.grow(self._db, FORMAT)
         if self._meta("format") != FORMAT:
             raise DataError(f"{self._path} has history format {self._meta('format')}; this version reads {FORMAT}")
 
@@ -285,6 +292,10 @@ class Catalog:
             db.execute("delete from members")
             db.executemany("insert into members values (?, ?)", members.items())
 
+    def marks(self) -> dict[str, Mark]:
+        with self._lock:
+            return marks.read(self._db)
+
     def latest(self) -> list[Batch]:
         with self._lock:
             rows = self._db.execute("select record from latest").fetchall()
@@ -315,6 +326,7 @@ class Catalog:
                 "insert or replace into latest values (?, ?)",
                 [(shard, encode_batches(batches)) for shard, batches in edit.latest.items()],
             )
+            marks.write(db, edit.marks)
             db.executemany("delete from tombstones where id = ?", [(number,) for number in edit.drop_tombstones])
             if edit.add_tombstone is not None:
                 stone = edit.add_tombstone
@@ -390,11 +402,15 @@ class CatalogReader(Catalog):
             pass
         return {}, {}, {}
 
+    def readable_marks(self) -> dict[str, Mark]:
+        """Nothing where they cannot be trusted: the sources then send again what they still have."""
+        return marks.readable(self._db)
+
     def damage(self) -> list[str]:
         """What is wrong with the file or its rows, a few lines at most. Raises: sqlite3.DatabaseError."""
         found = [str(row[0]) for row in self._db.execute("pragma integrity_check(5)") if row[0] != "ok"]
         found = found or [f"the rows of '{table}' do not add up" for table in seal.broken(self._db)]
-        if not found and self._meta("format") != FORMAT:
+        if not found and self._meta("format") not in _READABLE:
             found = [f"it has format {self._meta('format')}; this version reads {FORMAT}"]
         return found
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from headrace.history.catalog import DAY_HOURS, Catalog, Edit, Section, SegmentFile
 from headrace.history.latest import LastValues
+from headrace.history.marks import MarkTable
 from headrace.history.segment import SegmentStore, SegmentWriter
 from headrace.history.view import View, Views
 from headrace.history.wal import log_path
@@ -32,9 +33,11 @@ class Changes:
         segments: SegmentStore,
         latest: LastValues,
         committed_ns: Callable[[], int],
+        marks: MarkTable,
     ) -> None:
         self._logs, self._catalog, self._views = directory / "wal", catalog, views
         self._segments, self._latest, self._committed_ns = segments, latest, committed_ns
+        self._marks = marks
 
     def write(self, first_hour: int, fill: Callable[[SegmentWriter], None]) -> tuple[SegmentFile | None, list[Section]]:
         """A new file, durable; None where nothing was put into it. Raises: Unavailable where the disk refuses."""
@@ -75,6 +78,7 @@ class Changes:
         sections, drop = [*sections, *after], [*drop, *former]
         drop_files = view.files_without(drop, sections)
         shards = self._latest.take_dirty() if flushed is not None else {}
+        marks = self._marks.take_dirty() if flushed is not None else {}
         try:
             self._catalog.commit(
                 Edit(
@@ -85,10 +89,12 @@ class Changes:
                     position=None if flushed is None else flushed + 1,
                     committed_ns=self._committed_ns(),
                     latest=shards,
+                    marks=marks,
                 )
             )
         except BaseException as error:
             self._latest.mark_dirty(list(shards))
+            self._marks.mark_dirty(marks)
             if is_full(error):
                 # What the catalog had no room for gives its own back at once, for the next try needs it. Only then:
                 # after any other error the transaction may yet turn out to be on disk, and the files are in it.

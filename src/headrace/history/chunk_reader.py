@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +28,7 @@ from headrace.model.errors import DataError
 
 _FRAME_BYTES_MAX: Final = 512 * 1024 * 1024
 _GROUP_SAMPLES: Final = 32_768  # columns of so many stay in the processor's cache from step to step
+_SMALL: Final = 96  # samples; chunks that have fewer on average are taken apart together
 _UNITS: Final = np.array([*UNITS_NS, 1], np.uint64)
 _SCALES: Final = np.array([*SCALES, 1.0])
 
@@ -56,8 +58,11 @@ def _decode(
     kind: ValueKind, rows: ChunkTable, counts: NDArray[np.int64], frames: list[bytes], moments: TimesNs, received: bool
 ) -> Batch:
     chunks = _Chunks(kind, rows, counts)
-    for at, frame in enumerate(frames):
-        chunks.fill(at, frame)
+    if len(counts) * _SMALL > chunks.total and kind is not ValueKind.TEXT:
+        chunks.fill_together(frames)
+    else:
+        for at, frame in enumerate(frames):
+            chunks.fill(at, frame)
     times, places = chunks.times(moments)
     arrived = chunks.received(times, places, moments) if received else times
     handles = np.repeat(rows["handle"].astype(np.uint32), counts)
@@ -70,14 +75,14 @@ class _Chunks:
     def __init__(self, kind: ValueKind, rows: ChunkTable, counts: NDArray[np.int64]) -> None:
         self._kind, self._rows, self._counts = kind, rows, counts
         self._starts = np.cumsum(counts) - counts
-        self._total = int(counts.sum())
+        self.total = int(counts.sum())
         widths = [rows[name].tolist() for name in ("time_width", "delay_width", "value_width")]
         self._plain: list[tuple[int, ...]] = list(zip(self._starts.tolist(), counts.tolist(), *widths, strict=True))
         self._runs: list[int] = rows["quality_runs"].tolist()
         self._zstd = zstandard.ZstdDecompressor()
         wide = kind not in (ValueKind.BOOL, ValueKind.TEXT)
         self._time, self._delay, self._value = (
-            np.zeros(self._total, np.uint64) if any(column) and (wide or at < 2) else None
+            np.zeros(self.total, np.uint64) if any(column) and (wide or at < 2) else None
             for at, column in enumerate(widths)
         )
         self._texts: list[NDArray[Any]] = []
@@ -109,6 +114,53 @@ class _Chunks:
             used = self._quality_runs(rest, used, runs, start, count)
         if used != len(rest):
             raise DataError("a chunk is longer than its index says")
+
+    def fill_together(self, frames: Sequence[bytes]) -> None:
+        """The same for many small chunks, whose bytes are picked out of all of them at once."""
+        rows, counts = self._rows, self._counts
+        time, delay, value = (rows[name].astype(np.int64) for name in ("time_width", "delay_width", "value_width"))
+        values = value * counts if self._bits is None else np.where(value > 0, -(-counts // 8), 0)
+        sizes = (time + delay) * counts + values + 8 * rows["quality_runs"].astype(np.int64)
+        claimed = [zstandard.frame_content_size(frame) if frame else 0 for frame in frames]
+        if not np.isin(np.concatenate([time, delay, value]), WIDTHS).all() or claimed != sizes.tolist():
+            raise DataError("a chunk does not have the length that its index says")
+        plain = [self._zstd.decompress(frame) if frame else b"" for frame in frames]
+        data = np.frombuffer(b"".join(plain), np.uint8)
+        within = np.arange(self.total) - np.repeat(self._starts, counts)
+        begin = np.cumsum(sizes) - sizes
+        self._gather(self._time, data, begin, time, within)
+        self._gather(self._delay, data, begin + time * counts, delay, within)
+        begin = begin + (time + delay) * counts
+        if self._bits is None:
+            self._gather(self._value, data, begin, value, within)
+        else:
+            self._gather_bits(self._bits, data, begin, value, within)
+        for at in np.flatnonzero(rows["quality_runs"]).tolist():
+            rest, runs = plain[at], self._runs[at]
+            self._quality_runs(rest, len(rest) - 8 * runs, runs, int(self._starts[at]), int(counts[at]))
+
+    def _gather(
+        self, column: Residuals | None, data: NDArray[np.uint8], begin: NDArray[np.int64], width: NDArray[np.int64],
+        within: NDArray[np.int64],
+    ) -> None:  # fmt: skip
+        """Byte planes of all chunks, which begin in `data` where it is said."""
+        if column is None:
+            return
+        place, size, wide = (np.repeat(each, self._counts) for each in (begin, self._counts, width))
+        place += within
+        for plane in range(int(width.max())):
+            chosen = np.flatnonzero(wide > plane)
+            byte = data[place[chosen] + plane * size[chosen]].astype(np.uint64)
+            column[chosen] |= byte << np.uint64(8 * plane)
+
+    def _gather_bits(
+        self, bits: NDArray[np.bool_], data: NDArray[np.uint8], begin: NDArray[np.int64], width: NDArray[np.int64],
+        within: NDArray[np.int64],
+    ) -> None:  # fmt: skip
+        chosen = np.flatnonzero(np.repeat(width, self._counts))
+        at = within[chosen]
+        byte = data[np.repeat(begin, self._counts)[chosen] + at // 8]
+        bits[chosen] = (byte >> (7 - at % 8).astype(np.uint8)) & 1
 
     def _text(self, rest: bytes, used: int, width: int, count: int) -> int:
         words, size = struct.unpack("<II", _part(rest, used, 8))
@@ -205,7 +257,7 @@ class _Chunks:
         self, residuals: Residuals | None, first: NDArray[np.int64], step: NDArray[Any], unit: NDArray[Any] | None
     ) -> NDArray[np.int64]:
         """`first` + the sum of (step + residual × unit) within each chunk; modulo 2^64 like the encoder."""
-        place = np.arange(self._total, dtype=np.int64)
+        place = np.arange(self.total, dtype=np.int64)
         # first − place of the chunk's start × step, so that one product tells every step of the way
         base = first - self._starts * step
         sums: NDArray[np.int64] = place * self._each(step.astype(np.int64))

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from headrace.history.moments import Stamps
 from headrace.history.numbers import PLAIN, Sizes, Starts, decimals, encode_numbers, residuals_of, shrink, steps_of
 from headrace.history.pack import Planes, Residuals, widths_for
+from headrace.history.presence import Steps
 from headrace.history.records import encode_text
 from headrace.model.batch import Batch, ValueKind
 
@@ -57,19 +58,18 @@ CHUNK_SAMPLES_MAX: Final = 65_536
 
 
 class Encoded:
-    """Chunks of one batch: their index rows (without `offset`), frames in order, and the numbers behind the values.
+    """Chunks of one batch: their index rows (without `offset`), frames in order, and the steps of their times."""
 
-    `scaled` holds float64 as integers where `value_scale` is no PLAIN; roll-ups use it.
-    """
-
-    def __init__(self, table: ChunkTable, frames: list[bytes], starts: NDArray[np.int64]) -> None:
-        self.table, self.frames, self.starts = table, frames, starts
+    def __init__(self, table: ChunkTable, frames: list[bytes], starts: NDArray[np.int64], steps: Steps) -> None:
+        self.table, self.frames, self.starts, self.steps = table, frames, starts, steps
 
 
-def chunk_starts(batch: Batch, samples_max: int) -> NDArray[np.int64]:
-    """Where chunks begin in a batch of one hour by (point, time). Shape: (chunks,)."""
-    change = np.flatnonzero(batch.handles[1:] != batch.handles[:-1]) + 1
-    starts = np.concatenate([[0], change])
+def chunk_starts(batch: Batch, samples_max: int, edge_ns: int | None = None) -> NDArray[np.int64]:
+    """Where chunks begin in a batch of one hour by (point, time); one begins at `edge_ns` too. Shape: (chunks,)."""
+    change = batch.handles[1:] != batch.handles[:-1]
+    if edge_ns is not None and (early := batch.source_ns < edge_ns).any():
+        change |= early[:-1] & ~early[1:]
+    starts = np.concatenate([[0], np.flatnonzero(change) + 1])
     sizes = np.diff(np.append(starts, len(batch)))
     if (sizes <= samples_max).all():
         return starts
@@ -92,26 +92,42 @@ def encode(
     table["count"][:] = sizes
     table["first_ns"][:] = batch.source_ns[starts]
     table["last_ns"][:] = batch.source_ns[ends - 1]
-    times = _encode_times(batch, stamps, starts, sizes, table)
+    times, steps = _encode_times(batch, stamps, starts, sizes, table)
     delays = _encode_delays(batch, stamps, starts, sizes, table)
     values, texts = _encode_values(batch, starts, sizes, table)
     runs = _quality(batch.quality, starts, sizes, table)
     frames = _frames(table, starts.tolist(), ends.tolist(), times, delays, values, texts, runs, zstd)
     table["length"][:] = [len(frame) for frame in frames]
-    return Encoded(table, frames, starts)
+    return Encoded(table, frames, starts, steps)
 
 
-def _encode_times(batch: Batch, stamps: Stamps | None, starts: Starts, sizes: Sizes, table: ChunkTable) -> Residuals:
-    times, table["time_step"][:] = residuals_of(steps_of(batch.source_ns, starts, sizes), starts, sizes)
+def measured(batch: Batch, starts: NDArray[np.int64]) -> Encoded:
+    """What roll-ups want to know of chunks, which are not encoded. `batch` is no text."""
+    sizes = np.diff(np.append(starts, len(batch)))
+    table: ChunkTable = {"handle": batch.handles[starts], "value_scale": np.full(len(starts), PLAIN, np.uint8)}
+    if batch.kind is ValueKind.FLOAT64:
+        _, table["value_scale"][:] = decimals(batch.values, starts, sizes)
+    steps = steps_of(batch.source_ns, starts, sizes)
+    longer, period = residuals_of(steps, starts, sizes)
+    return Encoded(table, [], starts, Steps.of(steps, table["handle"], starts, sizes, period, np.flatnonzero(longer)))
+
+
+def _encode_times(
+    batch: Batch, stamps: Stamps | None, starts: Starts, sizes: Sizes, table: ChunkTable
+) -> tuple[Residuals, Steps]:
+    steps = steps_of(batch.source_ns, starts, sizes)
+    times, period = residuals_of(steps, starts, sizes)
+    told = Steps.of(steps, table["handle"], starts, sizes, period, np.flatnonzero(times))
+    table["time_step"][:] = period
     table["time_unit"][:], table["time_width"][:] = shrink(times, starts, sizes)
     if stamps is None or stamps.rank is None or stamps.sourced is None or table["time_width"].max() < 2:
-        return times
+        return times, told
     places, step = residuals_of(steps_of(stamps.rank, starts, sizes), starts, sizes)
     width = widths_for(np.maximum.reduceat(places, starts))
     better = (width < table["time_width"]) & np.logical_and.reduceat(stamps.sourced, starts)
     table["time_step"][better], table["time_width"][better] = step[better], width[better]
     table["time_unit"][better] = RANKED
-    return np.where(np.repeat(better, sizes), places, times)
+    return np.where(np.repeat(better, sizes), places, times), told
 
 
 def _encode_delays(batch: Batch, stamps: Stamps | None, starts: Starts, sizes: Sizes, table: ChunkTable) -> Residuals:

@@ -24,6 +24,7 @@ from typing import NamedTuple, TypeVar
 
 from headrace.history.disk import Disk
 from headrace.history.latest import LastValues
+from headrace.history.marks import Marks, MarkTable
 from headrace.history.memtable import Memtable
 from headrace.history.records import Buffer
 from headrace.history.settings import HistorySettings
@@ -33,15 +34,17 @@ from headrace.history.wal import LogWriter, frame_parts
 from headrace.model.batch import Batch
 from headrace.model.errors import Unavailable
 from headrace.sdk.clock import Clock
+from headrace.sdk.intake import Mark
 
 _log = logging.getLogger(__name__)
 _GROUP_SAMPLES_MAX = 1_000_000
 
 Answer = TypeVar("Answer")
+Call = tuple[Sequence[Batch], Marks]
 
 
 class _Waiting(NamedTuple):
-    batches: Sequence[Batch]
+    call: Call
     done: asyncio.Future[None]
     since_s: float
 
@@ -58,9 +61,11 @@ class Committer:
         log: LogWriter,
         on_frozen: Callable[[], None],
         space: DiskSpace,
+        marks: MarkTable,
     ) -> None:
         self._directory, self._disk, self._settings, self._clock = directory, disk, settings, clock
         self._views, self._latest, self._on_frozen, self._space = views, latest, on_frozen, space
+        self.marks = marks
         self._log, self._next_log = log, None  # type: LogWriter, LogWriter | None
         self._making = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "history-commit")
@@ -72,11 +77,11 @@ class Committer:
         self.appended = self.commits = 0
         self.committed_ns = 0  # of the newest frame; never goes back, so that a moment cuts the log in two
 
-    async def append(self, batches: Sequence[Batch]) -> None:
-        """Durable on return. Raises: Unavailable."""
+    async def append(self, batches: Sequence[Batch], marks: Marks) -> None:
+        """Durable on return, with its marks; not applied again where none of them is news. Raises: Unavailable."""
         done: asyncio.Future[None] = self._loop.create_future()
         with self._waiting:
-            self._pending.append(_Waiting(batches, done, self._clock.monotonic_s()))
+            self._pending.append(_Waiting((batches, marks), done, self._clock.monotonic_s()))
             idle, self._busy = not self._busy, True
         if idle:
             self._thread.submit(self._commit_next)
@@ -115,7 +120,7 @@ class Committer:
         group = self._take_group()
         failure: Exception | None = None
         try:
-            self._commit([waiting.batches for waiting in group])
+            self._commit([waiting.call for waiting in group])
         except Exception as error:  # also a bug: those who wait must learn of it, and the next group gets its turn
             failure = error
         with self._waiting:
@@ -129,30 +134,48 @@ class Committer:
         with self._waiting:
             samples = 0
             while self._pending:
-                samples += sum(map(len, self._pending[0].batches))
+                samples += sum(map(len, self._pending[0].call[0]))
                 if self._group and samples > _GROUP_SAMPLES_MAX:
                     break
                 self._group.append(self._pending.popleft())
             return self._group
 
-    def _commit(self, group: Sequence[Sequence[Batch]]) -> None:
+    def _commit(self, calls: Sequence[Call]) -> None:
         self._space.check()
+        group, marked = self._sort_out(calls)
+        if not group:
+            return
         now_ns = self.stamp()
         parts: list[Buffer] = []
-        for place, batches in enumerate(group):
-            parts += frame_parts(batches, now_ns, place)
+        for place, (batches, marks) in enumerate(group):
+            parts += frame_parts(batches, now_ns, place, marks)
         self._log.commit(parts)
         self._space.note_log(self._log.number, self._log.size)
         self.commits += 1
         memtable = self._views.current.memtables[-1]
-        for batches in group:
+        for batches, _ in group:
             memtable.frames += 1
             for batch in batches:
                 memtable.add(batch)
                 self._latest.update(batch)
                 self.appended += len(batch)
+        if marked:
+            self.marks.take(marked)
         if memtable.samples >= self._settings.memtable_samples or memtable.frames >= self._settings.memtable_frames:
             self.try_freeze()
+
+    def _sort_out(self, calls: Sequence[Call]) -> tuple[Sequence[Call], Marks]:
+        """The calls that are to be written, and how far they go together."""
+        if not any(marks for _, marks in calls):
+            return calls, {}
+        group: list[Call] = []
+        marked: dict[str, Mark] = {}
+        for call in calls:
+            if self.marks.fresh(call[1], marked):
+                group.append(call)
+                for source, mark in call[1].items():
+                    marked[source] = max(mark, marked.get(source, mark))
+        return group, marked
 
     def stamp(self) -> int:
         """The commit time, on the commit thread. A clock that was set back stands still instead."""

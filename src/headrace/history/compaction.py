@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from headrace.history.catalog import DAY_HOURS, Section, SegmentFile, Tombstone
 from headrace.history.change import Changes
 from headrace.history.classes import Classes
+from headrace.history.merging import HourMerger
 from headrace.history.minutes import rollups_without
 from headrace.history.reader import Reader
 from headrace.history.rollups import COLUMNS
@@ -51,6 +52,7 @@ class Compactor:
     ) -> None:
         self._settings, self._views, self._changes, self._segments = settings, views, changes, segments
         self._reader, self._classes, self._space, self._pause = reader, classes, space, pause
+        self._merger = HourMerger(segments, reader, settings.copied_samples, pause)
         self._looked: tuple[object, object, bool, int] = (None, None, False, 0)
 
     def step(self, now_ns: int, *, force: bool = False) -> str | None:
@@ -129,10 +131,13 @@ class Compactor:
             def fill(writer: SegmentWriter, number: int = number, mine: NDArray[np.bool_] = mine) -> None:
                 moments = np.unique(np.concatenate([self._segments.moments(view, section) for section in held]))
                 writer.begin(hour, generation, applied, moments, number)
-                for handles in self._slices(points[mine], counts[mine]):
-                    for batch in self._reader.hour(view, hour, handles, sections=held, memory=False):
-                        writer.add(batch)
-                    self._pause()
+                if not shared:
+                    self._merger.merge(writer, view, hour, held, moments)
+                else:
+                    for handles in self._slices(points[mine], counts[mine]):
+                        for batch in self._reader.hour(view, hour, handles, sections=held, memory=False):
+                            writer.add(batch)
+                        self._pause()
                 writer.end()
 
             file, added = self._changes.write(hour, fill)

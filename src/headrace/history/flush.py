@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,15 @@ from headrace.history.moments import Stamps, Timed, moments_of
 from headrace.history.segment import SegmentWriter
 from headrace.history.sorting import Joined, Workspace, sorted_slices
 from headrace.model.batch import Batch
-from headrace.model.time import HOUR_NS
+from headrace.model.time import HOUR_NS, SECOND_NS
 
 _FILES_MAX = 4  # a back-fill of a year must not become 8,760 files
+
+
+_LATE_NS: Final = 2 * SECOND_NS  # older than what came before it
+
+
+_FIRST: Final = 64  # samples
 
 
 class _Part(NamedTuple):
@@ -69,11 +75,18 @@ class Flusher:
         moments = moments_of(timed)
         writer.begin(hour, generation, 0, moments, retention)
         for part, times in zip(parts, timed, strict=True):
-            samples = Joined(part.batches, self._workspace)
+            samples, edge_ns = Joined(part.batches, self._workspace), _edge_ns(part.batches[0])
             for batch, stamps in sorted_slices(samples, part.outside, Stamps.of(times, moments), self._slice_samples):
-                writer.add(batch, stamps)
+                writer.add(batch, stamps, edge_ns=edge_ns)
                 self._pause()
         writer.end()
+
+
+def _edge_ns(first: Batch) -> int:
+    """Where a memtable begins. What is of an earlier time came late; in chunks of its own it does not widen those of
+    samples on time, which then can be merged as they are. Some of the first samples may be late themselves."""
+    early = first.source_ns[:_FIRST]
+    return int(early[early >= np.maximum.accumulate(early) - _LATE_NS].min())
 
 
 def _classes_of(kinds: Sequence[list[Batch]], members: Members) -> list[int] | list[None]:

@@ -1,8 +1,8 @@
 """One hour of some points as summary rows: from roll-up minutes, or from samples where minutes cannot answer.
 
-sections of the hour ─► minutes ─┬─► rows
-                                 └─► points they cannot answer for ─► samples ─► rows
-memtables ───────────► samples ────► rows
+sections of the hour ─► minutes ─┐
+memtables ─► samples ─► minutes ─┴─► one a minute ─┬─► rows
+                                                   └─► points they cannot answer for ─► samples ─► rows
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import numpy as np
 from headrace.history import rows as r
 from headrace.history.buckets import NO_MEAN, refuse_text
 from headrace.history.catalog import Section
-from headrace.history.minutes import from_minutes, minute_columns
+from headrace.history.joining import JOINED, Columns, join
+from headrace.history.minutes import from_minutes, minute_columns, only
 from headrace.history.reader import Reader
+from headrace.history.rollups import summarise_samples
 from headrace.history.segment import SegmentStore
 from headrace.history.view import View
-from headrace.model.batch import Handles, ValueKind
+from headrace.model.batch import Batch, Handles, ValueKind
 from headrace.model.errors import DataError
 from headrace.model.time import HOUR_NS, MINUTE_NS
 
@@ -56,21 +58,16 @@ class HourRows:
             sections, left = [section for section in held if section.raw], [s for s in held if not s.raw]
             unfit = np.empty(0, np.uint32)
         parts: list[r.Rows] = []
-        for section in sections:
-            found, wanting = self._from_rollups(view, section, handles, begin, end, need, good_only)
-            parts += found
-            unfit = np.union1d(unfit, wanting)
+        fresh: list[Batch] = []
         if sections and any(hour in memtable.hours for memtable in view.memtables):
             fresh = self._reader.hour(view, hour, handles, begin, end, sections=())
             refuse_text(fresh)
-            parts += [r.from_samples(batch, need, good_only) for batch in fresh]
-        elif not sections:
+        if len(sections) + bool(fresh) > 1:
+            parts, unfit = self._together(view, hour, sections, fresh, handles, (begin, end), need, good_only)
+        elif sections:
+            parts, unfit = self._from_rollups(view, sections[0], handles, begin, end, need, good_only)
+        else:
             unfit = handles
-        several = len(sections) + sum(hour in memtable.hours for memtable in view.memtables) > 1
-        if several and parts:
-            rows = r.in_time_order(r.concat(parts, need))
-            unfit = np.union1d(unfit, _overlapping(rows))
-            parts = [rows]
         if len(unfit):
             parts = [_without(rows, unfit) for rows in parts]
         alone = [rows for section in left for rows in self._from_rollups(
@@ -93,6 +90,42 @@ class HourRows:
             samples = samples * len(handles) // max(len(self._segments.handles(view, most)[0]), len(handles))
         return np.array_split(handles, min(-(-samples // most_samples) or 1, len(handles))) if len(handles) else []
 
+    def _together(
+        self, view: View, hour: int, sections: Sequence[Section], fresh: Sequence[Batch], handles: Handles,
+        span: tuple[int, int], need: frozenset[str], good_only: bool,
+    ) -> tuple[list[r.Rows], Handles]:  # fmt: skip
+        """Rows of several sections and of fresh samples as one a minute, and the points that need samples instead."""
+        names = minute_columns(need) | JOINED
+        unfit = [_hidden(view, section, handles) for section in sections]
+        kinds: dict[ValueKind, list[Columns]] = {}
+        for section in sections:
+            for kind, columns in self._segments.rollup_columns(view, section, names).items():
+                if kind is ValueKind.TEXT:
+                    _refuse_text(section, columns, handles, span)
+                else:
+                    kinds.setdefault(kind, []).append(only(columns, handles))
+        for batch in fresh:
+            columns = summarise_samples(batch)
+            kinds.setdefault(batch.kind, []).append({name: columns[name] for name in names})
+        parts, points = [], [np.empty(0, np.int64)]
+        for kind, found in sorted(kinds.items()):
+            filled = [columns for columns in found if len(columns["handle"])]
+            if not filled:
+                continue
+            columns, wanting = join(filled, names)
+            rows, estimated = from_minutes(kind, columns, hour, handles, need, good_only)
+            inside = (rows["first_ns"] >= span[0]) & (rows["first_ns"] < span[1])
+            parts.append(rows if inside.all() else r.take(rows, inside))
+            points.append(columns["handle"])
+            unfit += [wanting, estimated]
+        told = np.unique(np.concatenate(unfit)).astype(np.uint32)
+        every = np.concatenate(points)
+        if len(np.unique(every)) == len(every):
+            return parts, told
+        # A point that changed its kind has rows of both.
+        rows = r.in_time_order(r.concat(parts, need))
+        return [rows], np.union1d(told, _overlapping(rows))
+
     def _from_rollups(
         self, view: View, section: Section, handles: Handles, begin_ns: int, end_ns: int, need: frozenset[str],
         good_only: bool,
@@ -101,9 +134,7 @@ class HourRows:
         parts, unfit = [], [_hidden(view, section, handles) if section.raw else np.empty(0, np.uint32)]
         for kind, columns in self._segments.rollup_columns(view, section, minute_columns(need)).items():
             if kind is ValueKind.TEXT:
-                text = np.intersect1d(columns["handle"], handles)
-                if len(text) and section.last_ns >= begin_ns and section.first_ns < end_ns:
-                    raise DataError(NO_MEAN.format(int(text[0])))
+                _refuse_text(section, columns, handles, (begin_ns, end_ns))
                 continue
             rows, wanting = from_minutes(kind, columns, section.hour, handles, need, good_only)
             inside = (rows["first_ns"] >= begin_ns) & (rows["first_ns"] < end_ns)
@@ -113,6 +144,12 @@ class HourRows:
             else:
                 parts[-1] = not_hidden(view, section, parts[-1])
         return [rows for rows in parts if len(rows["n"])], np.unique(np.concatenate(unfit))
+
+
+def _refuse_text(section: Section, columns: Columns, handles: Handles, span: tuple[int, int]) -> None:
+    text = np.intersect1d(columns["handle"], handles)
+    if len(text) and section.last_ns >= span[0] and section.first_ns < span[1]:
+        raise DataError(NO_MEAN.format(int(text[0])))
 
 
 def _joined(parts: Sequence[r.Rows], need: frozenset[str], as_one: bool) -> list[r.Rows]:

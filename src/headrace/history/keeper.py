@@ -58,7 +58,7 @@ class Keeper:
     ) -> None:
         self._settings, self._clock, self._views, self._committer = settings, clock, views, committer
         self._classes, self._space = classes, space
-        changes = Changes(directory, catalog, views, segments, latest, lambda: committer.committed_ns)
+        changes = Changes(directory, catalog, views, segments, latest, lambda: committer.committed_ns, committer.marks)
         self._flusher = Flusher(changes, settings.slice_samples, self._check_stop)
         self._compactor = Compactor(settings, views, changes, segments, reader, classes, space, self._pause)
         self._summariser = Summariser(

@@ -22,7 +22,7 @@ from headrace.model.batch import Batch, Handles, ValueKind
 from headrace.model.time import HOUR_NS
 
 _BLOCK_SAMPLES: Final = 1 << 18
-_LARGE: Final = 1 << 10  # samples; below, a batch's own objects weigh more than a copy
+_LARGE: Final = 1 << 12  # samples; of smaller batches a question would have to look at too many
 _TAIL_MIN: Final = 1 << 10
 _FEW: Final = 64  # points that are looked up one by one
 _SAMPLE_BYTES: Final = 32
@@ -205,9 +205,12 @@ class _Held:
 
 
 def _select(batch: Batch, handles: Handles | None, start_ns: int, end_ns: int) -> Batch:
-    mask = (batch.source_ns >= start_ns) & (batch.source_ns < end_ns)
     if handles is not None:
-        mask &= (batch.handles == handles[0]) if len(handles) == 1 else np.isin(batch.handles, handles)
+        mine = (batch.handles == handles[0]) if len(handles) == 1 else np.isin(batch.handles, handles)
+        places = np.flatnonzero(mine)
+        if len(places) < len(batch):
+            batch = batch.take(places)
+    mask = (batch.source_ns >= start_ns) & (batch.source_ns < end_ns)
     return batch if mask.all() else batch.take(mask)
 
 

@@ -61,8 +61,9 @@ def pack_column(values: NDArray[Any], zstd: zstandard.ZstdCompressor, *, deltas:
         numbers[1:] -= numbers[:-1].copy()
     zigzag = ((numbers << 1) ^ (numbers >> 63)).view(np.uint64)
     width = (int(zigzag.max()).bit_length() + 7) // 8 if len(zigzag) else 0
-    planes = zigzag.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)[:, :width].T.tobytes()
-    packed: bytes = zstd.compress(bytes([width]) + planes)
+    # Turned by a copy, which lets go of the GIL; `tobytes` of what is turned does not, and a commit may wait for it.
+    planes = np.ascontiguousarray(zigzag.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)[:, :width].T)
+    packed: bytes = zstd.compress(bytes([width]) + planes.tobytes())
     return packed
 
 

@@ -31,6 +31,7 @@ from headrace.history.wal import log_numbers
 from headrace.model.errors import DataError, HeadraceError
 from headrace.model.retention import Retention
 from headrace.model.time import DAY_NS, HOUR_NS, MINUTE_NS
+from headrace.sdk.intake import Mark
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class Found:
     unreadable: dict[str, str] = field(default_factory=dict)
     classes: tuple[dict[str, int], dict[int, Retention], dict[int, int]] = field(default_factory=lambda: ({}, {}, {}))
     partial: dict[str, list[int]] = field(default_factory=dict)
+    marks: dict[str, Mark] = field(default_factory=dict)
     unnamed: int = 0
 
 
@@ -98,7 +100,9 @@ def build(path: Path, found: Found, next_file: int) -> None:
         marker = SegmentFile(max(next_file - 1, 1), "", 0)
         catalog.commit(Edit(add_files=[marker]))
         catalog.commit(Edit(drop_files=[marker.number]))
-        catalog.commit(Edit(add_files=found.files, add_sections=found.sections, position=found.position))
+        catalog.commit(
+            Edit(add_files=found.files, add_sections=found.sections, position=found.position, marks=found.marks)
+        )
     finally:
         catalog.close()
 

@@ -18,6 +18,7 @@ from headrace.history.catalog import Catalog, SegmentFile, Tombstone
 from headrace.history.disk import Disk
 from headrace.history.journal import Journal, Registration
 from headrace.history.latest import LastValues
+from headrace.history.marks import MarkTable
 from headrace.history.memtable import Memtable
 from headrace.history.view import View
 from headrace.history.wal import LogReader, LogWriter, log_numbers, log_path
@@ -38,6 +39,7 @@ class Recovered:
     log: LogWriter
     deletions: Sequence[Tombstone]
     committed_ns: int
+    marks: MarkTable
 
 
 def recover(directory: Path, disk: Disk, clock: Clock, archive: LogArchive) -> Recovered:
@@ -79,14 +81,16 @@ def _recover(
     folder, position = directory / "wal", catalog.position
     numbers = [number for number in log_numbers(folder) if number >= position]
     _check_gaps(folder, numbers, position)
+    marks = MarkTable(catalog.marks())
     memtables, log, committed_ns = [], None, max(journaled_ns, catalog.committed_ns)
     for number in numbers:
         last = number == _last_with_data(folder, numbers)
         memtable = Memtable(number, clock.monotonic_s())
         reader = LogReader(log_path(folder, number), number, last=last or number == numbers[-1])
-        for batches in reader.batches():
+        for commit in reader.commits():
             memtable.frames += 1
-            for batch in batches:
+            marks.take(commit.marks)
+            for batch in commit.batches:
                 memtable.add(batch)
                 for tombstone in view.tombstones:
                     if tombstone.hides(number, 0):
@@ -111,7 +115,7 @@ def _recover(
             archive.discard(log_path(folder, number))
     _delete_unknown(directory / "seg", disk, files)
     view = replace(view, memtables=tuple(memtables))
-    return Recovered(catalog, journal, view, latest, log, deletions, committed_ns)
+    return Recovered(catalog, journal, view, latest, log, deletions, committed_ns, marks)
 
 
 def _catch_up(catalog: Catalog, journal: Journal) -> tuple[list[Tombstone], int]:

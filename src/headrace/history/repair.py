@@ -138,6 +138,7 @@ class _Repairer:
         found = explore(self._directory, () if old is None else old.readable_points())
         if old is not None:
             found.classes = old.readable_classes()
+            found.marks = old.readable_marks()
         path = self._workshop / "catalog.db"
         build(path, found, self._next_file())
         catalog = CatalogReader(path)

@@ -29,6 +29,7 @@ from headrace.model.batch import Batch
 from headrace.model.errors import Conflict, DataError, NotFound, Unavailable
 from headrace.model.time import format_time
 from headrace.sdk.clock import Clock
+from headrace.sdk.intake import Mark
 from headrace.sdk.store import StoreStats
 
 _GROUP_SAMPLES: Final = 500_000
@@ -139,6 +140,7 @@ class _Replay:
         self._names: dict[int, tuple[str, int]] = {}
         self._deletions: list[Deletion] = []
         self._waiting: list[Batch] = []
+        self._marks: dict[str, Mark] = {}
 
     async def run(self) -> None:
         self._read_journal()
@@ -188,6 +190,7 @@ class _Replay:
                 await self._store_waiting()
                 return False
             self._waiting += commit.batches
+            self._marks.update(commit.marks)
             if sum(map(len, self._waiting)) >= _GROUP_SAMPLES:
                 await self._store_waiting()
         await self._store_waiting()
@@ -195,11 +198,16 @@ class _Replay:
 
     async def _store_waiting(self) -> None:
         batches, self._waiting = self._waiting, []
+        marks, self._marks = self._marks, {}
         if not batches:
+            if marks:
+                await self._store.append([], marks)
             return
         await self._name_up_to(max(int(batch.handles.max()) for batch in batches))
         for part in _parts(batches):
             await self._store.append(part)
+        if marks:
+            await self._store.append([], marks)
         self.samples += sum(map(len, batches))
 
     async def _delete_before(self, number: int) -> bool:

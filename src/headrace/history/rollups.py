@@ -13,15 +13,16 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from headrace.history.chunks import Encoded
+from headrace.history.chunks import Encoded, chunk_starts, measured
 from headrace.history.numbers import PLAIN, SCALES
 from headrace.history.pack import pack_column
+from headrace.history.presence import uneven
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import DataError
 from headrace.model.quality import is_good
@@ -35,6 +36,7 @@ COLUMNS: Final = RUN_COLUMNS + ROW_COLUMNS
 #: Columns that go up smoothly from row to row are stored as differences.
 DELTAS: Final = frozenset({"handle", "minute", "offset", "span", "count", "min"})
 
+_FACTORS: Final = np.array([*SCALES, 1.0])
 _ENTRY: Final = struct.Struct(f"<BII{len(COLUMNS)}I")
 _EXACT_MAX, _EXACT_SPREAD = 2.0**36, 2.0**18  # beyond, sums and squares of a chunk may not be exact in a double
 
@@ -43,14 +45,42 @@ _EXACT_MAX, _EXACT_SPREAD = 2.0**36, 2.0**18  # beyond, sums and squares of a ch
 class KindTable:
     """Columns of one kind, gathered slice by slice."""
 
-    parts: dict[str, list[NDArray[np.int64]]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
+    parts: list[dict[str, NDArray[np.int64]]] = field(default_factory=list)
 
     def add(self, columns: dict[str, NDArray[np.int64]]) -> None:
-        for name in COLUMNS:
-            self.parts[name].append(columns[name])
+        self.parts.append({name: narrow(columns[name]) for name in COLUMNS})
 
-    def column(self, name: str) -> NDArray[np.int64]:
-        return np.concatenate(self.parts[name])
+    def drop(self, handles: NDArray[np.integer[Any]]) -> None:
+        """Runs of some points and their rows."""
+        for at, part in enumerate(self.parts):
+            keep = ~np.isin(part["handle"], handles)
+            if not keep.all():
+                rows = np.repeat(keep, part["rows"])
+                self.parts[at] = {name: column[keep if name in RUN_COLUMNS else rows] for name, column in part.items()}
+
+    def columns(self) -> dict[str, NDArray[np.int64]]:
+        """Runs by point, and their rows."""
+        parts = [part for part in self.parts if len(part["handle"])] or self.parts
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
+        if bool((joined["handle"][1:] >= joined["handle"][:-1]).all()):
+            return joined
+        order = np.argsort(joined["handle"], kind="stable")
+        lengths = joined["rows"].astype(np.int64)
+        begins = (np.cumsum(lengths) - lengths)[order]
+        lengths = lengths[order]
+        before = np.cumsum(lengths) - lengths
+        rows = np.repeat(begins - before, lengths) + np.arange(int(lengths.sum()))
+        return {name: column[order if name in RUN_COLUMNS else rows] for name, column in joined.items()}
+
+
+def narrow(column: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same numbers in as few bytes as hold them, for keeping; to be widened before anything is computed."""
+    low, high = (int(column.min()), int(column.max())) if len(column) else (0, 0)
+    for dtype in (np.int8, np.int16, np.int32):
+        bounds = np.iinfo(dtype)
+        if bounds.min <= low and high <= bounds.max:
+            return column.astype(dtype)
+    return column
 
 
 def summarise(batch: Batch, encoded: Encoded) -> dict[str, NDArray[np.int64]]:
@@ -81,22 +111,17 @@ def summarise(batch: Batch, encoded: Encoded) -> dict[str, NDArray[np.int64]]:
         "offset": first_ns % MINUTE_NS,
         "span": last_ns - first_ns,
         "count": counts,
-        "uneven": _uneven(batch.source_ns, rows, counts),
+        "uneven": uneven(encoded.steps, batch.source_ns, rows, counts, run_of),
     }
     with np.errstate(all="ignore"):  # infinities are values like others
         columns |= _value_columns(batch, encoded, rows, counts, run_of)
     return columns
 
 
-def _uneven(source_ns: NDArray[np.int64], rows: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """1 where the steps within a row differ: then its time-weighted mean needs the samples."""
-    steps = np.empty_like(source_ns)
-    np.subtract(source_ns[1:], source_ns[:-1], out=steps[1:])
-    several = counts > 1
-    steps[rows[several]] = steps[rows[several] + 1]
-    steps[rows[~several]] = 0
-    uneven: NDArray[np.int64] = (np.minimum.reduceat(steps, rows) != np.maximum.reduceat(steps, rows)).astype(np.int64)
-    return uneven
+def summarise_samples(batch: Batch) -> dict[str, NDArray[np.int64]]:
+    """The same of samples by (point, time) that nobody encodes."""
+    starts = chunk_starts(batch, len(batch))
+    return summarise(batch, measured(batch, starts))
 
 
 def _value_columns(
@@ -127,7 +152,7 @@ def _value_columns(
         return columns
     low, high = np.minimum.reduceat(chosen, part), np.maximum.reduceat(chosen, part)
     scale = _run_scales(batch, encoded, low, high, run_of[filled])
-    factor = np.where(scale == PLAIN, 1.0, np.array([*SCALES, 1.0])[np.minimum(scale, len(SCALES))])[run_of[filled]]
+    factor = factor_of(scale)[run_of[filled]]
     exact = (scale != PLAIN)[run_of[filled]]
     if (factor != 1).any():
         # Work on the integers themselves: their sums are exact where the sums of decimals are not.
@@ -142,13 +167,13 @@ def _value_columns(
     }  # fmt: skip
     for name in names:
         column = np.zeros(size, np.int64)
-        column[filled] = _coded(name, numbers, exact, part_counts)
+        column[filled] = coded(name, numbers, exact, part_counts)
         columns[name] = column
     columns["scale"] = scale
     return columns
 
 
-def _coded(
+def coded(
     name: str, numbers: dict[str, NDArray[np.float64]], exact: NDArray[np.bool_], counts: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Integers, counted from the smallest of the minute where that makes them small; else bit patterns."""
@@ -163,6 +188,17 @@ def _coded(
     return np.where(exact, whole, number.view(np.int64))
 
 
+def factor_of(scale: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What integers of a scale are divided by; 1 for PLAIN."""
+    factors: NDArray[np.float64] = _FACTORS[np.minimum(scale, len(SCALES))]
+    return factors
+
+
+def is_exact(least: NDArray[np.float64], most: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether sums and squares of a run's integers are exact in a double. Shape: (runs,)."""
+    return (np.maximum(np.abs(least), np.abs(most)) < _EXACT_MAX) & (most - least < _EXACT_SPREAD)
+
+
 def _run_scales(
     batch: Batch, encoded: Encoded, low: NDArray[np.float64], high: NDArray[np.float64], run_of: NDArray[np.int64]
 ) -> NDArray[np.int64]:
@@ -173,15 +209,14 @@ def _run_scales(
     least, most = np.full(runs, np.inf), np.full(runs, -np.inf)
     least[run_of[begins]] = np.minimum.reduceat(low, begins)
     most[run_of[begins]] = np.maximum.reduceat(high, begins)
-    factor = np.array([*SCALES, 1.0])[np.minimum(scale, len(SCALES))]
-    exact = (np.maximum(np.abs(least), np.abs(most)) * factor < _EXACT_MAX) & ((most - least) * factor < _EXACT_SPREAD)
-    return np.where(exact, scale, PLAIN)
+    factor = factor_of(scale)
+    return np.where(is_exact(least * factor, most * factor), scale, PLAIN)
 
 
 def encode_block(tables: dict[ValueKind, KindTable], zstd: zstandard.ZstdCompressor) -> bytes:
     directory, body = b"", []
     for kind in sorted(tables):
-        columns = {name: tables[kind].column(name) for name in COLUMNS}
+        columns = tables[kind].columns()
         packed = [pack_column(columns[name], zstd, deltas=name in DELTAS) for name in COLUMNS]
         directory += _ENTRY.pack(kind, len(columns["handle"]), len(columns["minute"]), *map(len, packed))
         body += packed
@@ -223,7 +258,7 @@ class RealValues:
     def __init__(self, columns: dict[str, NDArray[np.int64]]) -> None:
         self._columns = columns
         scale, rows = columns["scale"], columns["rows"]
-        factor = np.array([*SCALES, 1.0])[np.minimum(scale, len(SCALES))]
+        factor = factor_of(scale)
         scaled = bool((factor != 1).any())
         self._factor = np.repeat(factor, rows) if scaled else None
         exact = scale != PLAIN

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -20,10 +21,13 @@ def attach(db: sqlite3.Connection) -> None:
     db.execute("pragma recursive_triggers=on")  # else `insert or replace` would not tell of the row that it removes
 
 
-def install(db: sqlite3.Connection) -> None:
-    """Within the transaction that makes the tables."""
-    names = _tables(db)
-    db.execute("create table seal (name text primary key, total integer not null, rows integer not null) without rowid")
+def install(db: sqlite3.Connection, added: Sequence[str] = ()) -> None:
+    """Within the transaction that makes the tables; `added` are tables of a later format, where a seal exists."""
+    names = added or _tables(db)
+    if not added:
+        db.execute(
+            "create table seal (name text primary key, total integer not null, rows integer not null) without rowid"
+        )
     for table in names:
         new, old = (", ".join(f"{side}.{column}" for column in _columns(db, table)) for side in ("new", "old"))
         add = f"update seal set total = total + row_sum('{table}', {new}), rows = rows + 1 where name = '{table}';"

@@ -27,6 +27,7 @@ from headrace.history import rollups
 from headrace.history.catalog import Section, SegmentFile
 from headrace.history.chunk_reader import decode
 from headrace.history.chunks import INDEX_COLUMNS, RANKED, ChunkTable, chunk_starts, encode
+from headrace.history.columns import sort_unique
 from headrace.history.disk import Disk
 from headrace.history.moments import NONE, Stamps
 from headrace.history.section_index import encode_index
@@ -66,20 +67,37 @@ class SegmentWriter:
         self._begun = Section(self.number, hour, generation, applied, True, 0, 0, 0, at, 0, 0, 0, 0, retention)
         self._tables, self._rollups, self._moments = [], {}, moments
 
-    def add(self, batch: Batch, stamps: Stamps | None = None) -> None:
-        """Samples of the section's hour, by (point, time), one each; of one kind, points ascend from call to call.
+    def add(
+        self, batch: Batch, stamps: Stamps | None = None, *, edge_ns: int | None = None, summarised: bool = False
+    ) -> None:
+        """Samples of the section's hour, by (point, time), one each. No other call has the same moment of a point.
 
-        `stamps`, where the caller knows them, are the places of the samples in the section's moments.
+        `stamps`, where the caller knows them, are the places of the samples in the section's moments. A chunk ends at
+        `edge_ns`. Samples that are `summarised` have their roll-ups from elsewhere.
         """
-        assert self._begun is not None
         stamps = stamps or Stamps.of(batch, self._moments)
-        encoded = encode(batch, chunk_starts(batch, self._chunk_samples_of(batch.kind)), self._frames_zstd, stamps)
-        lengths = encoded.table["length"].astype(np.uint64)
+        starts = chunk_starts(batch, self._chunk_samples_of(batch.kind), edge_ns)
+        encoded = encode(batch, starts, self._frames_zstd, stamps)
+        self.copy_chunks(encoded.table, encoded.frames)
+        if not summarised:
+            self.add_rollups(batch.kind, rollups.summarise(batch, encoded))
+
+    def copy_chunks(self, table: ChunkTable, frames: Sequence[bytes | memoryview]) -> None:
+        """Encoded chunks of the section's hour; their offsets are theirs in this file from now on."""
+        assert self._begun is not None
+        lengths = table["length"].astype(np.uint64)
         offset = self._position - self._begun.position
-        encoded.table["offset"][:] = offset + np.cumsum(lengths) - lengths
-        self._write(b"".join(encoded.frames))
-        self._tables.append(encoded.table)
-        self._rollups.setdefault(batch.kind, rollups.KindTable()).add(rollups.summarise(batch, encoded))
+        self._tables.append({**table, "offset": offset + np.cumsum(lengths) - lengths})
+        self._write(b"".join(frames))
+
+    def add_rollups(self, kind: ValueKind, columns: dict[str, NDArray[np.int64]]) -> None:
+        """Runs and rows of points that the section has samples of."""
+        self._rollups.setdefault(kind, rollups.KindTable()).add(columns)
+
+    def drop_rollups(self, handles: Handles) -> None:
+        """Those of some points, which will be told otherwise."""
+        for table in self._rollups.values():
+            table.drop(handles)
 
     def _chunk_samples_of(self, kind: ValueKind) -> int:
         return min(self._chunk_samples, _TEXT_SAMPLES_MAX) if kind is ValueKind.TEXT else self._chunk_samples
@@ -209,22 +227,31 @@ class SegmentStore:
                 rows = {name: column[inside] for name, column in rows.items()}
             if not len(rows["handle"]):
                 return []
-            ranked = bool((rows["time_unit"] == RANKED).any() or (rows["delay_unit"] == RANKED).any())
-            moments = self._moments(file, section) if ranked else NONE
-            frames = file.frames(section, rows["offset"].tolist(), rows["length"].tolist())
             batches = []
-            for number in sorted(set(rows["kind"].tolist())):
-                chosen, of_kind = rows, frames
-                if not (mine := rows["kind"] == number).all():
-                    chosen = {name: column[mine] for name, column in rows.items()}
-                    of_kind = [frames[at] for at in np.flatnonzero(mine).tolist()]
-                batch = decode(ValueKind(number), chosen, of_kind, moments, received=received)
-                if int(chosen["first_ns"].min()) < start_ns or int(chosen["last_ns"].max()) >= end_ns:
-                    within = (batch.source_ns >= start_ns) & (batch.source_ns < end_ns)
-                    batch = batch.take(within)
+            overlapping = _overlapping(rows)
+            cut = int(rows["first_ns"].min()) < start_ns or int(rows["last_ns"].max()) >= end_ns
+            for batch in self._decoded(file, section, rows, received=received):
+                if overlapping:
+                    batch = sort_unique(batch)
+                if cut:
+                    batch = batch.take((batch.source_ns >= start_ns) & (batch.source_ns < end_ns))
                 if len(batch):
                     batches.append(batch)
             return batches
+
+    def _decoded(self, file: SegmentFileReader, section: Section, rows: ChunkTable, *, received: bool) -> list[Batch]:
+        """One batch a kind, in the order of the rows."""
+        ranked = bool((rows["time_unit"] == RANKED).any() or (rows["delay_unit"] == RANKED).any())
+        moments = self._moments(file, section) if ranked else NONE
+        frames = file.frames(section, rows["offset"].tolist(), rows["length"].tolist())
+        batches = []
+        for number in sorted(set(rows["kind"].tolist())):
+            chosen, of_kind = rows, frames
+            if not (mine := rows["kind"] == number).all():
+                chosen = {name: column[mine] for name, column in rows.items()}
+                of_kind = [frames[at] for at in np.flatnonzero(mine).tolist()]
+            batches.append(decode(ValueKind(number), chosen, of_kind, moments, received=received))
+        return batches
 
     def handles(self, view: View, section: Section) -> tuple[Handles, NDArray[np.int64]]:
         """Points of a section and how many samples each has."""
@@ -232,6 +259,18 @@ class SegmentStore:
             index = self._index(file, section)
             points, where = np.unique(index["handle"], return_inverse=True)
             return points.astype(np.uint32), np.bincount(where, index["count"]).astype(np.int64)
+
+    def chunks(self, view: View, section: Section, rows: NDArray[np.int64]) -> list[Batch]:
+        """Chunks by their places in the index, ascending: one batch a kind, as they lie. Raises: DataError."""
+        with _Named(self, view, section) as file:
+            index = self._index(file, section)
+            chosen = {name: column[rows] for name, column in index.items()}
+            return self._decoded(file, section, chosen, received=True) if len(rows) else []
+
+    def frames(self, view: View, section: Section, rows: ChunkTable) -> list[bytes]:
+        """As they are in the file. Raises: DataError."""
+        with _Named(self, view, section) as file:
+            return file.frames(section, rows["offset"].tolist(), rows["length"].tolist())
 
     def chunk_table(self, view: View, section: Section) -> ChunkTable:
         """The index of a section, by (point, kind, time); for those who look after the store."""
@@ -351,6 +390,12 @@ def _of_points(index: ChunkTable, handles: Handles | None) -> ChunkTable:
     else:
         chosen = np.isin(held, handles)
     return {name: column[chosen] for name, column in index.items()}
+
+
+def _overlapping(rows: ChunkTable) -> bool:
+    """Whether chunks of a point lie over each other in time: then their samples are not in order one by one."""
+    same = (rows["handle"][1:] == rows["handle"][:-1]) & (rows["kind"][1:] == rows["kind"][:-1])
+    return bool((same & (rows["first_ns"][1:] <= rows["last_ns"][:-1])).any())
 
 
 def _size_of(made: Any) -> int:

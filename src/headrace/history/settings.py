@@ -36,10 +36,18 @@ class HistorySettings:
     fragments_max: int = 12  # … or earlier, once so many segments hold a part of it
     archive_logs: bool = False  # keep the logs of what is in segments until a backup target has them
     archive_bytes_max: int = 4 << 30  # … but never more than this; the oldest go first
+    copied_samples: int = 256  # a chunk of so many is copied as it is when its hour is merged; smaller ones become one
     compaction_duty: float = 0.5  # share of time that compaction may work
 
     def __post_init__(self) -> None:
-        for name in ("memtable_samples", "memtable_frames", "slice_samples", "decode_threads", "fragments_max"):
+        for name in (
+            "memtable_samples",
+            "memtable_frames",
+            "slice_samples",
+            "decode_threads",
+            "fragments_max",
+            "copied_samples",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"history setting {name} must be at least 1")
         if not 1 <= self.chunk_samples <= 65_536:

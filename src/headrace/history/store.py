@@ -34,6 +34,7 @@ from headrace.history.downsample import Downsampler
 from headrace.history.keeper import Keeper
 from headrace.history.latest import LastValues
 from headrace.history.lock import DirectoryLock
+from headrace.history.marks import Marks, check_marks
 from headrace.history.picture import Picture, spans
 from headrace.history.reader import EARLIEST_NS, LATEST_NS, Reader
 from headrace.history.recovery import Recovered, recover
@@ -45,6 +46,7 @@ from headrace.model.batch import Batch, Handles, ValueKind
 from headrace.model.errors import DataError, LimitReached, Unavailable
 from headrace.model.retention import Retention
 from headrace.sdk.clock import Clock
+from headrace.sdk.intake import NO_MARKS, Mark
 from headrace.sdk.store import Aggregate, Buckets, Interpolation, Page, StoreStats
 
 Answer = TypeVar("Answer")
@@ -82,7 +84,7 @@ class EmbeddedStore:
         self._decoders = ThreadPoolExecutor(settings.decode_threads, "history-decode")
         self._committer = Committer(
             directory / "wal", disk, settings, clock, self._views, self._latest, recovered.log, self._frozen,
-            self._space,
+            self._space, recovered.marks,
         )  # fmt: skip
         self._committer.committed_ns = recovered.committed_ns
         self._keeper = Keeper(
@@ -121,16 +123,20 @@ class EmbeddedStore:
     def paths(self) -> Mapping[int, str]:
         return MappingProxyType(self._paths)
 
-    async def append(self, batches: Sequence[Batch]) -> None:
+    async def append(self, batches: Sequence[Batch], marks: Marks = NO_MARKS) -> None:
         self._check_open()
         filled = [batch for batch in batches if len(batch)]
         for batch in filled:
             self._check_handles(batch.handles)
         _check_size(filled)
-        if filled:
+        check_marks(marks)
+        if filled or marks:
             await self._keeper.room()
             self._check_open()
-            await self._committer.append(filled)
+            await self._committer.append(filled, marks)
+
+    def marks(self) -> Mapping[str, Mark]:
+        return self._committer.marks.held
 
     async def delete(self, handles: Handles, start_ns: int, end_ns: int) -> None:
         self._check_open()

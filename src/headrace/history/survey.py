@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from headrace.history import rows as r
 from headrace.history.catalog import Section, SegmentFile
+from headrace.history.columns import sort_unique
 from headrace.history.disk import Disk
 from headrace.history.minutes import from_minutes, minute_columns
 from headrace.history.reader import EARLIEST_NS, LATEST_NS
@@ -133,17 +134,17 @@ def _read(
         yield from _read(store, view, section, table, np.array([handle], np.uint32), found)
     if len(handles) > 1:
         return
-    rows = np.flatnonzero(table["handle"] == handles[0])
-    for row in rows.tolist():
-        kind, first, last = (int(table[name][row]) for name in ("kind", "first_ns", "last_ns"))
-        count = int(table["count"][row])
+    whole: dict[ValueKind, list[Batch]] = {}
+    for row in np.flatnonzero(table["handle"] == handles[0]).tolist():
+        first, last, count = (int(table[name][row]) for name in ("first_ns", "last_ns", "count"))
         try:
-            (batch,) = [b for b in store.read(view, section, handles, first, last + 1) if int(b.kind) == kind]
+            (batch,) = store.chunks(view, section, np.array([row]))
             if len(batch) != count:
                 raise DataError("it holds another number of samples than the index says")
-            yield batch
+            whole.setdefault(batch.kind, []).append(batch)
         except (HeadraceError, ValueError) as error:
             found.lost.append(Lost(int(handles[0]), first, last, count, str(error) if str(error) else why))
+    yield from (sort_unique(Batch.concat(whole[kind])) for kind in sorted(whole))
 
 
 def _read_all(

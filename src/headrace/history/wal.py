@@ -21,12 +21,15 @@ from typing import Final
 from headrace.history import framing
 from headrace.history.disk import Disk
 from headrace.history.framing import Frame, Gap
+from headrace.history.marks import Marks, decode_marks, encode_marks
 from headrace.history.records import Buffer, decode_batches, record_parts
 from headrace.model.batch import Batch
 from headrace.model.errors import DataError, Unavailable
+from headrace.sdk.intake import Mark
 
 _HEADER: Final = struct.Struct("<5sB2xQ")
-_MAGIC, _VERSION = b"HRWAL", 2
+_MAGIC, _VERSION = b"HRWAL", 3
+_READABLE: Final = (2, 3)  # a log of format 2 is one of format 3 without marks
 FRAME_MAGIC: Final = b"HRFR"
 
 
@@ -38,14 +41,16 @@ def log_numbers(directory: Path) -> list[int]:
     return sorted(int(path.stem) for path in directory.glob("*.log") if path.stem.isdigit())
 
 
-def encode_frame(batches: Sequence[Batch], committed_ns: int, place: int = 0) -> bytes:
+def encode_frame(batches: Sequence[Batch], committed_ns: int, place: int = 0, marks: Marks | None = None) -> bytes:
     """`place` counts the frames that one commit makes durable together, from 0."""
-    return b"".join(frame_parts(batches, committed_ns, place))
+    return b"".join(frame_parts(batches, committed_ns, place, marks or {}))
 
 
-def frame_parts(batches: Sequence[Batch], committed_ns: int, place: int = 0) -> list[Buffer]:
+def frame_parts(batches: Sequence[Batch], committed_ns: int, place: int, marks: Marks) -> list[Buffer]:
     """The same in parts, so that samples are copied once, into what is written."""
     payload = record_parts(batches)
+    if marks:
+        payload = [encode_marks(marks), *payload]
     return [framing.frame_head(FRAME_MAGIC, payload, sum(map(len, batches)), committed_ns, place), *payload]
 
 
@@ -110,6 +115,7 @@ class Commit:
     offset: int
     committed_ns: int
     batches: list[Batch]
+    marks: dict[str, Mark]
 
 
 class LogReader:
@@ -148,7 +154,7 @@ class LogReader:
 
     def _commit(self, frame: Frame) -> Commit:
         try:
-            commit = Commit(frame.offset, frame.time_ns, batches_of(frame))
+            commit = Commit(frame.offset, frame.time_ns, *contents_of(frame))
         except DataError as error:
             raise DataError(f"{self.path} holds a frame at byte {frame.offset} that cannot be read: {error}") from None
         if frame.time_ns < self.committed_ns:
@@ -157,12 +163,18 @@ class LogReader:
         return commit
 
 
-def batches_of(frame: Frame) -> list[Batch]:
+def contents_of(frame: Frame) -> tuple[list[Batch], dict[str, Mark]]:
     """Raises: DataError."""
-    batches = decode_batches(frame.payload)
+    marks, payload = decode_marks(frame.payload)
+    batches = decode_batches(payload)
     if sum(map(len, batches)) != frame.count:
         raise DataError("its sample count is wrong")
-    return batches
+    return batches, marks
+
+
+def batches_of(frame: Frame) -> list[Batch]:
+    """Raises: DataError."""
+    return contents_of(frame)[0]
 
 
 def log_header(number: int) -> bytes:
@@ -170,7 +182,7 @@ def log_header(number: int) -> bytes:
 
 
 def is_log_header(data: bytes, number: int) -> bool:
-    return data[: _HEADER.size] == log_header(number)
+    return any(data[: _HEADER.size] == _HEADER.pack(_MAGIC, version, number) for version in _READABLE)
 
 
 def _acknowledged_before(follow: Sequence[Frame]) -> bool:

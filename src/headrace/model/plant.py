@@ -8,6 +8,8 @@ from typing import Any
 
 from headrace.model.alarms import AlarmRule
 from headrace.model.assets import Asset, AssetType
+from headrace.model.ingest import IngestMap
+from headrace.model.outlets import Outlet
 from headrace.model.points import Point, Title
 from headrace.model.retention import Retention
 
@@ -38,3 +40,5 @@ class PlantModel:
     points: Mapping[str, Point] = field(default_factory=dict)
     alarms: Mapping[str, AlarmRule] = field(default_factory=dict)
     retention: Mapping[str, Retention] = field(default_factory=dict)
+    ingest: Mapping[str, IngestMap] = field(default_factory=dict)
+    outlets: Mapping[str, Outlet] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from headrace.access.desk import AccessDesk
-from headrace.connect import drivers
+from headrace.connect import drivers, outlets
 from headrace.platform.database import open_database
 from headrace.platform.settings import Settings, make_home
 from headrace.registry import DeclarationRegistry
@@ -21,7 +21,7 @@ async def open_registry(home: Path) -> AsyncIterator[DeclarationRegistry]:
     make_home(home)
     engine = await asyncio.to_thread(open_database, Settings(home=home).database)
     try:
-        yield DeclarationRegistry(engine, drivers.load(), SystemClock())
+        yield DeclarationRegistry(engine, drivers.load(), SystemClock(), outlets.load())
     finally:
         engine.dispose()
 

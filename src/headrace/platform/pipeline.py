@@ -8,6 +8,8 @@
 
     peers that wait ─► take ─► history ─► bus ─► show, judge       answered when it is on disk
 
+At an edge the spool stands where history is.
+
 Consumers start first and stop last: `run` returns when the bus is closed and everything queued has been stored.
 """
 
@@ -15,16 +17,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from headrace.model.batch import Batch
 from headrace.model.errors import DataError, LimitReached, Unavailable
 from headrace.sdk.bus import Bus, Overflow, Subscription
 from headrace.sdk.clock import Clock
-from headrace.sdk.intake import halves
+from headrace.sdk.intake import NO_MARKS, Mark, halves
 from headrace.sdk.services import LiveValues
-from headrace.sdk.store import HistoryStore
+from headrace.sdk.store import SampleStore
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class Pipeline:
     def __init__(
         self,
         bus: Bus,
-        store: HistoryStore,
+        store: SampleStore,
         live: LiveValues,
         judge: Judge,
         clock: Clock,
@@ -76,9 +78,9 @@ class Pipeline:
             await asyncio.gather(*flows)
             ticking.cancel()
 
-    async def take(self, batches: Sequence[Batch]) -> None:
+    async def take(self, batches: Sequence[Batch], marks: Mapping[str, Mark] = NO_MARKS) -> None:
         """`sdk.intake.Intake`. Alarms and screens see a sample after it is on disk, never one that was refused."""
-        await self._store.append(batches)
+        await self._store.append(batches, marks)
         self.taken += sum(map(len, batches))
         await self._bus.publish(batches, stored=True)
 

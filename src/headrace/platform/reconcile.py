@@ -2,6 +2,7 @@
 
 PlantModel ──► history.register ──► handle of each path ──► history.retain(classes, handles of each)
     ├──► alarms.configure(rules, handles)
+    ├──► outlets.reconcile(model, handles)
     └──► connect.bind ──► links.reconcile(connections, bindings)      but for those that an edge runs
 """
 
@@ -22,7 +23,7 @@ from headrace.model.points import Point
 from headrace.registry import DeclarationRegistry
 from headrace.sdk.driver import DriverType, PointBinding
 from headrace.sdk.services import Plan, SourceFile
-from headrace.sdk.store import HistoryStore, Retaining
+from headrace.sdk.store import Retaining, SampleStore
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,10 @@ class LinkSink(Protocol):
     async def reconcile(
         self, connections: Mapping[str, Connection], bindings: Mapping[str, Sequence[PointBinding]]
     ) -> None: ...
+
+
+class OutletSink(Protocol):
+    async def reconcile(self, plant: PlantModel, handles: Mapping[str, int]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +57,15 @@ class Reconciler:
     """Brings the running platform to what is declared, one model at a time; an older one than the last is ignored."""
 
     def __init__(
-        self, store: HistoryStore, alarms: AlarmSink, links: LinkSink, drivers: Mapping[str, DriverType]
+        self,
+        store: SampleStore,
+        alarms: AlarmSink,
+        links: LinkSink,
+        drivers: Mapping[str, DriverType],
+        outlets: OutletSink | None = None,
     ) -> None:
         self._store, self._alarms, self._links, self._drivers = store, alarms, links, drivers
+        self._outlets = outlets
         self._one_at_a_time = asyncio.Lock()
         self.directory = Directory()
 
@@ -73,6 +84,8 @@ class Reconciler:
             bindings = bind(points, handles, ours, self._drivers)
             for error in bindings.errors.values():
                 log.error("not connected: %s", error)
+            if self._outlets is not None:  # consumers first
+                await self._outlets.reconcile(model, handles)
             await self._links.reconcile(ours, bindings.by_connection)
 
     async def _retain(self, model: PlantModel, handles: Mapping[str, int]) -> None:

@@ -29,7 +29,7 @@ async def announced(platform: Platform, url: str) -> AsyncIterator[None]:
     _write(run / "local.token", secret)
     _write(
         run / "server.json",
-        json.dumps({"url": url, "pid": os.getpid(), "started": format_time(platform.started_ns)}),
+        json.dumps({"url": url, "pid": os.getpid(), "started": format_time(platform.started_ns), **_edges(platform)}),
     )
     try:
         yield
@@ -37,6 +37,13 @@ async def announced(platform: Platform, url: str) -> AsyncIterator[None]:
         (run / "server.json").unlink(missing_ok=True)
         (run / "local.token").unlink(missing_ok=True)
         await platform.access.delete_token(LOCAL, token.id)
+
+
+def _edges(platform: Platform) -> dict[str, str]:
+    """Where edges connect, where they may."""
+    if platform.hub is None or platform.hub.where is None:
+        return {}
+    return {"edges": str(platform.hub.where)}
 
 
 def _write(path: Path, text: str) -> None:

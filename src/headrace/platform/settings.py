@@ -4,7 +4,8 @@
 <home>/history/           the historian (or `history_url`: a cluster)
 <home>/connections/       certificates that drivers made and trust
 <home>/fleet/             the authority that signs the certificates of edges; back it up
-<home>/run/               server.json and local.token while running
+<home>/outlets/           certificates of outlets, and what waits for them on disk
+<home>/run/               server.json and local.token while running; bus.sock where the bus is shared
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ DEFAULT_PORT = 8470
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`commit_interval_s` is how long samples are gathered before they are made durable together."""
+    """`commit_interval_s` is how long samples are gathered before they are made durable together. `listen_edges` is
+    where edges are let in (by certificate, over TLS), `listen_edges_web` where a web server in front passes them on."""
 
     home: Path
     host: str = "127.0.0.1"
@@ -35,11 +37,14 @@ class Settings:
     tls_key: Path | None = None
     behind_tls: bool = False
     hosts: tuple[str, ...] = ()
+    share_bus: bool = False
     history: HistorySettings = field(default_factory=HistorySettings)
     history_url: str = ""
     backup_to: Path | None = None
     backup_every_s: float = 86_400.0
     backup_keep: int = 7
+    listen_edges: tuple[str, int] | None = None
+    listen_edges_web: tuple[str, int] | None = None
 
     def __post_init__(self) -> None:
         if not self.loopback and self.tls_certificate is None and not self.behind_tls:
@@ -77,6 +82,10 @@ class Settings:
     @property
     def fleet_dir(self) -> Path:
         return self.home / "fleet"
+
+    @property
+    def outlets_dir(self) -> Path:
+        return self.home / "outlets"
 
     @property
     def run_dir(self) -> Path:

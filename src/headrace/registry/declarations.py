@@ -29,6 +29,7 @@ from headrace.registry.store import ObjectStore, Revision, Stored
 from headrace.sdk.clock import Clock
 from headrace.sdk.driver import DriverType
 from headrace.sdk.edges import Share
+from headrace.sdk.outlet import OutletType
 from headrace.sdk.services import Plan, SourceFile
 
 log = logging.getLogger(__name__)
@@ -54,9 +55,15 @@ class _Prepared:
 class DeclarationRegistry:
     """Implements `sdk.services.Registry` over any database that SQLAlchemy knows."""
 
-    def __init__(self, engine: Engine, drivers: Mapping[str, DriverType], clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        drivers: Mapping[str, DriverType],
+        clock: Clock,
+        outlets: Mapping[str, OutletType] | None = None,
+    ) -> None:
         self._store = ObjectStore(engine)
-        self._drivers = drivers
+        self._drivers, self._outlets = drivers, outlets or {}
         self._clock = clock
         self._current: _Current | None = None
         self._own: Mapping[Key, Declared] = {}
@@ -93,7 +100,7 @@ class DeclarationRegistry:
         """
         problems = Problems()
         own = parse(files, problems)
-        expand(own, self._drivers, problems)
+        expand(own, self._drivers, problems, outlets=self._outlets)
         if problems:
             raise ConfigErrors(problems.errors())
         async with self._applying:
@@ -118,7 +125,9 @@ class DeclarationRegistry:
             return current
         stored = self._store.load()
         problems = Problems()
-        model = expand(self._with_own(stored.objects, problems), self._drivers, problems, stored.revision)
+        model = expand(
+            self._with_own(stored.objects, problems), self._drivers, problems, stored.revision, self._outlets
+        )
         current = _Current(stored, model, problems.errors())
         if current.errors:
             log.warning(
@@ -141,7 +150,7 @@ class DeclarationRegistry:
         given = parse(files, problems)
         stored = current.stored
         declared = given if prune else {**stored.objects, **given}
-        model = expand(self._with_own(declared, problems), self._drivers, problems, stored.revision)
+        model = expand(self._with_own(declared, problems), self._drivers, problems, stored.revision, self._outlets)
         changes = [] if problems else diff(stored.objects, declared, current.model, model)
         plan = Plan(stored.revision, tuple(changes), tuple(problems.errors()))
         return _Prepared(current, declared, model, plan)

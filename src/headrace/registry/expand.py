@@ -1,7 +1,7 @@
 """Declared objects to the plant: templates filled in, references resolved, everything that must agree compared.
 
     connections ─► types ─► assets ─┬─► points of types, overridden ─┐
-                                    └─► points of their own ─────────┼─► alarms ─► PlantModel
+                                    └─► points of their own ─────────┼─► alarms, ingest, outlets ─► PlantModel
                                                                      │
                      units, ranges, addresses (by the driver) checked here
 
@@ -21,17 +21,23 @@ from headrace.model.retention import CLASSES_MAX, FOREVER, Retention, parse_age_
 from headrace.registry.alarms import Alarms
 from headrace.registry.declared import Declared, Key
 from headrace.registry.drivers import complaints
+from headrace.registry.outward import ingest_maps, outlet_declarations
 from headrace.registry.points import Blame, PointBuilder, PointTemplate
 from headrace.registry.problems import Problems, did_you_mean, nearest
 from headrace.registry.schema import KINDS, NEVER
 from headrace.sdk.driver import DriverType
+from headrace.sdk.outlet import OutletType
 
 _LEVELS: Final = tuple(Level)[: tuple(Level).index(Level.COMPONENT) + 1]
 _RANK: Final = {level: rank for rank, level in enumerate(_LEVELS)}
 
 
 def expand(
-    declared: Mapping[Key, Declared], drivers: Mapping[str, DriverType], problems: Problems, revision: int = 0
+    declared: Mapping[Key, Declared],
+    drivers: Mapping[str, DriverType],
+    problems: Problems,
+    revision: int = 0,
+    outlets: Mapping[str, OutletType] | None = None,
 ) -> PlantModel:
     """The plant as these objects say it is; what is wrong goes to `problems` and stays out of the model."""
     by_kind: dict[str, dict[str, Declared]] = {kind: {} for kind in KINDS}
@@ -63,6 +69,8 @@ def expand(
         points=points,
         alarms=alarms.rules,
         retention=_retention(by_kind["retention"].values(), problems),
+        ingest=ingest_maps(by_kind["ingest"].values(), points, failed, problems),
+        outlets=outlet_declarations(by_kind["outlet"].values(), outlets or {}, points, assets, problems),
     )
 
 
@@ -99,7 +107,9 @@ def _connections(
 ) -> dict[str, Connection]:
     connections = {}
     for one in declared:
-        name = one.spec["driver"]
+        name = one.spec.get("driver")
+        if name is None:
+            continue  # it was reported where it was read
         driver = drivers.get(name)
         if driver is None:
             problems.add(one.at("driver"), f"there is no driver '{name}'{did_you_mean(name, drivers)}")

@@ -126,6 +126,23 @@ class MapOf:
 
 
 @dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list of items of one shape."""
+
+    noun: str
+    item: Reader
+    most: int
+
+    def __call__(self, node: Node, name: str, context: Context) -> Any:
+        if not isinstance(node, Sequence):
+            return context.bad(node, f"'{name}' must be a list of {self.noun}, not {describe(node)}")
+        if len(node.items) > self.most:
+            return context.bad(node, f"'{name}' has {len(node.items):,} {self.noun}; at most {self.most:,} can be")
+        items = [self.item(one, f"{name}[{at}]", context) for at, one in enumerate(node.items)]
+        return BAD if any(item is BAD for item in items) else items
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One of a few words."""
 
@@ -289,6 +306,7 @@ __all__ = [
     "Context",
     "Duration",
     "Key",
+    "ListOf",
     "MapOf",
     "Number",
     "Reader",

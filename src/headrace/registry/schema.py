@@ -5,7 +5,9 @@
           ├─ connections:  name          → CONNECTION  one session with one device
           ├─ assets:       path          → ASSET       a node of the equipment hierarchy
           ├─ points:       path          → POINT       one time series, or an override of a type's point
-          └─ alarms:       path:rule     → ALARM       a condition on a point, or an override of a type's alarm
+          ├─ alarms:       path:rule     → ALARM       a condition on a point, or an override of a type's alarm
+          ├─ ingest:       name          → INGEST      which points the series are that others send
+          └─ outlets:      name          → OUTLET      who is told of samples and events
 
 Readers normalise (durations, whole numbers written as floats, Unicode) and keep what was left out left out, so that
 `export` gives back what somebody wrote.
@@ -20,6 +22,7 @@ from headrace.model.alarms import AlarmCondition, Priority
 from headrace.model.assets import Level
 from headrace.model.batch import ValueKind
 from headrace.model.errors import DataError
+from headrace.model.outlets import Waiting
 from headrace.model.points import Access, check_path
 from headrace.model.retention import YEAR_NS, format_age, parse_age_ns
 from headrace.model.time import DAY_NS, HOUR_NS, MILLISECOND_NS
@@ -28,6 +31,7 @@ from headrace.registry.readers import (
     Context,
     Duration,
     Key,
+    ListOf,
     MapOf,
     Number,
     Record,
@@ -193,6 +197,39 @@ ASSET: Final = Record(
     ),
 )
 
+SERIES_RULE: Final = Record(
+    "a rule",
+    (
+        Key("point", text, "its path; {measurement}, {field} and names of tags in braces are filled in", required=True),
+        Key("measurement", text, "only series of this measurement"),
+        Key("field", text, "only this field"),
+        Key("tags", MapOf("tags", check_free, text), "only series with these tags"),
+    ),
+)
+
+INGEST: Final = Record(
+    "an ingest map",
+    (
+        Key("bucket", text, "only what is written to this bucket or database; everything unless given"),
+        Key("rules", ListOf("rules", SERIES_RULE, 10_000), "the first that leads to a declared point", required=True),
+        Key("unknown", Choice(("refuse", "ignore")), "what happens to other series; refuse unless given"),
+    ),
+)
+
+OUTLET: Final = Record(
+    "an outlet",
+    (
+        Key("protocol", text, "how it is told", required=True),
+        Key("settings", free_map, "in the protocol's words"),
+        TITLE,
+        Key("enabled", flag, "true unless given"),
+        Key("points", ListOf("paths", text, 10_000), "points, and assets with all below; everything unless given"),
+        Key("waiting", Choice(tuple(Waiting)), "where samples wait while nobody takes them; memory unless given"),
+        Key("wait_samples", Whole(100, 10_000_000), "how many wait in memory; then the oldest go; 100000 unless given"),
+        Key("wait_mb", Whole(1, 1_000_000), "how much waits on disk; then the oldest go; 256 unless given"),
+    ),
+)
+
 SECTIONS: Final = {
     "retention": ("retention", MapOf("retention classes", check_name, RETENTION)),
     "types": ("type", MapOf("types", check_name, TYPE)),
@@ -200,6 +237,8 @@ SECTIONS: Final = {
     "assets": ("asset", MapOf("assets", check_path, ASSET)),
     "points": ("point", MapOf("points", check_path, POINT)),
     "alarms": ("alarm", MapOf("alarms", check_rule, ALARM)),
+    "ingest": ("ingest", MapOf("ingest maps", check_name, INGEST)),
+    "outlets": ("outlet", MapOf("outlets", check_name, OUTLET)),
 }
 """Top-level key to the kind of its objects and their reader, in the order in which `export` writes them."""
 

@@ -15,6 +15,7 @@ class Action(StrEnum):
     CONFIGURE = "configure"  # plan and apply declarations, trust a server
     ADMINISTER = "administer"  # users and tokens
     AUDIT = "audit"  # read the audit trail
+    INGEST = "ingest"  # send samples for declared points
 
 
 @dataclass(frozen=True, slots=True)

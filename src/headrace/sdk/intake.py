@@ -1,6 +1,6 @@
 """The way in for those whose peers wait for an answer: a gateway, an edge's hub, an HTTP ingest.
 
-    peer ──samples──► take(batches) ──► history, durable ──► peer is answered
+    peer ──samples──► take(batches, marks) ──► history, durable ──► peer is answered
                               └──► shown and judged, as everything else
 
 Drivers do not need it: what they read goes on the bus. Whoever answers "stored" calls `take` first.
@@ -8,9 +8,10 @@ Drivers do not need it: what they read goes on the bus. Whoever answers "stored"
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from headrace.model.batch import Batch
 
@@ -23,9 +24,15 @@ class Mark:
     sequence: int
 
 
+NO_MARKS: Final[Mapping[str, Mark]] = MappingProxyType({})
+
+
 class Intake(Protocol):
-    async def take(self, batches: Sequence[Batch]) -> None:
+    async def take(self, batches: Sequence[Batch], marks: Mapping[str, Mark] = NO_MARKS) -> None:
         """Returns when the samples survive `kill -9`; they are shown and judged too.
+
+        `marks` become durable with the samples, all or nothing; a call none of whose marks is news is not applied
+        again. A call may have marks alone.
 
         Concurrent callers share one flush to disk, so many small calls are as good as one large one. Samples are as
         their source gave them: whoever calls has screened what may be wrong.

@@ -7,6 +7,8 @@ CommandDesk setpoints                       control/
 Links       sessions with devices           connect/supervisor.py
 AccessDesk  people, sessions, tokens        access/
 HistoryCare check and backup of the store   platform/history_care.py
+Ingest      samples that others send        connect/ingest/
+Outlets     who is told                     connect/outlets/
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from headrace.model.plant import PlantModel
 from headrace.sdk.access import Action, AuditEntry, Principal
 from headrace.sdk.driver import BrowseNode
 from headrace.sdk.field import LinkStatus
+from headrace.sdk.outlet import OutletStatus
 
 # --- registry -----------------------------------------------------------------------------------------------------
 
@@ -54,7 +57,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`kind` is retention, type, connection, asset, point or alarm; `key` is its name or path."""
+    """`kind` is retention, type, connection, asset, point, alarm, ingest or outlet; `key` is its name or path."""
 
     action: ChangeAction
     kind: str
@@ -340,4 +343,72 @@ class HistoryCare(Protocol):
 
     def jobs(self) -> Sequence[HistoryJob]:
         """The newest first."""
+        ...
+
+
+# --- samples that others send -------------------------------------------------------------------------------------
+
+
+class IngestDialect(StrEnum):
+    JSON_LINES = "json-lines"
+    LINE_PROTOCOL = "line-protocol"
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedLine:
+    """`line` counts from 1."""
+
+    line: int
+    message: str
+
+
+@dataclass(slots=True)
+class IngestReceipt:
+    """What one request came to. `refused` counts samples and lines that were wrong; the first of them are in `details`.
+
+    `ignored` counts fields of series that a declaration leaves out on purpose.
+    """
+
+    lines: int = 0
+    samples: int = 0
+    refused: int = 0
+    ignored: int = 0
+    details: list[RefusedLine] = field(default_factory=list)
+
+    def refuse(self, line: int, message: str) -> None:
+        self.refused += 1
+        if len(self.details) < 100:
+            self.details.append(RefusedLine(line, message))
+
+
+@dataclass(slots=True)
+class IngestCounters:
+    """Since start."""
+
+    requests: int = 0
+    samples: int = 0
+    refused: int = 0
+    ignored: int = 0
+
+
+class Ingest(Protocol):
+    counters: IngestCounters
+
+    async def receive(
+        self, chunks: AsyncIterator[bytes], dialect: IngestDialect, *, unit_ns: int = 1, bucket: str | None = None
+    ) -> IngestReceipt:
+        """Returns when every sample of the receipt is on disk; lines that are wrong are in it and cost nobody else.
+
+        `unit_ns` is what a time that is a number counts. Raises: Unavailable, LimitReached; what was taken before
+        stays, and sending all of it again changes nothing.
+        """
+        ...
+
+
+# --- who is told --------------------------------------------------------------------------------------------------
+
+
+class Outlets(Protocol):
+    def status(self) -> Sequence[OutletStatus]:
+        """By outlet name."""
         ...

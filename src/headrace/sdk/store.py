@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from headrace.model.batch import Batch, Handles
 from headrace.model.retention import Retention
+from headrace.sdk.intake import NO_MARKS, Mark
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -130,8 +131,8 @@ class Retaining(Protocol):
         ...
 
 
-class HistoryStore(Protocol):
-    """Times are half-open `[start, end)` source times in ns. For an equal (point, time) the newest write wins."""
+class SampleStore(Protocol):
+    """What the flow of samples needs of a store: a historian has more, the spool of an edge has just this."""
 
     async def register(self, paths: Sequence[str]) -> Handles:
         """The number of each path, new or known; idempotent and durable. Shape: (paths,) uint32."""
@@ -141,13 +142,28 @@ class HistoryStore(Protocol):
         """Every registered point."""
         ...
 
-    async def append(self, batches: Sequence[Batch]) -> None:
+    async def append(self, batches: Sequence[Batch], marks: Mapping[str, Mark] = NO_MARKS) -> None:
         """Returns when the samples survive `kill -9`; concurrent callers share one flush to disk.
+
+        `marks` say how far their sources have been taken. They become durable in the same commit as the samples, or
+        neither does. A call none of whose marks is newer than those held is not applied again. Marks may come alone.
 
         Raises: Unavailable when closed or out of disk (nothing of the call is stored then); DataError for an
         unregistered handle.
         """
         ...
+
+    def marks(self) -> Mapping[str, Mark]:
+        """How far each source has been taken, after a restart too."""
+        ...
+
+    async def close(self) -> None:
+        """Make everything durable and release the directory."""
+        ...
+
+
+class HistoryStore(SampleStore, Protocol):
+    """Times are half-open `[start, end)` source times in ns. For an equal (point, time) the newest write wins."""
 
     async def latest(self, handles: Handles, at_ns: int | None = None) -> Sequence[Batch]:
         """The newest sample of each point (at or before `at_ns`); points without one are left out. One batch a kind."""
@@ -194,7 +210,3 @@ class HistoryStore(Protocol):
         ...
 
     async def stats(self) -> StoreStats: ...
-
-    async def close(self) -> None:
-        """Make everything durable and release the directory."""
-        ...

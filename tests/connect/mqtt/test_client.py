@@ -262,9 +262,10 @@ async def test_a_message_of_qos_2_that_is_sent_again_is_given_once() -> None:
         assert len(await session.receive()) == 1
 
 
-async def test_a_full_queue_stops_the_socket_and_taking_starts_it() -> None:
+@pytest.mark.parametrize("bound", [{"queue_max": 10}, {"queue_bytes_max": 10_000}])
+async def test_a_full_queue_stops_the_socket_and_taking_starts_it(bound: dict[str, int]) -> None:
     many = b"".join(encode_publish("a", bytes(1000), Version.V5) for _ in range(5000))
-    async with serving(answering(CONNACK + many)) as port, client(port, queue_max=10) as session:
+    async with serving(answering(CONNACK + many)) as port, client(port, **bound) as session:
         first = len(await session.receive())
         assert first < 5000
         assert len(await taken(session, 5000 - first)) == 5000 - first

@@ -100,7 +100,7 @@ def test_pointers_reach_into_objects_arrays_and_odd_names() -> None:
         assert one(bound(point(1, topic="t", value=beyond)), document) == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @hypothesis_given(
     st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**63), 2**63 - 1), st.booleans(), st.text()
 )
@@ -314,7 +314,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @hypothesis_given(JSON)
 def test_every_document_with_unique_names_is_taken_for_one(document: Any) -> None:
     decoded = bound(point(1, topic="t", value="/v"), json={"time": "/t", "quality": "/q"}).decode(
@@ -326,7 +326,7 @@ def test_every_document_with_unique_names_is_taken_for_one(document: Any) -> Non
     assert all("comes twice" not in str(error) for _, error in decoded.refused)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @hypothesis_given(st.lists(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()), max_size=8))
 def test_whatever_comes_raises_nothing_and_costs_nobody_else(data: list[bytes]) -> None:
     payload = bound(

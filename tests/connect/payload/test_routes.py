@@ -31,7 +31,7 @@ FILTER = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @hypothesis_given(st.lists(FILTER, max_size=6), TOPIC)
 def test_routes_find_what_matches(filters: list[str], topic: str) -> None:
     routes: Routes[int] = Routes(by_origin=False)
@@ -41,7 +41,7 @@ def test_routes_find_what_matches(filters: list[str], topic: str) -> None:
     assert sorted(routes.find("x", topic)) == sorted(routes.find("y", topic)) == wanted
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @hypothesis_given(st.lists(FILTER, max_size=6))
 def test_the_fewest_filters_cover_all_and_none_covers_another(filters: list[str]) -> None:
     kept = fewest(filters)

@@ -33,4 +33,4 @@ def test_every_test_that_is_named_exists() -> None:
     for name, _, test, _ in ROWS:
         if test:
             file, _, function = test.partition("::")
-            assert re.search(rf"^(async )?def {function}\(", (ROOT / file).read_text("utf-8"), re.MULTILINE), name
+            assert re.search(rf"^\s*(async )?def {function}\(", (ROOT / file).read_text("utf-8"), re.MULTILINE), name

@@ -373,7 +373,7 @@ def test_a_state_that_makes_no_sense_changes_nothing(nonsense: bytes) -> None:
     assert made.hear(STATE, nonsense, T0).publishes == [] and made.counts["messages that make no sense"] == 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.text(max_size=40), st.binary(max_size=60))
 def test_whatever_comes_raises_nothing(tail: str, data: bytes) -> None:
     made, _ = online(primary_host="scada-1")

@@ -27,7 +27,7 @@ from tests.connect.sparkplug.wire import (
 )
 
 from headrace.connect.payload import Payload, PayloadSettings, payload_of
-from headrace.connect.sparkplug import schema
+from headrace.connect.sparkplug import schema, slots
 from headrace.connect.sparkplug.schema import DataType, PropertySet
 from headrace.model import quality as q
 from headrace.model.batch import TEXT_BYTES_MAX, ValueKind
@@ -517,3 +517,21 @@ def test_births_beyond_the_bound_are_read_and_not_kept() -> None:
     decoded = made.decode([nbirth(TEMPERATURE | {"name": "Temp"}, padding)])
     assert values(decoded) == {1: 20.5} and "birth_bytes_max" in decoded.notices[0]
     assert values(made.decode([ndata({"alias": 1, "double_value": 3.5}, seq=1)])) == {1: 3.5}
+
+
+def test_more_metrics_than_can_be_remembered_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "SLOTS_MAX", 4)
+    made = host(point(1, "Temp", F))
+    many = [{"name": f"m{at}", "alias": at, "datatype": DataType.DOUBLE} for at in range(10)]
+    refused = made.decode([message("plant/NBIRTH/other", payload(*many, seq=0))]).refused
+    assert "no more metrics can be remembered" in str(refused[0][1])
+    assert values(made.decode([nbirth(TEMPERATURE)])) == {1: 20.5}
+
+
+def test_a_node_that_was_forgotten_comes_again_as_a_new_one() -> None:
+    made = host(nodes_max=1)
+    birth = payload(wire.BD_SEQ, TEMPERATURE, seq=0)
+    assert len(rebirths(made.decode([message("plant/NDATA/a", payload(seq=1))]))) == 1
+    made.decode([message("plant/NDATA/b", payload(seq=1))])
+    made.decode([message("plant/NDATA/a", payload(seq=1)), message("plant/NBIRTH/a", birth)])
+    assert [node.name for node in made.browse({"group": "plant"})] == ["a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -84,6 +85,9 @@ async def test_a_secret_that_an_engineer_brings(devices: Devices) -> None:
         (NewDevice("ok", certificate="ab:cd"), "64 hex digits"),
         (NewDevice("ok", certificate=CERTIFICATE, secret="4f6c-2e13-99ab-07d2"), "not both"),
         (NewDevice("ok", note="x" * 2_000), "at most 1000"),
+        (NewDevice("ok", note="\ud800"), "cannot be kept"),
+        (NewDevice("ok", note="\0"), "cannot be kept"),
+        (NewDevice("ok", secret="\ud800" * 8 + "abcdefgh"), "printable"),
     ],
 )
 async def test_what_cannot_be_says_so_and_changes_nothing(devices: Devices, wrong: NewDevice, words: str) -> None:
@@ -241,6 +245,27 @@ async def test_a_database_that_does_not_answer_changes_nothing(devices: Devices,
         assert connection.execute(text("select messages from fleet_devices")).scalar() == 9
 
 
+async def test_the_register_goes_on_while_the_database_is_away(
+    devices: Devices, engine: Engine, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await devices.door.admit(enrolling("gone"))
+    running = asyncio.create_task(devices.run())
+    with engine.begin() as connection:
+        connection.execute(text("alter table fleet_devices rename to away"))
+    clock.jump_wall(8 * 86_400)
+    for _ in range(3):
+        await clock.advance(5)
+        await asyncio.sleep(0.05)
+    assert not running.done() and caplog.text.count("not saved for now") == 1
+    with engine.begin() as connection:
+        connection.execute(text("alter table away rename to fleet_devices"))
+    async with asyncio.timeout(20):
+        while devices.page().total:
+            await clock.advance(5)
+            await asyncio.sleep(0.01)
+    running.cancel()
+
+
 async def test_topics_are_suggested_from_what_a_device_sends(devices: Devices) -> None:
     from headrace.sdk.devices import Preview
 
@@ -254,8 +279,6 @@ async def test_topics_are_suggested_from_what_a_device_sends(devices: Devices) -
 
 
 async def test_two_engineers_at_once_make_one_device(devices: Devices) -> None:
-    import asyncio
-
     done = await asyncio.gather(*(devices.add(f"w{n}", NewDevice("press-7")) for n in range(6)), return_exceptions=True)
     assert sum(isinstance(one, Conflict) for one in done) == 5
     assert not any(isinstance(one, AccessError) for one in done)

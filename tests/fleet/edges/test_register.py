@@ -119,7 +119,9 @@ async def test_what_an_edge_says_of_itself_is_kept_within_bounds(
     record = again.get(EDGE)
     assert record.actual is not None and record.actual.facts == {"cpu": 4, "odd": [1, None]}
     assert len(record.actual.error) == 4_000 and record.last_contact_ns == 5 and not record.connected
-    for odd in ({"x": object()}, {"x": math.nan}, {"x": "y" * 100_000}):
+    edges.desk.reported(EDGE, Actual(0, "\ud800\0", "\udfff"))
+    await edges.desk.save()
+    for odd in ({"x": object()}, {"x": "\ud800"}, {"x": "y" * 100_000}, {"x": 2**70}):
         edges.desk.reported(EDGE, Actual(0, facts=odd))
         actual = edges.get(EDGE).actual
         assert actual is not None and actual.facts == {}
@@ -163,7 +165,7 @@ async def test_a_measurement_becomes_samples_and_silence_a_gap(
     running = asyncio.create_task(edges.run())
     await clock.advance(0)
     edges.desk.measured(EDGE, replace(LINK, measured_ns=clock.now_ns()))
-    edges.desk.measured(EDGE, replace(LINK, measured_ns=clock.now_ns(), loss=math.nan))
+    edges.desk.measured(EDGE, replace(LINK, measured_ns=clock.now_ns(), loss=math.nan, backlog_samples=2**70))
     await clock.advance(1)
     assert around.values(EDGE, "latency") == [(12.5, True)] * 2
     assert around.values(EDGE, "loss") == [(2.0, True)]

@@ -12,6 +12,9 @@ import { Limits, limitsOf } from "./Limits";
 
 type Value = string | number | boolean;
 
+/** A device may be called `0A:1B@hall`; a part of a path has letters, digits, dots, dashes and underscores. */
+const segment = (name: string) => name.trim().replace(/[^\p{L}\p{N}._-]/gu, "-");
+
 export function ApproveForm({ detail, onDone, children }: { detail: DeviceDetail; onDone: () => void; children: ReactNode }) {
   const t = useT();
   const { device } = detail;
@@ -22,7 +25,7 @@ export function ApproveForm({ detail, onDone, children }: { detail: DeviceDetail
   const [asset, setAsset] = useState<AssetValue>({ parent: "", type: "", connection: device.gateway, parameters: {} });
   const approve = useMutation({
     mutationFn: () => {
-      const declare = { path: [asset.parent, name.trim()].filter(Boolean).join("/"), type: asset.type, connection: asset.connection, parameters: asset.parameters };
+      const declare = { path: [asset.parent, segment(name)].filter(Boolean).join("/"), type: asset.type, connection: asset.connection, parameters: asset.parameters };
       const body = { ...limits.body(), ...(name.trim() === device.name ? {} : { name: name.trim() }), ...(declares ? { declare } : {}) };
       return ask(client.POST("/api/v1/devices/{name}/approve", { params: { path: { name: device.name } }, body }));
     },
@@ -72,7 +75,7 @@ function AssetFields({ name, login, value, onChange }: { name: string; login: st
     <>
       <Select
         label={t("devices.below")}
-        description={t("devices.becomes", { path: [value.parent || "…", name].join("/") })}
+        description={t("devices.becomes", { path: [value.parent || "…", segment(name)].join("/") })}
         required
         searchable
         data={parents.map((one) => ({ value: one.path, label: one.path }))}

@@ -9,6 +9,8 @@ import { useT } from "../../i18n";
 import { parts, Problem } from "../../ui/Page";
 import { Secret } from "../../ui/Secret";
 
+/** Where a hub lets edges in, unless `--listen-edges` says otherwise. */
+const HUB_PORT = 8472;
 const VALID_S = { hour: 3_600, day: 86_400, week: 604_800 } as const;
 
 export function InviteDialog({ name: given, prefix: before, onClose }: { name: string; prefix: string; onClose: () => void }) {
@@ -31,7 +33,7 @@ export function InviteDialog({ name: given, prefix: before, onClose }: { name: s
       {invite.data ? (
         <div className={parts.form}>
           <p>{t("edges.invited", { name: invite.data.edge.name, at: invite.data.edge.token_ends_at ? dateTime(parseTime(invite.data.edge.token_ends_at)) : "" })}</p>
-          <Secret label={t("edges.command")} text={`headrace edge --hub ${window.location.hostname} --token ${invite.data.token}`} />
+          <Secret label={t("edges.command")} text={`headrace edge --hub ${window.location.hostname}:${HUB_PORT} --token ${invite.data.token}`} />
           <div className={parts.formButtons}>
             <Button onClick={onClose}>{t("action.close")}</Button>
           </div>

@@ -12,7 +12,7 @@ import { Empty, Panel, parts, Problem } from "../../ui/Page";
 import { Sure } from "../../ui/Sure";
 import styles from "./system.module.css";
 
-const ROLES: readonly Role[] = ["viewer", "operator", "engineer", "administrator"];
+const ROLES: readonly Role[] = ["viewer", "operator", "engineer", "administrator", "source"];
 
 export function Access() {
   return (

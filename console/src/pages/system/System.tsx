@@ -7,6 +7,7 @@ import { Page } from "../../ui/Page";
 import { Access } from "./Access";
 import { Audit } from "./Audit";
 import { Connections } from "./Connections";
+import { Outlets } from "./Outlets";
 import { Runtime } from "./Runtime";
 
 export function System() {
@@ -26,6 +27,7 @@ export function System() {
         </Tabs.List>
         <Tabs.Panel value="connections" pt={14}>
           <Connections />
+          <Outlets />
         </Tabs.Panel>
         <Tabs.Panel value="runtime" pt={14}>
           <Runtime />

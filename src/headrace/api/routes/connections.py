@@ -1,4 +1,4 @@
-"""Sessions with devices: their state, what a device offers, and trusting its certificate."""
+"""Sessions with devices: their state, what a device offers, and trusting its certificate. And who is told: outlets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from fastapi import Query
 
 from headrace.api.context import ByCaller, WithPlant, WithServices
 from headrace.api.guarded_route import api_router
-from headrace.api.schemas.system import BrowseAnswer, BrowseNodeAnswer, ConnectionAnswer, Fingerprint, TrustRequest
+from headrace.api.schemas.system import (
+    BrowseAnswer,
+    BrowseNodeAnswer,
+    ConnectionAnswer,
+    Fingerprint,
+    OutletAnswer,
+    TrustRequest,
+)
 from headrace.model.errors import DataError
 
 router = api_router("Connections")
@@ -24,6 +31,15 @@ async def list_connections(index: WithPlant, services: WithServices) -> list[Con
     return [
         ConnectionAnswer.of(status, declared[status.connection].title if status.connection in declared else {})
         for status in services.links.status()
+    ]
+
+
+@router.get("/outlets", operation_id="listOutlets", summary="Who is told of samples and events")
+async def list_outlets(index: WithPlant, services: WithServices) -> list[OutletAnswer]:
+    declared = index.plant.outlets
+    return [
+        OutletAnswer.of(status, declared[status.outlet].title if status.outlet in declared else {})
+        for status in services.outlets.status()
     ]
 
 

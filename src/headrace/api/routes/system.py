@@ -8,7 +8,15 @@ from starlette.responses import JSONResponse
 from headrace.api.context import WithPlant, WithServices
 from headrace.api.guarded_route import api_router
 from headrace.api.metrics import CONTENT_TYPE, render
-from headrace.api.schemas.system import FeedState, Health, HistoryState, ProcessState, QueueState, SystemAnswer
+from headrace.api.schemas.system import (
+    FeedState,
+    Health,
+    HistoryState,
+    IngestState,
+    ProcessState,
+    QueueState,
+    SystemAnswer,
+)
 from headrace.model.time import SECOND_NS, format_time
 
 router = api_router("System")
@@ -46,6 +54,7 @@ async def get_system(index: WithPlant, services: WithServices) -> SystemAnswer:
         history=HistoryState.of(await services.store.stats()),
         samples_per_s=info.samples_per_s,
         feed=FeedState.of(services.feed),
+        ingest=IngestState.of(services.ingest.counters),
     )
 
 

@@ -11,7 +11,7 @@ from headrace.model.time import format_time
 from headrace.sdk.access import AuditEntry
 from headrace.sdk.services import Token, User
 
-Role = Literal["viewer", "operator", "engineer", "administrator"]
+Role = Literal["viewer", "operator", "engineer", "administrator", "source"]
 Name = Annotated[str, Field(min_length=1, max_length=128, examples=["li.wei"])]
 Password = Annotated[str, Field(min_length=1, max_length=1024)]
 

@@ -156,7 +156,7 @@ class FieldChangeAnswer(Answer):
 
 class ChangeAnswer(Answer):
     action: Literal["create", "change", "remove"]
-    kind: str = Field(description="retention, type, connection, asset, point or alarm.")
+    kind: str = Field(description="retention, type, connection, asset, point, alarm, ingest or outlet.")
     key: str
     details: list[FieldChangeAnswer]
 

@@ -12,7 +12,8 @@ from headrace.api.schemas.base import Answer, KindLabel, Request, Time, Title, k
 from headrace.model.time import format_time
 from headrace.sdk.driver import BrowseNode
 from headrace.sdk.field import LinkStatus
-from headrace.sdk.services import FeedCounters
+from headrace.sdk.outlet import OutletStatus
+from headrace.sdk.services import FeedCounters, IngestCounters
 from headrace.sdk.store import DiskOutlook, StoreStats
 
 
@@ -58,6 +59,52 @@ class ConnectionAnswer(Answer):
             error=status.error,
             next_try_s=status.next_try_s,
             counters=ConnectionCounters(**counters, last_sample_at=time_text(last_ns or None)),
+        )
+
+
+class OutletCountersAnswer(Answer):
+    """Since it was declared. `samples` and `events` were taken by the other side; `given_up` are dead letters."""
+
+    connects: int
+    losses: int
+    sends: int
+    failures: int
+    samples: int
+    events: int
+    dropped: int
+    dropped_events: int
+    given_up: int
+    waiting: int
+    waiting_bytes: int
+    last_sent_at: Time | None
+    round_trip_ms: float
+
+
+class OutletAnswer(Answer):
+    name: str
+    protocol: str = Field(examples=["mqtt"])
+    title: Title
+    state: Literal["disabled", "connecting", "connected", "waiting", "refused"]
+    since: Time
+    points: int
+    error: str
+    next_try_s: float | None
+    counters: OutletCountersAnswer
+
+    @classmethod
+    def of(cls, status: OutletStatus, title: Mapping[str, str]) -> Self:
+        counters = asdict(status.counters)
+        last_ns = counters.pop("last_sent_ns")
+        return cls(
+            name=status.outlet,
+            protocol=status.protocol,
+            title=dict(title),
+            state=status.state.value,
+            since=format_time(status.since_ns),
+            points=status.points,
+            error=status.error,
+            next_try_s=status.next_try_s,
+            counters=OutletCountersAnswer(**counters, last_sent_at=time_text(last_ns or None)),
         )
 
 
@@ -183,6 +230,19 @@ class FeedState(Answer):
         )
 
 
+class IngestState(Answer):
+    """What others sent by HTTP since the start: `refused` samples and lines were wrong, `ignored` as declared."""
+
+    requests: int
+    samples: int
+    refused: int
+    ignored: int
+
+    @classmethod
+    def of(cls, counters: IngestCounters) -> Self:
+        return cls(**asdict(counters))
+
+
 class SystemAnswer(Answer):
     version: str
     started_at: Time
@@ -193,6 +253,7 @@ class SystemAnswer(Answer):
     history: HistoryState
     samples_per_s: float
     feed: FeedState
+    ingest: IngestState
 
 
 class Health(Answer):

@@ -83,3 +83,31 @@ class ImportAnswer(Answer):
     rows: int = Field(description="Stored; with `dry_run`, that could be.")
     points: int
     refused: list[RefusedRows]
+
+
+class IngestAnswer(Answer):
+    """Everything that was sent, on disk."""
+
+    lines: int
+    samples: int
+
+
+class IngestLineProblem(Answer):
+    line: int = Field(description="Counted from 1.")
+    message: str
+
+
+class IngestProblemDetail(Answer):
+    code: str = Field(examples=["partial-write"])
+    message: str
+    samples: int = Field(description="Stored.")
+    refused: int = Field(description="Samples and lines that were wrong.")
+    lines: list[IngestLineProblem] = Field(description="The first hundred of them.")
+
+
+class IngestProblem(Answer):
+    """`code` and `message` at the top are for InfluxDB's clients."""
+
+    code: str = Field(examples=["invalid"])
+    message: str
+    error: IngestProblemDetail

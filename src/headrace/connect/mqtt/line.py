@@ -27,9 +27,9 @@ BUSY: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
-    """`receive_max` bounds what is not acknowledged yet (v5), `queue_max` what is received and not yet taken: beyond it
-    the socket is not read. `session_expiry_s` keeps the session on the server for so long after the line is cut;
-    with 3.1.1 anything but 0 keeps it.
+    """`receive_max` bounds what is not acknowledged (v5), `queue_max` and `queue_bytes_max` what is received and not
+    yet taken: beyond them the socket is not read. `session_expiry_s` keeps the session on the server for so long after
+    the line is cut; with 3.1.1 anything but 0 keeps it.
     """
 
     host: str
@@ -49,6 +49,7 @@ class ClientOptions:
     in_flight_max: int = 100
     receive_max: int = 1000
     queue_max: int = 10_000
+    queue_bytes_max: int = 16 << 20
     packet_bytes_max: int = 1 << 20
 
 
@@ -65,6 +66,7 @@ class Line(asyncio.Protocol):
         self._expected: dict[int, asyncio.Future[Any]] = {}
         self._next_id = 0
         self._messages: list[p.Publish] = []
+        self._message_bytes = 0
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -115,7 +117,7 @@ class Line(asyncio.Protocol):
                 raise self._error
             self._news.clear()
             await self._news.wait()
-        taken, self._messages = self._messages, []
+        taken, self._messages, self._message_bytes = self._messages, [], 0
         if self._halted and self._transport is not None and self._error is None:
             self._halted = False
             self._transport.resume_reading()
@@ -202,9 +204,13 @@ class Line(asyncio.Protocol):
             return
         if self._messages:
             self._news.set()
-            if len(self._messages) > self._options.queue_max and not self._halted and self._transport is not None:
+            if self._is_full() and not self._halted and self._transport is not None:
                 self._halted = True
                 self._transport.pause_reading()
+
+    def _is_full(self) -> bool:
+        options = self._options
+        return len(self._messages) > options.queue_max or self._message_bytes > options.queue_bytes_max
 
     def _on_packet(self, packet: p.Packet) -> None:
         if isinstance(packet, p.Publish):
@@ -235,3 +241,4 @@ class Line(asyncio.Protocol):
         if Property.TOPIC_ALIAS in packet.properties:
             raise protocol_error("a topic alias, though none was allowed [MQTT-3.1.2-26]")
         self._messages.append(packet)
+        self._message_bytes += len(packet.payload)

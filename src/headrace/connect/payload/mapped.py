@@ -133,10 +133,12 @@ class MappedPayload:
         into.batches += self._decode([one for one in messages if not one[1].retained], into)
 
     def _decode(self, messages: Iterable[tuple[int, Message]], into: Decoded) -> list[Batch]:
-        find, bytes_max = self._routes.find, self._settings.bytes_max
+        find, remembered, bytes_max = self._routes.find, self._routes.remembered, self._settings.bytes_max
         touched: dict[Layout | NamedLayout | RawLayout, None] = {}
         for place, message in messages:
-            targets = find(message.origin, message.topic)
+            targets = remembered.get((message.origin, message.topic))
+            if targets is None:
+                targets = find(message.origin, message.topic)
             if not targets:
                 into.ignored += 1
                 continue

@@ -74,13 +74,16 @@ class _Node(Generic[T]):
 
 
 class Routes(Generic[T]):
-    """Targets of (origin, topic). A target added for an origin is found by that origin only; None is anybody's."""
+    """Targets of (origin, topic). A target added for an origin is found by that origin only; None is anybody's.
+
+    `remembered` has answers of `find`, for those who ask very often.
+    """
 
     def __init__(self, *, by_origin: bool) -> None:
         self._by_origin = by_origin
         self._exact: dict[str, list[tuple[str | None, T]]] = {}
         self._wild: _Node[tuple[str | None, T]] = _Node()
-        self._found: dict[tuple[str, str], tuple[T, ...]] = {}
+        self.remembered: dict[tuple[str, str], tuple[T, ...]] = {}
         self.filters: list[str] = []
 
     def add(self, topic: str, origin: str | None, target: T) -> None:
@@ -89,11 +92,11 @@ class Routes(Generic[T]):
             self._wild.add(topic.split("/"), (origin, target))
         else:
             self._exact.setdefault(topic, []).append((origin, target))
-        self._found.clear()
+        self.remembered.clear()
 
     def find(self, origin: str, topic: str) -> tuple[T, ...]:
         key = (origin, topic)
-        found = self._found.get(key)
+        found = self.remembered.get(key)
         return self._find(key) if found is None else found
 
     def _find(self, key: tuple[str, str]) -> tuple[T, ...]:
@@ -101,7 +104,7 @@ class Routes(Generic[T]):
         candidates = [*self._exact.get(topic, ()), *self._wild.matches(topic.split("/"), 0, top=True)]
         found = tuple(target for owner, target in candidates if owner is None or not self._by_origin or owner == origin)
         if len(topic) <= REMEMBERED_LENGTH_MAX:
-            if len(self._found) >= REMEMBERED_MAX:
-                self._found.clear()
-            self._found[key] = found
+            if len(self.remembered) >= REMEMBERED_MAX:
+                self.remembered.clear()
+            self.remembered[key] = found
         return found

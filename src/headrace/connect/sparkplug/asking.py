@@ -45,7 +45,7 @@ class Asking:
     def tick(self, now_ns: int, into: Decoded) -> None:
         self._left = _PER_TICK_MAX
         for node in list(self._asked):
-            if node.asks > _ASKS_MAX:
+            if node.asks > _ASKS_MAX or node.is_forgotten:
                 del self._asked[node]
             else:
                 self.ask(node, now_ns, into)

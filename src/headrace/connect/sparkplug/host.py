@@ -13,21 +13,22 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from headrace.connect.payload.config import SparkplugSettings
 from headrace.connect.payload.contract import Decoded, Message, Publish
 from headrace.connect.sparkplug.asking import Asking
-from headrace.connect.sparkplug.births import bd_seq_of, entries, find
+from headrace.connect.sparkplug.births import bd_seq_of, find
 from headrace.connect.sparkplug.browsing import browse
 from headrace.connect.sparkplug.commands import command_payload
 from headrace.connect.sparkplug.compressed import is_plain, opened
 from headrace.connect.sparkplug.metrics import HAS_ALIAS, SEQUENCE_MAX, Metrics
-from headrace.connect.sparkplug.nodes import Held, Node, Source, by_source
+from headrace.connect.sparkplug.nodes import Held, Node, Source
 from headrace.connect.sparkplug.presence import Presence
 from headrace.connect.sparkplug.reading import Reader, Taken
+from headrace.connect.sparkplug.register import Known, Register
 from headrace.connect.sparkplug.shapes import Shapes
-from headrace.connect.sparkplug.slots import Index, Table
+from headrace.connect.sparkplug.slots import Table
 from headrace.connect.sparkplug.topics import NAMESPACE, Topic, Verb
 from headrace.model import quality as q
 from headrace.model.batch import Batch, Value
@@ -35,18 +36,8 @@ from headrace.model.errors import DataError, Refused
 from headrace.model.time import MILLISECOND_NS, SECOND_NS
 from headrace.sdk.driver import BrowseNode, PointBinding
 
-_TOPICS_MAX: Final = 65_536
 #: How long after an NBIRTH its devices may take to be born again.
 _DEVICES_DUE_NS: Final = 30 * SECOND_NS
-
-
-class _Known(NamedTuple):
-    """What a topic is about."""
-
-    topic: Topic
-    node: Node
-    is_data: bool
-
 
 _Data = tuple[int, Message, Node, str | None]
 """Place in the call, message, node and device."""
@@ -62,11 +53,7 @@ class SparkplugHost:
         self._shapes, self._table = Shapes(), Table()
         self._reader = Reader(self._table, self._counts)
         self._asking = Asking(settings.rebirth_interval_ns, self._counts)
-        self._nodes: dict[tuple[str, str], Node] = {}
-        self._bound = by_source(())
-        self._topics: dict[str, _Known] = {}
-        self._strangers: dict[tuple[str, str], Node] = {}
-        self._birth_bytes = 0
+        self._register = Register(settings, self._table)
         self._gaps: dict[Node, None] = {}
         self._due: dict[Node, None] = {}
         self._said: set[str] = set()
@@ -74,20 +61,7 @@ class SparkplugHost:
     # --- what a connection does -----------------------------------------------------------------------------------
 
     def bind(self, points: Sequence[PointBinding]) -> None:
-        bound = by_source(points)
-        self._bound = bound
-        self._strangers = {key: node for key, node in self._nodes.items() if key not in bound and not node.is_known}
-        for key, known in self._nodes.items():
-            ours = bound.get(key, {})
-            for device in ours:
-                if device is not None:
-                    known.devices.setdefault(device, Source(device))
-            for source in known.sources():
-                source.bound = ours.get(source.device, {})
-                if source.birth is not None:
-                    self._index(source, entries(source.birth))
-                elif source.born:
-                    source.born = False  # its birth was too large to keep: the next data asks for another
+        self._register.bind(points)
 
     def filters(self) -> list[str]:
         if not self._settings.groups:
@@ -108,7 +82,7 @@ class SparkplugHost:
         return self._presence.closing(now_ns)
 
     def browse(self, parent: Mapping[str, Any] | None) -> Iterator[BrowseNode]:
-        return browse(self._nodes, parent)
+        return browse(self._register.nodes, parent)
 
     def counters(self) -> dict[str, int]:
         return dict(self._counts)
@@ -118,11 +92,17 @@ class SparkplugHost:
     def decode(self, messages: Sequence[tuple[int, Message]], into: Decoded) -> None:
         """Adds to `into`; messages come with their places in the call."""
         data: list[_Data] = []
-        topics, bytes_max = self._topics, self._bytes_max
+        topics, bytes_max = self._register.topics, self._bytes_max
         for place, message in messages:
             known = topics.get(message.topic)
             payload = message.payload
-            if known is not None and known.is_data and not message.retained and is_plain(payload, bytes_max):
+            if (
+                known is not None
+                and known.is_data
+                and not known.node.is_forgotten
+                and not message.retained
+                and is_plain(payload, bytes_max)
+            ):
                 data.append((place, message, known.node, known.topic.device))
                 continue
             try:
@@ -141,10 +121,10 @@ class SparkplugHost:
             self._certificate(place, plain, known.topic, known.node, into)
         self._data(data, into)
 
-    def _addressee(self, message: Message, into: Decoded) -> _Known | None:
+    def _addressee(self, message: Message, into: Decoded) -> Known | None:
         """Topic and node of a message; None for one that is not for us. Raises: DataError."""
-        known = self._topics.get(message.topic)
-        if known is None:
+        known = self._register.topics.get(message.topic)
+        if known is None or known.node.is_forgotten:
             topic = Topic.parse(message.topic)
             if topic.verb is Verb.STATE:
                 again = self._presence.hear(topic.node, message.payload)
@@ -156,43 +136,11 @@ class SparkplugHost:
             if topic.verb in (Verb.NCMD, Verb.DCMD) or (groups and topic.group not in groups):
                 into.ignored += 1
                 return None
-            if len(self._topics) >= _TOPICS_MAX:
-                self._topics.clear()
-            node = self._node(topic)
-            known = self._topics[message.topic] = _Known(topic, node, topic.verb in (Verb.NDATA, Verb.DDATA))
-            node.topics.add(message.topic)
+            known = self._register.find(topic, message.topic)
         if message.retained:  # what a node once said is not what it says; the specification forbids it
             self._counts["retained messages of nodes"] += 1
             return None
         return known
-
-    def _node(self, topic: Topic) -> Node:
-        key = topic.group, topic.node
-        node = self._nodes.get(key)
-        if node is None:
-            if len(self._nodes) >= self._settings.nodes_max:
-                self._forget_one()
-            node = self._nodes[key] = Node(topic.group, topic.node)
-            ours = self._bound.get(key, {})
-            node.own.bound = ours.get(None, {})
-            node.devices = {name: Source(name, its) for name, its in ours.items() if name is not None}
-            if not ours:
-                self._strangers[key] = node
-        return node
-
-    def _forget_one(self) -> None:
-        """A node that no point asks for and that has never been born makes room. Raises: DataError without one."""
-        if not self._strangers:
-            raise DataError(
-                f"{self._settings.nodes_max} edge nodes are known and no more can be remembered "
-                "(payload setting 'sparkplug.nodes_max')"
-            )
-        key = next(iter(self._strangers))
-        node = self._strangers.pop(key)
-        del self._nodes[key]
-        for topic in node.topics:
-            self._topics.pop(topic, None)
-        self._let_go(node)
 
     # --- data -----------------------------------------------------------------------------------------------------
 
@@ -255,15 +203,11 @@ class SparkplugHost:
             return
         metrics = self._shapes.decode([message.payload for message, _ in ready])
         taken = [
-            (at, message, self._topics_node(message), source)
+            (at, message, self._register.find(Topic.parse(message.topic), message.topic).node, source)
             for at, (message, source) in enumerate(ready)
             if at not in metrics.errors
         ]
         self._take(metrics, taken, into)
-
-    def _topics_node(self, message: Message) -> Node:
-        known = self._topics.get(message.topic)
-        return known.node if known is not None else self._node(Topic.parse(message.topic))
 
     def _take(self, metrics: Metrics, taken: Sequence[Taken], into: Decoded) -> None:
         batches, strangers = self._reader.take(metrics, taken)
@@ -286,7 +230,7 @@ class SparkplugHost:
             return
         node.origin = message.origin
         if topic.verb is Verb.NBIRTH:
-            self._node_birth(node, message, metrics, into)
+            self._node_birth(node, message, metrics, place, into)
             return
         if not node.own.born:
             self._counts["messages before a birth"] += 1
@@ -295,8 +239,12 @@ class SparkplugHost:
         ready = self._in_sequence(node, seq, Held(None, None), now_ns, into)
         assert topic.device is not None
         if topic.verb is Verb.DBIRTH:
-            source = node.devices.setdefault(topic.device, Source(topic.device))
-            self._birth(node, source, message, metrics, into)
+            try:
+                source = self._register.device(node, topic.device)
+            except DataError as refusal:
+                into.refused.append((place, _of(message, refusal)))
+                return
+            self._birth(node, source, message, metrics, place, into)
         else:
             died = node.devices.get(topic.device)
             if died is not None and (died.born or died.due_ns is not None):
@@ -305,7 +253,7 @@ class SparkplugHost:
                 died.born, died.due_ns = False, None
         self._held(ready or (), into)
 
-    def _node_birth(self, node: Node, message: Message, metrics: Metrics, into: Decoded) -> None:
+    def _node_birth(self, node: Node, message: Message, metrics: Metrics, place: int, into: Decoded) -> None:
         now_ns = message.received_ns
         if node.held:  # of the session before, by whose aliases they are read
             self._gaps.pop(node, None)
@@ -316,40 +264,29 @@ class SparkplugHost:
             if device.born:
                 device.born, device.due_ns = False, now_ns + _DEVICES_DUE_NS
                 self._due[node] = None
-        self._birth(node, node.own, message, metrics, into)
+        self._birth(node, node.own, message, metrics, place, into)
 
-    def _birth(self, node: Node, source: Source, message: Message, metrics: Metrics, into: Decoded) -> None:
+    def _birth(self, node: Node, source: Source, message: Message, metrics: Metrics, place: int, into: Decoded) -> None:
         self._counts["births"] += 1
         told = [
             (name, int(metrics.alias[row]) if metrics.flags[row] & HAS_ALIAS else None, int(metrics.datatype[row]))
             for row, name in metrics.names.items()
         ]
-        self._index(source, told)
-        self._keep(source, message, into)
-        source.born, source.due_ns = True, None
-        node.is_known = True
-        self._strangers.pop((node.group, node.name), None)
-        self._take(metrics, [(0, message, node, source)], into)
-        missing = source.bound.keys() - {name for name, _, _ in told}
-        if missing:
-            into.batches += source.bad(message.received_ns, message.received_ns, q.BAD_NODE_ID_UNKNOWN, sorted(missing))
-
-    def _index(self, source: Source, told: Sequence[tuple[str, int | None, int]]) -> None:
-        source.index.drop(self._table)
-        source.index = Index.build(self._table, told, source.bound)
-
-    def _keep(self, source: Source, message: Message, into: Decoded) -> None:
-        """The birth itself, for browsing and for other points, within the bound."""
-        self._birth_bytes += len(message.payload) - len(source.birth or b"")
-        source.birth = message.payload
-        if self._birth_bytes > self._settings.birth_bytes_max:
-            self._birth_bytes -= len(message.payload)
-            source.birth = None
+        try:
+            is_kept = self._register.learn(node, source, told, message.payload)
+        except DataError as error:
+            into.refused.append((place, _of(message, error)))
+            return
+        if not is_kept:
             self._notice(
                 into,
                 f"births have more than {self._settings.birth_bytes_max} bytes together: further ones are read but "
                 "cannot be browsed (payload setting 'sparkplug.birth_bytes_max')",
             )
+        self._take(metrics, [(0, message, node, source)], into)
+        missing = source.bound.keys() - {name for name, _, _ in told}
+        if missing:
+            into.batches += source.bad(message.received_ns, message.received_ns, q.BAD_NODE_ID_UNKNOWN, sorted(missing))
 
     def _node_death(self, node: Node, bd_seq: int | None, now_ns: int, into: Decoded) -> None:
         if bd_seq is not None and node.bd_seq is not None and bd_seq != node.bd_seq:
@@ -373,7 +310,7 @@ class SparkplugHost:
     def gone(self, origin: str, now_ns: int) -> list[Batch]:
         """The MQTT session that nodes came by has ended, and no NDEATH said so."""
         gone = Decoded()
-        for node in self._nodes.values():
+        for node in self._register.nodes.values():
             if node.origin == origin and node.own.born:
                 self._bury(node, now_ns, gone)
         return gone.batches
@@ -396,7 +333,7 @@ class SparkplugHost:
     def command(self, point: PointBinding, value: Value, now_ns: int) -> Publish:
         """Raises: DataError where the value does not fit; Refused before a birth, or for a type that takes none."""
         address = point.address
-        node = self._nodes.get((address.group, address.node))
+        node = self._register.nodes.get((address.group, address.node))
         source = None if node is None else node.source(address.device)
         if node is None or source is None or not source.born or source.birth is None:
             raise Refused(

@@ -66,7 +66,7 @@ class Held:
 class Node:
     """`asked_ns` is when a rebirth may be asked for again; `asks` counts since the last birth.
 
-    `is_known` once it has been born; `topics` are those it has used.
+    `is_known` once it has been born; `is_forgotten` once it had to make room for another.
     """
 
     group: str
@@ -83,7 +83,7 @@ class Node:
     asked_ns: int = 0
     asks: int = 0
     is_known: bool = False
-    topics: set[str] = field(default_factory=set)
+    is_forgotten: bool = False
 
     def source(self, device: str | None) -> Source | None:
         return self.own if device is None else self.devices.get(device)

@@ -25,6 +25,8 @@ UNBOUND: Final = 0
 #: The type of a metric whose birth gives none that we know.
 UNTYPED: Final = 255
 _SPARE: Final = 4
+#: Of all sources together, 60 MB.
+SLOTS_MAX: Final = 4_000_000
 _DENSE_MIN: Final = 1024
 
 
@@ -80,18 +82,23 @@ class Index:
     @classmethod
     def build(
         cls, table: Table, entries: Iterable[tuple[str, int | None, int]], bound: Mapping[str, Sequence[PointBinding]]
-    ) -> Index:
-        """`entries` are name, alias and type as a birth has them; points of names that it lacks are found by name."""
+    ) -> Index | None:
+        """`entries` are name, alias and type as a birth has them; points of names that it lacks are found by name.
+
+        None where the table is full.
+        """
         listed = list(entries)
         aliases = [alias for _, alias, _ in listed if alias is not None]
         highest = max(aliases, default=-1)
         dense = highest < max(_DENSE_MIN, _SPARE * len(aliases))
         made = cls(size=highest + 1 if dense else 0)
-        made.base = table.take(made.size) if made.size else 0
         types = {name: datatype for name, _, datatype in listed}
         by_alias = {name: alias for name, alias, _ in listed if alias is not None}
         odd = [] if dense else aliases
         spare = len(odd) + sum(len(points) for points in bound.values())
+        if table.used + made.size + spare > SLOTS_MAX:
+            return None
+        made.base = table.take(made.size) if made.size else 0
         made.extra, made.extras = (table.take(spare) if spare else 0), spare
         free = iter(range(made.extra, made.extra + spare))
         made.odd_aliases = dict(zip(odd, free, strict=False))

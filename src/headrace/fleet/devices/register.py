@@ -10,6 +10,7 @@ One process owns the table. What is in memory is what counts: a change is durabl
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +27,7 @@ from headrace.fleet.devices.roll import Roll
 from headrace.fleet.devices.store import DeviceStore
 from headrace.fleet.devices.topics import DEFAULT_FILTERS, check_filters, check_name, suggest
 from headrace.model.errors import Conflict, DataError, Unavailable
+from headrace.model.points import check_path
 from headrace.model.time import DAY_NS
 from headrace.sdk.access import AuditLog
 from headrace.sdk.clock import Clock
@@ -60,7 +62,7 @@ class Devices:
         self._store, self._clock, self._audit, self._registry = DeviceStore(engine), clock, audit, registry
         self._roll = Roll()
         self._changing = asyncio.Lock()
-        self._told_unsaved = False
+        self._told = ""
         self.door = Door(self._roll, self._store, clock, audit, self._changing)
 
     async def start(self) -> None:
@@ -72,12 +74,19 @@ class Devices:
         """Until it is cancelled; then `close`."""
         while True:
             await self._clock.sleep(SAVE_EVERY_S)
-            await self._save()
-            await self._forget_the_waiting()
+            try:
+                await self._save()
+                await self._forget_the_waiting()
+                self._told = ""
+            except Unavailable as error:  # it is tried again in a few seconds, and nothing in memory is lost
+                if str(error) != self._told:
+                    _log.warning("when devices were seen is not saved for now, and kept in memory: %s", error)
+                self._told = str(error)
 
     async def close(self) -> None:
         self.door.notices.close()
-        await self._save()
+        with contextlib.suppress(Unavailable):  # only when they were last seen
+            await self._save()
 
     # --- looking ------------------------------------------------------------------------------------------------
 
@@ -270,12 +279,9 @@ class Devices:
             return
         try:
             await self._store.touch(lives)
-            self._told_unsaved = False
-        except Unavailable as error:
+        except Unavailable:
             self.door.dirty |= logins
-            if not self._told_unsaved:
-                _log.warning("when devices were seen is not saved for now, and kept in memory: %s", error)
-            self._told_unsaved = True
+            raise
 
     async def _forget_the_waiting(self) -> None:
         """Devices that nobody approved and that have not come for a week; they may enrol again."""
@@ -304,7 +310,7 @@ def _changed(old: Device, change: DeviceChange) -> Device:
         subscribe=old.subscribe if change.subscribe is None else check_filters(change.subscribe),
         messages_per_s=None if change.unlimited else rate,
         note=old.note if change.note is None else sheet.check_note(change.note),
-        asset=old.asset if change.asset is None else change.asset,
+        asset=old.asset if change.asset is None else check_path(change.asset) if change.asset else "",
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -28,6 +29,8 @@ _ASSET: Final = ("asset", "type", "connection", "title")
 _PARAMETER: Final = "parameter."
 RATE_MAX: Final = 1_000_000.0
 NOTE_CHARACTERS_MAX: Final = 1_000
+
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 Row = tuple[int, Sequence[Any]]
 
@@ -88,8 +91,10 @@ def check_rate(rate: float) -> float:
 
 def check_note(note: str) -> str:
     """Raises: DataError."""
-    if len(note) > NOTE_CHARACTERS_MAX or "\0" in note:
+    if len(note) > NOTE_CHARACTERS_MAX:
         raise DataError(f"a note has at most {NOTE_CHARACTERS_MAX} characters; this has {len(note)}")
+    if _UNSTORABLE.search(note):
+        raise DataError("the note has characters that cannot be kept")
     return note
 
 

@@ -16,6 +16,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import replace
 from typing import Any, Final
 
+import orjson
+
 from headrace.fleet.edges.link import LinkRecorder
 from headrace.fleet.edges.roll import EdgeRoll
 from headrace.fleet.edges.store import EdgeStore
@@ -29,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0
 SAVE_EVERY_TICKS: Final = 10
-FACTS_CHARACTERS_MAX: Final = 16 * 1024
+FACTS_BYTES_MAX: Final = 16 * 1024
 ERROR_CHARACTERS_MAX: Final = 4_000
 
 Publish = Callable[[Sequence[Batch]], Awaitable[None]]
@@ -76,7 +78,7 @@ class Desk:
         if held is None:
             return
         life = held.life
-        error, version = actual.error[:ERROR_CHARACTERS_MAX], actual.version[:100]
+        error, version = _clean(actual.error[:ERROR_CHARACTERS_MAX]), _clean(actual.version[:100])
         life.actual = replace(actual, error=error, version=version, facts=_facts(actual.facts))
         if life.desired_revision and actual.revision > life.desired_revision:
             life.desired_revision = actual.revision + 1  # this hub was restored from a backup, and forgot some
@@ -140,8 +142,13 @@ def _digest(share: Share) -> str:
 def _facts(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     """As JSON keeps them; none where they are too many or cannot be kept."""
     try:
-        text = json.dumps(dict(facts), allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
+        text = orjson.dumps(dict(facts))
+    except TypeError:  # orjson.JSONEncodeError is one
         return {}
-    kept: dict[str, Any] = json.loads(text) if len(text) <= FACTS_CHARACTERS_MAX else {}
+    kept: dict[str, Any] = orjson.loads(text) if len(text) <= FACTS_BYTES_MAX else {}
     return kept
+
+
+def _clean(text: str) -> str:
+    """What every database takes: no NUL, no lone surrogate."""
+    return text.replace("\0", "�").encode("utf-8", "replace").decode("utf-8")

@@ -22,6 +22,7 @@ from headrace.model.batch import Batch, ValueKind
 from headrace.sdk.edges import LinkQuality
 from headrace.sdk.services import SourceFile
 
+_LARGEST: Final = 2.0**63
 SILENT_S: Final = 5.0
 WAITING_MAX: Final = 10_000
 ROOT: Final = "system/edges"
@@ -140,7 +141,7 @@ class _Rows:
         for kind, points in ((ValueKind.FLOAT64, _FLOATS), (ValueKind.INT64, _WHOLES)):
             for name, get in points.items():
                 handle, value = handles.get(f"{ROOT}/{edge}/{name}"), get(link)
-                if handle is not None and math.isfinite(value):
+                if handle is not None and abs(value) < _LARGEST:  # NaN is not known, and left out
                     self._rows[kind].append((handle, link.measured_ns, value, q.GOOD))
         connected = handles.get(f"{ROOT}/{edge}/{CONNECTED}")
         if connected is not None:

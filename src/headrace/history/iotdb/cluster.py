@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from headrace.history.iotdb import marks
 from headrace.history.iotdb.connection import Connection, Existing
 from headrace.history.iotdb.schema import TEMPLATE, Names, template_statement
 from headrace.model.errors import ConfigError
@@ -58,11 +59,16 @@ def prepare(connection: Connection, names: Names) -> Cluster:
             "data_region_consensus_protocol_class=org.apache.iotdb.consensus.ratis.RatisConsensus "
             "before the first start of a new cluster, for it cannot be changed later"
         )
-    if not any(row.get("TemplateName") == TEMPLATE for row in table(connection, "SHOW DEVICE TEMPLATES")):
-        _make(connection, template_statement())
-    paths = table(connection, f"SHOW PATHS SET DEVICE TEMPLATE {TEMPLATE}")
-    if not any(names.devices in row.values() for row in paths):
-        _make(connection, f"SET DEVICE TEMPLATE {TEMPLATE} TO {names.devices}")
+    templates = {row.get("TemplateName") for row in table(connection, "SHOW DEVICE TEMPLATES")}
+    for template, statement, devices in (
+        (TEMPLATE, template_statement(), names.devices),
+        (marks.TEMPLATE, marks.STATEMENT, names.marks),
+    ):
+        if template not in templates:
+            _make(connection, statement)
+        paths = table(connection, f"SHOW PATHS SET DEVICE TEMPLATE {template}")
+        if not any(devices in row.values() for row in paths):
+            _make(connection, f"SET DEVICE TEMPLATE {template} TO {devices}")
     return Cluster(names.database, replicas)
 
 

@@ -76,6 +76,7 @@ class Names:
         self.database = f"root.{database}"
         self.devices = f"{self.database}.p"
         self.points = f"{self.database}.points"
+        self.marks = f"{self.database}.marks"
 
     def device(self, handle: int) -> str:
         return f"{self.devices}.n{handle:08x}"

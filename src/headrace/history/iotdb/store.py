@@ -22,17 +22,20 @@ from headrace.history.buckets import grid_of
 from headrace.history.columns import sort_unique
 from headrace.history.iotdb.cluster import Cluster, prepare
 from headrace.history.iotdb.connection import Connection, Tablet
+from headrace.history.iotdb.marks import mark_tablets, read_marks
 from headrace.history.iotdb.points import Points
 from headrace.history.iotdb.pool import Pool
 from headrace.history.iotdb.pushdown import Pushdown, groups
 from headrace.history.iotdb.reading import Reading
 from headrace.history.iotdb.schema import Names, during, tablets
 from headrace.history.iotdb.settings import IotdbSettings
+from headrace.history.marks import NEVER, check_marks
 from headrace.history.reader import EARLIEST_NS, LATEST_NS
 from headrace.model.batch import Batch, Handles
 from headrace.model.errors import AccessError, DataError, Unavailable
 from headrace.model.time import HOUR_NS
 from headrace.sdk.clock import Clock
+from headrace.sdk.intake import NO_MARKS, Mark
 from headrace.sdk.store import Aggregate, Buckets, Interpolation, Page, StoreStats
 
 Answer = TypeVar("Answer")
@@ -44,12 +47,21 @@ COUNTED_FOR_S: Final = 30.0
 class IotdbStore:
     """A `HistoryStore`; made by `open_iotdb`."""
 
-    def __init__(self, settings: IotdbSettings, clock: Clock, pool: Pool, points: Points, cluster: Cluster) -> None:
+    def __init__(
+        self,
+        settings: IotdbSettings,
+        clock: Clock,
+        pool: Pool,
+        points: Points,
+        cluster: Cluster,
+        marks: Mapping[str, Mark],
+    ) -> None:
         self._settings, self._clock, self._pool, self._points = settings, clock, pool, points
         self._names = Names(settings.database)
         self._cluster = cluster
         self._threads = ThreadPoolExecutor(settings.sessions, "iotdb")
-        self._registering = asyncio.Lock()
+        self._registering, self._marking = asyncio.Lock(), asyncio.Lock()
+        self._marks = dict(marks)
         self._reading = Reading(pool, self._names, settings.query_devices)
         self._pushdown = Pushdown(
             pool, self._names, settings.query_devices, self._reading.latest_at, self._reading.pages
@@ -71,13 +83,27 @@ class IotdbStore:
         """Every point that this process has registered or found when it opened."""
         return MappingProxyType(self._points.paths)
 
-    async def append(self, batches: Sequence[Batch]) -> None:
+    async def append(self, batches: Sequence[Batch], marks: Mapping[str, Mark] = NO_MARKS) -> None:
         """Returns when the cluster has made everything durable.
 
         One call is many requests: one that fails may have stored a part. To append the same again makes it whole, for
-        equal samples are one.
+        equal samples are one. Marks follow their samples (`marks.py` says what that guarantees).
         """
         self._check_open()
+        check_marks(marks)
+        if marks:
+            async with self._marking:  # calls of one source must not overtake each other
+                if any(mark > self._marks.get(source, NEVER) for source, mark in marks.items()):
+                    await self._append(batches)
+                    await self._run(lambda: self._insert(mark_tablets(marks, self._names)))
+                    self._marks.update({s: max(mark, self._marks.get(s, mark)) for s, mark in marks.items()})
+            return
+        await self._append(batches)
+
+    def marks(self) -> Mapping[str, Mark]:
+        return dict(self._marks)
+
+    async def _append(self, batches: Sequence[Batch]) -> None:
         filled = [batch for batch in batches if len(batch)]
         for batch in filled:
             self._check_handles(batch.handles)
@@ -263,18 +289,18 @@ async def open_iotdb(settings: IotdbSettings, clock: Clock) -> IotdbStore:
     """
     pool, names = Pool(settings, clock), Names(settings.database)
 
-    def start() -> tuple[Cluster, Points]:
+    def start() -> tuple[Cluster, Points, dict[str, Mark]]:
         cluster = pool.call(lambda connection: _prepare(connection, names))
         points = Points(pool, names)
         points.load()
-        return cluster, points
+        return cluster, points, pool.call(lambda connection: read_marks(connection, names))
 
     try:
-        cluster, points = await asyncio.to_thread(start)
+        cluster, points, marks = await asyncio.to_thread(start)
     except BaseException:
         pool.close()
         raise
-    return IotdbStore(settings, clock, pool, points, cluster)
+    return IotdbStore(settings, clock, pool, points, cluster, marks)
 
 
 def _prepare(connection: Connection, names: Names) -> Cluster:

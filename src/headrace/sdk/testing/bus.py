@@ -3,12 +3,16 @@
 class TestMyBus(BusContract):
     def make_bus(self) -> Bus:
         return MyBus()
+
+A bus that leaves the process says in `shares_loop` and `holds_publishers` what it cannot promise, and those cases ask
+for less or skip by name: whoever reads the tests of a bus reads its limits.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
@@ -40,12 +44,32 @@ async def drain(subscription: Subscription) -> list[int]:
 
 
 class BusContract:
+    #: Publishing and reading happen in one event loop: one wake-up gives all that was published before it.
+    shares_loop = True
+    #: A full BLOCK queue makes its publisher wait. Where it does not, what is not taken waits elsewhere.
+    holds_publishers = True
+
     def make_bus(self) -> Bus:
-        raise AssertionError("a bus contract needs make_bus()")
+        raise AssertionError("a bus contract needs make_bus() or open_bus()")
+
+    @asynccontextmanager
+    async def open_bus(self) -> AsyncIterator[Bus]:
+        """For a bus that needs more than a constructor."""
+        yield self.make_bus()
+
+    async def settle(self, bus: Bus) -> None:
+        """Let everything happen that can happen without the test."""
+        del bus
+        await settle()
 
     @pytest.fixture
-    def bus(self) -> Bus:
-        return self.make_bus()
+    async def bus(self) -> AsyncIterator[Bus]:
+        async with self.open_bus() as bus:
+            yield bus
+
+    def needs_held_publishers(self) -> None:
+        if not self.holds_publishers:
+            pytest.skip("this bus does not hold its publishers: what is not taken waits elsewhere")
 
     async def test_every_subscriber_gets_everything_in_order(self, bus: Bus) -> None:
         one = bus.subscribe("one", capacity=1000, overflow=Overflow.BLOCK)
@@ -59,10 +83,13 @@ class BusContract:
     async def test_one_wake_up_gives_all_that_is_queued(self, bus: Bus) -> None:
         queue = bus.subscribe("one", capacity=1000, overflow=Overflow.BLOCK)
         reading = asyncio.ensure_future(queue.__anext__())
-        await settle()
+        await self.settle(bus)
         await bus.publish([batch_of(1, 1)])
         await bus.publish([batch_of(1, 2), batch_of(1, 3)])
-        assert marks(await reading) == [1, 2, 3]
+        seen = marks(await reading)
+        while not self.shares_loop and len(seen) < 3:
+            seen += marks(await queue.__anext__())
+        assert seen == [1, 2, 3]
 
     async def test_nothing_is_delivered_for_empty_batches(self, bus: Bus) -> None:
         queue = bus.subscribe("one", capacity=10, overflow=Overflow.BLOCK)
@@ -89,10 +116,11 @@ class BusContract:
         assert marks(await queue.__anext__()) == [2]
 
     async def test_a_full_blocking_queue_holds_its_publisher_until_there_is_room(self, bus: Bus) -> None:
+        self.needs_held_publishers()
         queue = bus.subscribe("slow", capacity=10, overflow=Overflow.BLOCK)
         await bus.publish([batch_of(8, 1)])
         waiting = asyncio.ensure_future(bus.publish([batch_of(8, 2)]))
-        await settle()
+        await self.settle(bus)
         assert not waiting.done()
         assert marks(await queue.__anext__()) == [1]
         await waiting
@@ -101,19 +129,21 @@ class BusContract:
         assert queue.counters.depth_max <= 10
 
     async def test_a_slow_blocking_queue_does_not_delay_the_others(self, bus: Bus) -> None:
+        self.needs_held_publishers()
         bus.subscribe("slow", capacity=1, overflow=Overflow.BLOCK)
         quick = bus.subscribe("quick", capacity=100, overflow=Overflow.BLOCK)
         await bus.publish([batch_of(1, 1)])
         waiting = asyncio.ensure_future(bus.publish([batch_of(1, 2)]))
-        await settle()
+        await self.settle(bus)
         assert marks(await quick.__anext__()) == [1, 2]
         assert not waiting.done()
         waiting.cancel()
 
     async def test_waiting_publishers_keep_their_order(self, bus: Bus) -> None:
+        self.needs_held_publishers()
         queue = bus.subscribe("slow", capacity=4, overflow=Overflow.BLOCK)
         tasks = [asyncio.ensure_future(bus.publish([batch_of(4, mark)])) for mark in range(6)]
-        await settle()
+        await self.settle(bus)
         seen: list[int] = []
         while len(seen) < 6:
             seen += marks(await queue.__anext__())
@@ -121,14 +151,15 @@ class BusContract:
         assert seen == list(range(6))
 
     async def test_a_cancelled_publisher_lets_the_next_one_in(self, bus: Bus) -> None:
+        self.needs_held_publishers()
         queue = bus.subscribe("slow", capacity=1, overflow=Overflow.BLOCK)
         await bus.publish([batch_of(1, 0)])
         first = asyncio.ensure_future(bus.publish([batch_of(1, 1)]))
-        await settle()
+        await self.settle(bus)
         second = asyncio.ensure_future(bus.publish([batch_of(1, 2)]))
-        await settle()
+        await self.settle(bus)
         first.cancel()
-        await settle()
+        await self.settle(bus)
         assert marks(await queue.__anext__()) == [0]
         await second
         assert marks(await queue.__anext__()) == [2]
@@ -152,6 +183,8 @@ class BusContract:
     async def test_counters_add_up(self, bus: Bus) -> None:
         queue = bus.subscribe("one", capacity=100, overflow=Overflow.BLOCK)
         await bus.publish([batch_of(7), batch_of(5)])
+        while not self.shares_loop and bus.counters()["one"].published < 12:  # noqa: ASYNC110  # they are on their way
+            await asyncio.sleep(0.001)
         counters = bus.counters()["one"]
         assert (counters.published, counters.delivered, counters.depth) == (12, 0, 12)
         await queue.__anext__()
@@ -162,7 +195,7 @@ class BusContract:
         queue = bus.subscribe("one", capacity=2, overflow=Overflow.BLOCK)
         await bus.publish([batch_of(2, 1)])
         waiting = asyncio.ensure_future(bus.publish([batch_of(2, 2)]))
-        await settle()
+        await self.settle(bus)
         await bus.close()
         assert await drain(queue) == [1, 2]
         await waiting
@@ -175,11 +208,12 @@ class BusContract:
     async def test_closing_the_bus_wakes_a_reader(self, bus: Bus) -> None:
         queue = bus.subscribe("one", capacity=2, overflow=Overflow.BLOCK)
         reading = asyncio.ensure_future(drain(queue))
-        await settle()
+        await self.settle(bus)
         await bus.close()
         assert await reading == []
 
     async def test_leaving_frees_the_name_and_the_publisher(self, bus: Bus) -> None:
+        self.needs_held_publishers()
         queue = bus.subscribe("one", capacity=1, overflow=Overflow.BLOCK)
         with pytest.raises(Conflict):
             bus.subscribe("one", capacity=1, overflow=Overflow.BLOCK)
@@ -187,7 +221,7 @@ class BusContract:
             bus.subscribe_events("one", capacity=1, overflow=Overflow.BLOCK)
         await bus.publish([batch_of(1, 1)])
         waiting = asyncio.ensure_future(bus.publish([batch_of(1, 2)]))
-        await settle()
+        await self.settle(bus)
         await queue.close()
         await asyncio.wait_for(waiting, 10)
         assert await drain(queue) == [1]

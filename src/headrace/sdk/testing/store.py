@@ -20,6 +20,7 @@ from headrace.model import quality as q
 from headrace.model.batch import Batch, Handles, ValueKind
 from headrace.model.errors import DataError, LimitReached, Unavailable
 from headrace.model.time import HOUR_NS, MINUTE_NS, SECOND_NS
+from headrace.sdk.intake import Mark
 from headrace.sdk.store import Aggregate, HistoryStore, Interpolation
 
 BASE_NS = 1_780_000_000 * SECOND_NS // HOUR_NS * HOUR_NS  # the start of an hour in 2026
@@ -207,6 +208,57 @@ class StoreContract:
             handles = await store.register(["p"])
             with pytest.raises(DataError):
                 await store.append([ramp(0, 5), ramp(1, 5)])
+            assert await everything(store, handles) == {}
+
+    # --- marks ----------------------------------------------------------------------------------------------------
+
+    async def test_marks_are_durable_with_their_samples(self, tmp_path: Path) -> None:
+        async with self.opened(tmp_path) as store:
+            handles = await store.register(["p"])
+            assert dict(store.marks()) == {}
+            await store.append([ramp(0, 5)], {"edge/a": Mark(1, 7)})
+            await store.append([], {"edge/b": Mark(3, 0), "温度": Mark(2**62, 2**62)})
+            marks = {"edge/a": Mark(1, 7), "edge/b": Mark(3, 0), "温度": Mark(2**62, 2**62)}
+            assert dict(store.marks()) == marks
+        for _ in range(2):  # once from the log, once from wherever `settle` puts them
+            async with self.opened(tmp_path) as store:
+                assert dict(store.marks()) == marks
+                assert len((await everything(store, handles))[ValueKind.FLOAT64]) == 5
+                await self.settle(store)
+                await store.append([ramp(0, 1)], {"edge/a": Mark(1, 8)})
+                marks["edge/a"] = Mark(1, 8)
+
+    async def test_a_call_that_comes_twice_is_applied_once(self, tmp_path: Path) -> None:
+        def change(value: float) -> Batch:
+            return Batch.of(ValueKind.FLOAT64, [0], [BASE_NS], [value])
+
+        async with self.opened(tmp_path) as store:
+            handles = await store.register(["p"])
+            await store.append([change(1.0)], {"edge": Mark(2, 5)})
+            for known in (Mark(2, 5), Mark(2, 4), Mark(1, 9)):
+                await store.append([change(-1.0)], {"edge": known})
+                assert store.marks()["edge"] == Mark(2, 5)
+            assert (await everything(store, handles))[ValueKind.FLOAT64].values.tolist() == [1.0]
+            await store.append([change(2.0)], {"edge": Mark(3, 1)})  # a new epoch begins its sequence anew
+            await store.append([change(3.0)], {"edge": Mark(3, 1), "other": Mark(1, 1)})  # a part of it is news
+            assert (await everything(store, handles))[ValueKind.FLOAT64].values.tolist() == [3.0]
+        async with self.opened(tmp_path) as store:
+            await store.append([change(-1.0)], {"edge": Mark(3, 1)})
+            assert (await everything(store, handles))[ValueKind.FLOAT64].values.tolist() == [3.0]
+
+    async def test_of_calls_side_by_side_each_mark_is_applied_once(self, tmp_path: Path) -> None:
+        async with self.opened(tmp_path) as store:
+            await store.register(["p"])
+            calls = [(number, Mark(1, number)) for number in range(1, 21) for _ in range(2)]
+            await asyncio.gather(*(store.append([ramp(0, 1)], {"edge": mark}) for _, mark in calls))
+            assert (store.marks()["edge"], (await store.stats()).appended) == (Mark(1, 20), 20)
+
+    async def test_a_mark_that_cannot_be_kept_is_refused_with_its_samples(self, tmp_path: Path) -> None:
+        async with self.opened(tmp_path) as store:
+            handles = await store.register(["p"])
+            for source, mark in (("", Mark(1, 1)), ("x" * 2000, Mark(1, 1)), ("edge", Mark(1, 2**63))):
+                with pytest.raises((DataError, LimitReached)):
+                    await store.append([ramp(0, 1)], {source: mark})
             assert await everything(store, handles) == {}
 
     async def test_a_closed_store_says_so(self, tmp_path: Path) -> None:

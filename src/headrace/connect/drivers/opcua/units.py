@@ -30,3 +30,12 @@ def ucum_of(unit_id: int | None) -> str | None:
         return None
     code = unit_id.to_bytes(4, "big").lstrip(b"\0").decode("ascii", "replace")
     return _UCUM_OF_CODE.get(code)
+
+
+def unit_id_of(ucum: str) -> int | None:
+    """The inverse; None for a unit that is not listed."""
+    code = _CODE_OF_UCUM.get(ucum)
+    return None if code is None else int.from_bytes(code.encode("ascii"), "big")
+
+
+_CODE_OF_UCUM: Final = {ucum: code for code, ucum in _UCUM_OF_CODE.items()}

@@ -1,0 +1,1 @@
+"""Samples and events to a Kafka-compatible broker, by librdkafka. Needs the extra `kafka`."""

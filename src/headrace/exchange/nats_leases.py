@@ -1,0 +1,135 @@
+"""Leases on partitions, in a key-value bucket of NATS whose keys end when they are not renewed.
+
+    every third of a lease:  say that I live ─► who else does? ─► give what is too much ─► renew ─► take what is free
+
+A worker that was paused for longer than a lease finds its keys taken or gone, and lets the partitions go; until it
+looks, two may read one partition, and what both read is read twice, never lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+import zlib
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from headrace.exchange.partitions import share, to_give, to_take
+
+if TYPE_CHECKING:
+    from nats.js import JetStreamContext
+    from nats.js.kv import KeyValue
+
+    from headrace.exchange.nats import NatsSettings
+
+Change = Callable[[int], Awaitable[None]]
+
+
+class Leases:
+    """The share of one worker. `hold` and `release` are told of each partition."""
+
+    def __init__(
+        self,
+        stream: JetStreamContext,
+        settings: NatsSettings,
+        group: str,
+        partitions: int,
+        hold: Change,
+        release: Change,
+    ) -> None:
+        self._stream, self._settings, self._group = stream, settings, group
+        self._partitions, self._hold, self._release = partitions, hold, release
+        self._me = uuid.uuid4().hex[:12]
+        self._held: dict[int, int] = {}  # partition -> revision of its key
+        self._bucket: KeyValue | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Make the bucket, take a first share and keep it."""
+        from nats.errors import Error
+
+        name = f"{self._settings.stream}-leases"
+        try:
+            self._bucket = await self._stream.create_key_value(
+                bucket=name, ttl=self._settings.lease_s, history=1, replicas=self._settings.replicas
+            )
+        except Error:  # another worker made it
+            self._bucket = await self._stream.key_value(name)
+        await self._balance()
+        self._task = asyncio.create_task(self._keep(), name=f"leases of {self._group}")
+
+    async def stop(self) -> None:
+        """Let everything go at once, so that others need not wait for it to end."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for partition in list(self._held):
+            await self._let_go(partition)
+        if self._bucket is not None:
+            with contextlib.suppress(Exception):
+                await self._bucket.delete(f"{self._group}.worker.{self._me}")
+
+    async def _keep(self) -> None:
+        from nats.errors import Error
+
+        while True:
+            await asyncio.sleep(self._settings.lease_s / 3)
+            with contextlib.suppress(Error):  # no server for now: leases end, others take over, we find out
+                await self._balance()
+
+    async def _balance(self) -> None:
+        assert self._bucket is not None
+        await self._bucket.put(f"{self._group}.worker.{self._me}", b"")
+        keys = await self._keys()
+        workers = {key for key in keys if key.startswith(f"{self._group}.worker.")}
+        taken = {int(key.rpartition(".")[2]) for key in keys if key.startswith(f"{self._group}.partition.")}
+        fair = share(self._partitions, len(workers))
+        for partition in to_give(self._held, fair):
+            await self._let_go(partition)
+        for partition in list(self._held):
+            await self._renew(partition)
+        free = set(range(self._partitions)) - taken - set(self._held)
+        for partition in to_take(self._held, free, fair, zlib.crc32(self._me.encode())):
+            await self._take(partition)
+
+    async def _keys(self) -> list[str]:
+        from nats.js.errors import NoKeysError
+
+        assert self._bucket is not None
+        try:
+            return await self._bucket.keys()
+        except NoKeysError:
+            return []
+
+    async def _take(self, partition: int) -> None:
+        from nats.js.errors import KeyWrongLastSequenceError
+
+        assert self._bucket is not None
+        try:
+            self._held[partition] = await self._bucket.create(self._key(partition), self._me.encode())
+        except KeyWrongLastSequenceError:
+            return  # somebody was first
+        await self._hold(partition)
+
+    async def _renew(self, partition: int) -> None:
+        from nats.js.errors import KeyWrongLastSequenceError
+
+        assert self._bucket is not None
+        try:
+            self._held[partition] = await self._bucket.update(
+                self._key(partition), self._me.encode(), last=self._held[partition]
+            )
+        except KeyWrongLastSequenceError:  # it ended while we were paused
+            del self._held[partition]
+            await self._release(partition)
+
+    async def _let_go(self, partition: int) -> None:
+        assert self._bucket is not None
+        revision = self._held.pop(partition)
+        await self._release(partition)
+        with contextlib.suppress(Exception):
+            await self._bucket.delete(self._key(partition), last=revision)
+
+    def _key(self, partition: int) -> str:
+        return f"{self._group}.partition.{partition}"
