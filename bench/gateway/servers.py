@@ -98,7 +98,7 @@ async def ours(devices: int, store: bool, processes: int) -> None:
             "limits": {"messages_per_s": 1e6},
         }  # fmt: skip
         await links.reconcile({"fleet": Connection("fleet", "gateway", settings)}, {"fleet": bound})
-        while links.status()[0].state.value != "connected":  # noqa: ASYNC110 - the supervisor has no event for it
+        while links.status()[0].state.value != "connected":
             await asyncio.sleep(0.01)
         await answer({"port": opened[0].port}, lambda: _told(intake, links))
         links.stop()
