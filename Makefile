@@ -23,7 +23,7 @@ demo: setup
 
 test: setup
 	@tools/setup.sh console services
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: setup
 	@tools/check.sh

@@ -86,6 +86,7 @@ setup_console() {
 }
 
 setup_services() {
+  setup_go_peers & # compiles beside what waits for the network
   apt_install chromium fonts-noto-cjk postgresql mbpoll prometheus mosquitto mosquitto-clients nginx-light || true
   if [ -f tests/peers/package-lock.json ]; then
     node_path
@@ -100,7 +101,7 @@ setup_services() {
   setup_mqtt
   setup_iotdb
   setup_kafka
-  setup_go_peers
+  wait
 }
 
 setup_kafka() { # one node's jars, 44 MB, into .cache/kafka

@@ -50,7 +50,7 @@ def test_all_commands_are_known() -> None:
         "user reset",
         "device list", "device show", "device refused", "device add", "device approve", "device block",
         "device rename", "device rotate", "device remove", "device import",
-        "edges list", "edges show", "edges token", "edges revoke", "edges remove",
+        "edge", "hub", "edges list", "edges show", "edges token", "edges revoke", "edges remove",
     }  # fmt: skip
 
 

@@ -42,10 +42,16 @@ class Host(Broker):
         self._began = len(self.messages)
         await super().start()
 
+    async def born(self) -> bool:
+        """Whether a device was born, having asked for it: who listens late, as hosts may, has missed the first time."""
+        if any("/DBIRTH/" in topic for topic, _, _ in self.messages[self._began :]):
+            return True
+        async with MqttClient(ClientOptions("127.0.0.1", self.port), SystemClock()) as client:
+            await client.publish(f"{NODE}/NCMD/headrace", _rebirth(), qos=0)
+        return False
+
     async def values(self) -> Mapping[str, Sequence[Value]]:
-        if not any("/DBIRTH/" in topic for topic, _, _ in self.messages[self._began :]):
-            async with MqttClient(ClientOptions("127.0.0.1", self.port), SystemClock()) as client:
-                await client.publish(f"{NODE}/NCMD/headrace", _rebirth(), qos=0)  # it came late, as hosts may
+        await self.born()
         names: dict[int, str] = {}
         seen: dict[str, list[Value]] = {}
         for verb, device, payload in self.payloads():
@@ -107,7 +113,7 @@ class TestSparkplug(OutletsHere, OutletContract):
             outlet = Outlet("out", "sparkplug", {**host.settings, "writes_as": "env:SPARKPLUG_TOKEN"})
             async with self.running(outlet, tmp_path) as run:
                 await self.until_state(run, LinkState.CONNECTED)
-                await self.until(lambda: any(one[0] == "DBIRTH" for one in host.payloads()), "born")
+                await self.until(host.born, "born")
                 birth = next(one[2] for one in host.payloads() if one[:2] == ("DBIRTH", "acme:p3"))
                 setpoint = next(one for one in birth.metrics if one.name == "setpoint")
                 async with MqttClient(ClientOptions("127.0.0.1", host.port), SystemClock()) as client:
@@ -124,7 +130,7 @@ class TestSparkplug(OutletsHere, OutletContract):
     async def test_commands_are_nobodys_unless_declared(self, tmp_path: Path) -> None:
         async with self.host(tmp_path) as host, self.running(self.declared(host), tmp_path) as run:
             await self.until_state(run, LinkState.CONNECTED)
-            await self.until(lambda: any(one[0] == "DBIRTH" for one in host.payloads()), "born")
+            await self.until(host.born, "born")
             async with MqttClient(ClientOptions("127.0.0.1", host.port), SystemClock()) as client:
                 await client.publish(f"{NODE}/DCMD/headrace/acme:p3", _command(name="setpoint"), qos=1)
             await run.publish([sample("acme/p3/oil", 9.5)])
