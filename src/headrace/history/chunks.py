@@ -14,6 +14,7 @@ What is constant costs nothing but its row in the index: a chunk in which all is
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -55,6 +56,7 @@ ChunkTable = dict[str, NDArray[Any]]
 BITS, DICTIONARY = 2, 3  # value_form, beside OFFSETS and STEPS
 RANKED: Final = 255  # time_unit, delay_unit: counted in places of the section's table of moments
 CHUNK_SAMPLES_MAX: Final = 65_536
+_SMALL: Final = 96  # samples; the bytes of smaller chunks are put in place for all of them at once
 
 
 class Encoded:
@@ -96,7 +98,7 @@ def encode(
     delays = _encode_delays(batch, stamps, starts, sizes, table)
     values, texts = _encode_values(batch, starts, sizes, table)
     runs = _quality(batch.quality, starts, sizes, table)
-    frames = _frames(table, starts.tolist(), ends.tolist(), times, delays, values, texts, runs, zstd)
+    frames = _frames(table, starts, sizes, times, delays, values, texts, runs, zstd)
     table["length"][:] = [len(frame) for frame in frames]
     return Encoded(table, frames, starts, steps)
 
@@ -150,8 +152,8 @@ def _encode_delays(batch: Batch, stamps: Stamps | None, starts: Starts, sizes: S
 
 def _frames(
     table: ChunkTable,
-    starts: list[int],
-    ends: list[int],
+    starts: Starts,
+    sizes: Sizes,
     times: NDArray[np.uint64],
     delays: NDArray[np.uint64],
     values: NDArray[Any],
@@ -159,12 +161,20 @@ def _frames(
     runs: dict[int, bytes],
     zstd: zstandard.ZstdCompressor,
 ) -> list[bytes]:
-    frames: list[bytes] = []
+    frames: list[bytes] = [b""] * len(starts)
     bits = bool(len(starts)) and table["kind"][0] == ValueKind.BOOL
+    small = sizes < _SMALL
+    small[[*texts, *runs]] = False
+    if small.any():
+        chosen = np.flatnonzero(small)
+        found = _together(table, starts, sizes, (times, delays, values), chosen, bits)
+        for at, payload in zip(chosen.tolist(), found, strict=True):
+            if payload:
+                frames[at] = zstd.compress(payload)
     time_of, delay_of = Planes(times, table["time_width"]), Planes(delays, table["delay_width"])
     value_of = Planes(values, table["value_width"] if not bits else np.zeros(1, np.uint8))
-    set_bits = table["value_width"].tolist() if bits else []
-    for at, (start, end) in enumerate(zip(starts, ends, strict=True)):
+    for at in np.flatnonzero(~small).tolist():
+        start, end = int(starts[at]), int(starts[at] + sizes[at])
         parts: list[bytes | memoryview] = []
         time_of.put(parts, at, start, end)
         delay_of.put(parts, at, start, end)
@@ -172,12 +182,45 @@ def _frames(
             parts.append(texts[at])
         if not bits:
             value_of.put(parts, at, start, end)
-        elif set_bits[at]:
+        elif table["value_width"][at]:
             parts.append(np.packbits(values[start:end]).tobytes())
         if at in runs:
             parts.append(runs[at])
-        frames.append(zstd.compress(b"".join(parts)) if parts else b"")
+        if parts:
+            frames[at] = zstd.compress(b"".join(parts))
     return frames
+
+
+def _together(
+    table: ChunkTable, starts: Starts, sizes: Sizes, columns: tuple[NDArray[Any], ...], chosen: NDArray[np.int64],
+    bits: bool,
+) -> Iterator[memoryview]:  # fmt: skip
+    """What small chunks are made of: their bytes are put in place for all of them at once."""
+    counts = sizes[chosen]
+    widths = [table[name][chosen].astype(np.int64) for name in ("time_width", "delay_width", "value_width")]
+    lengths = [width * counts for width in widths]
+    if bits:
+        lengths[2] = np.where(widths[2] > 0, -(-counts // 8), 0)
+    total = lengths[0] + lengths[1] + lengths[2]
+    begin = np.cumsum(total) - total
+    data = np.zeros(int(total.sum()), np.uint8)
+    before = np.cumsum(counts) - counts
+    within = np.arange(int(counts.sum())) - np.repeat(before, counts)
+    samples = within + np.repeat(starts[chosen], counts)
+    at = begin
+    for column, width, length in zip(columns, widths, lengths, strict=True):
+        place, step, wide = (np.repeat(each, counts) for each in (at, counts, width))
+        if bits and column is columns[2]:
+            set_bits = np.flatnonzero((wide > 0) & column[samples])
+            np.bitwise_or.at(data, (place + within // 8)[set_bits], (128 >> within % 8)[set_bits].astype(np.uint8))
+        else:
+            for plane in range(int(width.max())):
+                here = np.flatnonzero(wide > plane)
+                number = column[samples[here]] >> np.uint64(8 * plane)
+                data[(place + plane * step + within)[here]] = number.astype(np.uint8)
+        at = at + length
+    view = memoryview(data.tobytes())
+    yield from (view[low : low + size] for low, size in zip(begin.tolist(), total.tolist(), strict=True))
 
 
 def _encode_values(
