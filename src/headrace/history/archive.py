@@ -13,6 +13,7 @@ from pathlib import Path
 
 from headrace.history.disk import Disk
 from headrace.history.settings import HistorySettings
+from headrace.history.trash import Trash
 from headrace.history.wal import LogWriter, log_numbers, log_path
 
 _log = logging.getLogger(__name__)
@@ -21,11 +22,12 @@ _log = logging.getLogger(__name__)
 class LogArchive:
     def __init__(self, directory: Path, disk: Disk, settings: HistorySettings) -> None:
         self.folder, self._disk, self._settings = directory / "archive", disk, settings
+        self.trash = Trash(directory, disk)
 
     def discard(self, path: Path) -> None:
         """A file that nothing needs any more; logs are kept where that was asked for. Raises: OSError."""
         if not self._settings.archive_logs or path.suffix != ".log" or not path.exists():
-            self._disk.unlink(path)
+            self.trash.take(path)
             return
         self.folder.mkdir(exist_ok=True)
         self._disk.replace(path, self.folder / path.name)
@@ -39,7 +41,7 @@ class LogArchive:
 
     def forget(self, number: int) -> None:
         """A backup target has it."""
-        self._disk.unlink(self.path(number))
+        self.trash.take(self.path(number))
 
     def bytes(self) -> int:
         return sum(self.path(number).stat().st_size for number in self.numbers())

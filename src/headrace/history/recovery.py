@@ -110,6 +110,7 @@ def _recover(
         number = max([position, *(memtable.generation + 1 for memtable in memtables)])
         log = LogWriter(disk, folder, number)
         memtables.append(Memtable(number, clock.monotonic_s()))
+    archive.trash.empty()
     for number in log_numbers(folder):
         if number < position:
             archive.discard(log_path(folder, number))

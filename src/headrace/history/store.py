@@ -317,6 +317,7 @@ class EmbeddedStore:
         await self._committer.close()
         await asyncio.to_thread(self._decoders.shutdown)
         self._views.sweep()
+        await asyncio.to_thread(self.archive.trash.close)
         self._journal.close()
         self._catalog.close()
         self._lock.release()
