@@ -263,3 +263,25 @@ async def play(folder: Path, script: list[object]) -> None:
 def test_whatever_happens_the_store_holds_what_a_dictionary_would(script: list[object]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(play(Path(directory), script))
+
+
+async def test_an_infinity_weighs_as_much_in_a_minute_as_among_samples(tmp_path: Path) -> None:
+    """∞ − ∞ is no number, and ∞ × 0 s is none either: neither may stand where an infinite mean does."""
+    store = await open_store(tmp_path, HistorySettings(), ManualClock(BASE_NS))
+    handles = await store.register(["lone", "first", "last", "both"])
+    hour = BASE_NS // HOUR_NS * HOUR_NS
+    values = np.array([1.0, -math.inf, math.inf, 2.0, 2.0, math.inf, math.inf, -math.inf])
+    times = hour + SECOND_NS * np.array([28, 70, 60, 90, 60, 90, 60, 90])
+    await store.append([Batch.of(ValueKind.FLOAT64, np.repeat(handles, 2), times, values)])
+
+    async def means() -> list[list[str]]:
+        buckets = await store.downsample(
+            handles, hour, hour + 2 * MINUTE_NS, width_ns=MINUTE_NS, aggregates=[Aggregate.TIME_WEIGHTED_MEAN]
+        )
+        return [[repr(mean) for mean in row] for row in buckets.columns[Aggregate.TIME_WEIGHTED_MEAN].tolist()]
+
+    wanted = [["1.0", "-inf"], ["nan", "inf"], ["nan", "inf"], ["nan", "nan"]]
+    assert await means() == wanted
+    await store.flush()
+    assert await means() == wanted
+    await store.close()

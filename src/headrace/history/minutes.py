@@ -81,14 +81,14 @@ def _time(
     span = columns["span"].astype(np.float64)
     step = span / np.maximum(n - 1, 1)
     rows["weight"] = np.where(n > 0, span, 0.0)
-    rows["integral"] = np.where(n > 0, step * (values["sum"] - values["last"]), 0.0)
+    rows["integral"] = np.where(n > 1, step * (values["sum"] - values["last"]), 0.0)
     never = (values["min"] == 0) & (values["max"] == 0)
     always = (values["min"] > 0) | (values["max"] < 0)
     rows["nonzero"] = rows["integral"] if kind is ValueKind.BOOL else np.where(never, 0.0, rows["weight"])
     rows["holds"] = n > 0
     mixed = ~(never | always) if kind is not ValueKind.BOOL else np.zeros(len(n), np.bool_)
     estimate: NDArray[np.bool_] = (columns["uneven"] != 0) | (columns["bad"] > 0) | (columns["skipped"] > 0) | mixed
-    return estimate
+    return estimate | ~np.isfinite(rows["integral"])  # ∞ − ∞: which of the values is infinite, only samples tell
 
 
 def only(
