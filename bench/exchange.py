@@ -5,7 +5,7 @@
 
 Both move the same polls of 1,000 samples, packed by the same code, and both decode them. CPU is that of all processes
 of a side together. `none` leaves the historian away, so that it is the protocol that is compared; `history` has it
-behind both. nats-server comes from PATH or .cache/bin; without it the peer's rows are left out.
+behind both. nats-server comes from PATH or .cache/go-bin; without it the peer's rows are left out.
 """
 
 from __future__ import annotations
@@ -426,7 +426,7 @@ def ask(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def nats_server() -> str | None:
-    return shutil.which("nats-server", path=os.pathsep.join([os.environ.get("PATH", ""), ".cache/bin", ".cache/nats"]))
+    return shutil.which("nats-server", path=os.pathsep.join([os.environ.get("PATH", ""), ".cache/go-bin"]))
 
 
 def wait_for_port(port: int) -> None:
