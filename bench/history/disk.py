@@ -19,6 +19,7 @@ def rows(bench: Bench) -> Iterator[Measure]:
                       tags={"chart": "disk", "who": "Headrace", "set": size})  # fmt: skip
         for part, held in ours["disk"].items():
             yield Measure(f"… of it {part}", held / ours["samples"], "B/sample")
+        yield Measure("… beside it, log files that are kept to be written over", ours["log_files_mb"], "MB")
         for peer, target in _TARGETS.items():
             theirs = bench.full(peer)
             if theirs is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,18 @@ import uvloop
 from bench.history.dataset import Dataset
 from bench.history.peers.base import Peer, folder_bytes
 from bench.history.questions import Digest, Question, digest
+from headrace.cli.serve import SWITCH_S
 from headrace.history import HistorySettings, open_store
+from headrace.history.framing import Frame
+from headrace.history.wal import walk_log
 from headrace.model.batch import Batch
 from headrace.model.quality import is_good
 from headrace.sdk.clock import SystemClock
 from headrace.sdk.store import Aggregate
+
+
+def framed(path: Path) -> Iterator[Frame]:
+    return (part for part in walk_log(path) if isinstance(part, Frame))
 
 
 class SetClock(SystemClock):
@@ -66,7 +74,8 @@ class Ours(Asked):
 
     def start(self, directory: Path, dataset: Dataset, *, fresh: bool) -> None:
         self._directory = directory
-        self._loop = uvloop.new_event_loop()  # as `headrace serve`
+        self._loop = uvloop.new_event_loop()  # as `headrace serve`, like the next line
+        sys.setswitchinterval(SWITCH_S)
         self._clock = SetClock(dataset.start_ns if fresh else dataset.end_ns)
         began_s = time.perf_counter()
         self._store = self._loop.run_until_complete(open_store(directory, HistorySettings(), self._clock))
@@ -104,15 +113,22 @@ class Ours(Asked):
         return self._upkeep > 0
 
     def disk(self) -> Mapping[str, int]:
-        parts = {
-            "segments": folder_bytes(self._directory / "seg"),
-            "log": folder_bytes(self._directory / "wal"),
-        }
-        return {**parts, "catalog": folder_bytes(self._directory) - sum(parts.values())}
+        """Of samples; logs that are kept to be written over are the same for an hour and for ten years."""
+        logs = self._directory / "wal"
+        held = sum(part.end - part.offset for path in logs.glob("*.log") for part in framed(path))
+        segments = folder_bytes(self._directory / "seg")
+        other = folder_bytes(self._directory) - segments - folder_bytes(logs)
+        return {"segments": segments, "log": held, "catalog": other}
 
     def extra(self) -> Mapping[str, Any]:
         stats = self._loop.run_until_complete(self._store.stats())
-        return {"opened_s": self._opened_s, "held": stats.samples, "counters": dict(stats.extra)}
+        logs = folder_bytes(self._directory / "wal")
+        return {
+            "opened_s": self._opened_s,
+            "log_files_mb": logs / 1e6,
+            "held": stats.samples,
+            "counters": dict(stats.extra),
+        }
 
     def stop(self) -> None:
         self._loop.run_until_complete(self._store.close())

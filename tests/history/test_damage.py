@@ -79,7 +79,7 @@ async def test_damage_in_an_earlier_log_is_an_error_that_names_it(tmp_path: Path
         path.unlink()
     for number in (1, 2):
         log = LogWriter(Disk(), wal, number)
-        log.commit([encode_frame([ramp(0, 50)], 1), encode_frame([ramp(0, 50)], 1)])
+        log.commit([encode_frame([ramp(0, 50)], 1, seed=log.seed)] * 2)
         log.close()
     first = log_path(wal, 1)
     data = bytearray(first.read_bytes())

@@ -1,14 +1,17 @@
 """Marks of sources: what older stores are read as, what repair keeps, and bytes that hold none."""
 
 import sqlite3
+import struct
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.history import HistorySettings, open_store, seal
+from headrace.history import HistorySettings, framing, open_store, seal
+from headrace.history.framing import Frame
 from headrace.history.marks import decode_marks, encode_marks
 from headrace.history.repair import repair
+from headrace.history.wal import FRAME_MAGIC, walk_log
 from headrace.model.errors import DataError
 from headrace.sdk.clock import SystemClock
 from headrace.sdk.intake import Mark
@@ -33,10 +36,9 @@ async def test_a_store_from_before_marks_is_taken_up(tmp_path: Path) -> None:
     await store.close()
     _back_to_format_2(tmp_path / "catalog.db")
     for log in (tmp_path / "wal").glob("*.log"):
-        data = bytearray(log.read_bytes())
-        assert data[5] == 3
-        data[5] = 2
-        log.write_bytes(data)
+        frames = [part for part in walk_log(log) if isinstance(part, Frame)]
+        data = b"".join(framing.frame(FRAME_MAGIC, f.payload, f.count, f.time_ns, f.place) for f in frames)
+        log.write_bytes(struct.pack("<5sB2xQ", b"HRWAL", 2, int(log.stem)) + data)
     for expected in ({}, MARKS):
         store = await open_store(tmp_path, HistorySettings(), SystemClock())
         assert dict(store.marks()) == expected

@@ -154,7 +154,7 @@ async def test_a_lost_log_is_told_and_the_later_ones_are_kept(tmp_path: Path) ->
     for number in (1, 2, 3):
         log_path(wal, number).unlink(missing_ok=True)
         log = LogWriter(Disk(), wal, number)
-        log.commit([encode_frame([ramp(0, 5, start_ns=BASE_NS + number * HOUR_NS)], number)])
+        log.commit([encode_frame([ramp(0, 5, start_ns=BASE_NS + number * HOUR_NS)], number, seed=log.seed)])
         log.close()
     log_path(wal, 2).unlink()
     with pytest.raises(DataError, match="0000000002"):

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from headrace.history import framing
 from headrace.history.catalog import CatalogReader
 from headrace.history.check import Progress, Report, check, silent
 from headrace.history.disk import Disk
@@ -27,7 +26,7 @@ from headrace.history.picture import Picture
 from headrace.history.segment_file import check_footer
 from headrace.history.store import EmbeddedStore
 from headrace.history.vault import Manifest, StoredFile, Vault, copy_file, digest_of, timeline_name
-from headrace.history.wal import FRAME_MAGIC, LogWriter
+from headrace.history.wal import walk_log
 from headrace.model.errors import ConfigError, DataError, HeadraceError, Unavailable
 from headrace.model.time import format_time
 from headrace.sdk.clock import Clock
@@ -216,8 +215,7 @@ class _Taker:
         samples = sum(section.samples for section in sections)
         for log in picture.logs:
             path = self._vault.folder / name / "wal" / log.path.name
-            parts = framing.walk(path, FRAME_MAGIC, LogWriter.EMPTY_BYTES)
-            samples += sum(part.count for part in parts if isinstance(part, Frame))
+            samples += sum(part.count for part in walk_log(path) if isinstance(part, Frame))
         newest = picture.logs[-1]
         return Manifest(
             timeline=self._vault.timeline,

@@ -15,14 +15,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from headrace.history import framing
 from headrace.history.catalog import Section, SegmentFile
 from headrace.history.framing import Gap
 from headrace.history.journal import Deletion, Registration, walk_journal
 from headrace.history.picture import LogSpan, Picture
 from headrace.history.segment_file import check_footer, footer_entry
 from headrace.history.survey import Survey, reader_of, survey
-from headrace.history.wal import FRAME_MAGIC, LogWriter, batches_of, is_log_header
+from headrace.history.wal import LogWriter, batches_of, seed_of, walk_log
 from headrace.model.errors import DataError, HeadraceError
 from headrace.model.time import format_time
 
@@ -183,11 +182,10 @@ class _Check:
     def _log(self, log: LogSpan) -> None:
         with log.path.open("rb") as file:
             header = file.read(LogWriter.EMPTY_BYTES)
-        if not is_log_header(header, log.number) and not (log.last and len(header) < LogWriter.EMPTY_BYTES):
+        if seed_of(header, log.number) is None and not (log.last and len(header) < LogWriter.EMPTY_BYTES):
             self._find(log.path, f"does not begin like log {log.number}", "nothing, where its frames are whole")
-        parts = framing.walk(log.path, FRAME_MAGIC, LogWriter.EMPTY_BYTES, log.bytes)
-        newest_ns, gap = 0, None
-        for part in parts:
+        newest_ns, gap, reached = 0, None, 0
+        for part in walk_log(log.path, log.bytes):
             if isinstance(part, Gap):
                 gap = part
                 continue
@@ -202,6 +200,8 @@ class _Check:
                 self._find(log.path, f"the frame at byte {part.offset}: {error}", f"{part.count} samples", samples=None)
             newest_ns = max(newest_ns, part.time_ns)
             self._step(log.path, part.end - part.offset)
+            reached = part.end
+        self._step(log.path, max(log.bytes - reached, 0))
         if gap is not None and not log.last:
             self._gap(log, gap)
 

@@ -30,7 +30,7 @@ from headrace.history.records import Buffer
 from headrace.history.settings import HistorySettings
 from headrace.history.space import DiskSpace
 from headrace.history.view import Views
-from headrace.history.wal import LogWriter, frame_parts
+from headrace.history.wal import LogWriter, drop_used, frame_parts
 from headrace.model.batch import Batch
 from headrace.model.errors import Unavailable
 from headrace.sdk.clock import Clock
@@ -148,7 +148,7 @@ class Committer:
         now_ns = self.stamp()
         parts: list[Buffer] = []
         for place, (batches, marks) in enumerate(group):
-            parts += frame_parts(batches, now_ns, place, marks)
+            parts += frame_parts(batches, now_ns, place, marks, self._log.seed)
         self._log.commit(parts)
         self._space.note_log(self._log.number, self._log.size)
         self.commits += 1
@@ -207,7 +207,8 @@ class Committer:
         number = self._log.number + 1
         with self._making:
             try:
-                log = self._next_log or LogWriter(self._disk, self._directory, number)
+                log = self._next_log = self._next_log or LogWriter(self._disk, self._directory, number)
+                self._log.finish()  # before anything is acknowledged from the next
             except OSError as error:
                 raise Unavailable(f"history log {number} cannot be made: {error.strerror}") from error
             self._next_log = None
@@ -222,6 +223,8 @@ class Committer:
         with self._making:
             if self._next_log is None:
                 try:
+                    if self._space.low:
+                        drop_used(self._disk, self._directory)
                     self._next_log = LogWriter(self._disk, self._directory, self._log.number + 1)
                 except OSError:
                     return  # the freeze will try again, and say so

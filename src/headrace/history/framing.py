@@ -5,7 +5,7 @@
 
 `walk` gives every good frame in order, and the bytes between them that are none. What follows a damaged frame is found
 again by the magic and the CRC, so one flipped bit costs one frame. The log (`wal`) and the journal (`journal`) are made
-of frames.
+of frames. A CRC may begin with a seed, which makes frames of one file strangers in any other.
 """
 
 from __future__ import annotations
@@ -56,20 +56,22 @@ class Gap:
     end: int
 
 
-def frame(magic: bytes, payload: bytes, count: int, time_ns: int, place: int) -> bytes:
-    return frame_head(magic, [payload], count, time_ns, place) + payload
+def frame(magic: bytes, payload: bytes, count: int, time_ns: int, place: int, seed: int = 0) -> bytes:
+    return frame_head(magic, [payload], count, time_ns, place, seed) + payload
 
 
-def frame_head(magic: bytes, payload: Sequence[bytes | memoryview], count: int, time_ns: int, place: int) -> bytes:
+def frame_head(
+    magic: bytes, payload: Sequence[bytes | memoryview], count: int, time_ns: int, place: int, seed: int = 0
+) -> bytes:
     """What comes before a payload, of which the parts are given."""
     head = _HEAD.pack(magic, sum(map(len, payload)), count, place, time_ns, 0)[:-4]
-    crc = zlib.crc32(head)
+    crc = zlib.crc32(head, seed)
     for part in payload:
         crc = zlib.crc32(part, crc)
     return head + struct.pack("<I", crc)
 
 
-def walk(path: Path, magic: bytes, begin: int, end: int | None = None) -> Iterator[Frame | Gap]:
+def walk(path: Path, magic: bytes, begin: int, end: int | None = None, *, seed: int = 0) -> Iterator[Frame | Gap]:
     """Frames and gaps of `[begin, end)` in order; gaps are as short as the good frames around them allow."""
     size = path.stat().st_size
     end = size if end is None else min(end, size)
@@ -78,14 +80,14 @@ def walk(path: Path, magic: bytes, begin: int, end: int | None = None) -> Iterat
     with path.open("rb") as file, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
         at = begin
         while at < end:
-            found = _frame_at(data, magic, at, end)
+            found = _frame_at(data, magic, at, end, seed)
             if found is not None:
                 yield found
                 at = found.end
                 continue
             after = at
             while (after := data.find(magic, after + 1, end)) >= 0:
-                found = _frame_at(data, magic, after, end)
+                found = _frame_at(data, magic, after, end, seed)
                 if found is not None:
                     break
             yield Gap(at, after if after >= 0 else end)
@@ -94,7 +96,7 @@ def walk(path: Path, magic: bytes, begin: int, end: int | None = None) -> Iterat
             at = after
 
 
-def _frame_at(data: mmap.mmap, magic: bytes, at: int, end: int) -> Frame | None:
+def _frame_at(data: mmap.mmap, magic: bytes, at: int, end: int, seed: int) -> Frame | None:
     if end - at < _HEAD.size or data[at : at + 4] != magic:
         return None
     _, length, count, place, time_ns, crc = _HEAD.unpack(data[at : at + _HEAD.size])
@@ -102,6 +104,6 @@ def _frame_at(data: mmap.mmap, magic: bytes, at: int, end: int) -> Frame | None:
     if length > end - begin:
         return None
     payload = data[begin : begin + length]
-    if zlib.crc32(payload, zlib.crc32(data[at : begin - 4])) != crc:
+    if zlib.crc32(payload, zlib.crc32(data[at : begin - 4], seed)) != crc:
         return None
     return Frame(at, begin + length, count, place, time_ns, payload)

@@ -18,7 +18,7 @@ from pathlib import Path
 from headrace.history.catalog import CatalogReader
 from headrace.history.journal import NAME
 from headrace.history.lock import DirectoryLock
-from headrace.history.wal import LogWriter, log_numbers, log_path
+from headrace.history.wal import is_fresh, log_numbers, log_path
 from headrace.model.errors import HeadraceError, NotFound
 
 
@@ -60,7 +60,7 @@ def spans(directory: Path, position: int, end: tuple[int, int] | None = None) ->
     # The newest log may have been made ahead of need; then it is the one before that a crash may have torn.
     for at in range(len(found) - 1, max(len(found) - 3, -1), -1):
         found[at] = replace(found[at], last=True)
-        if found[at].bytes > LogWriter.EMPTY_BYTES:
+        if not is_fresh(found[at].path):
             break
     return found
 

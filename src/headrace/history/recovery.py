@@ -21,7 +21,7 @@ from headrace.history.latest import LastValues
 from headrace.history.marks import MarkTable
 from headrace.history.memtable import Memtable
 from headrace.history.view import View
-from headrace.history.wal import LogReader, LogWriter, log_numbers, log_path
+from headrace.history.wal import LogReader, LogWriter, is_fresh, log_numbers, log_path
 from headrace.model.errors import DataError, Unavailable
 from headrace.sdk.clock import Clock
 
@@ -148,7 +148,7 @@ def _catch_up(catalog: Catalog, journal: Journal) -> tuple[list[Tombstone], int]
 
 def _last_with_data(folder: Path, numbers: list[int]) -> int:
     """The log after the last in use may have been made ahead of time, so it may be the one before that is torn."""
-    if len(numbers) > 1 and log_path(folder, numbers[-1]).stat().st_size <= LogWriter.EMPTY_BYTES:
+    if len(numbers) > 1 and is_fresh(log_path(folder, numbers[-1])):
         return numbers[-2]
     return numbers[-1]
 

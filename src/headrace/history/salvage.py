@@ -20,7 +20,7 @@ from headrace.history.journal import Deletion, Registration, walk_journal
 from headrace.history.rollups import COLUMNS
 from headrace.history.segment import SegmentStore, SegmentWriter
 from headrace.history.survey import Survey, reader_of, samples_of, view_of
-from headrace.history.wal import FRAME_MAGIC, LogWriter, batches_of, log_header
+from headrace.history.wal import FRAME_MAGIC, batches_of, log_header, seed_of, walk_log
 from headrace.model.errors import DataError, HeadraceError
 
 _CHUNK_SAMPLES = 65_536
@@ -77,7 +77,7 @@ def alone(sections: Sequence[Section]) -> tuple[list[Section], list[Section]]:
 def good_frames(path: Path) -> list[Frame]:
     """Of a damaged log: frames that can be read, each once, in the order of the commits."""
     found: dict[tuple[int, int, bytes], Frame] = {}
-    for part in framing.walk(path, FRAME_MAGIC, min(LogWriter.EMPTY_BYTES, path.stat().st_size)):
+    for part in walk_log(path):
         if isinstance(part, Frame):
             try:
                 batches_of(part)
@@ -91,11 +91,13 @@ def write_log(disk: Disk, path: Path, number: int, frames: Iterable[Frame]) -> N
     """A whole log, durable, in the place of whatever was there. Raises: OSError."""
     temporary = path.with_suffix(".tmp")
     disk.unlink(temporary)
-    descriptor = disk.open(temporary, create=True)
+    descriptor, header = disk.open(temporary, create=True), log_header(number)
+    seed = seed_of(header, number) or 0
     try:
-        disk.write(descriptor, log_header(number))
-        for frame in frames:
-            disk.write(descriptor, framing.frame(FRAME_MAGIC, frame.payload, frame.count, frame.time_ns, frame.place))
+        disk.write(descriptor, header)
+        for each in frames:
+            frame = framing.frame(FRAME_MAGIC, each.payload, each.count, each.time_ns, each.place, seed)
+            disk.write(descriptor, frame)
         disk.datasync(descriptor)
     finally:
         os.close(descriptor)

@@ -287,7 +287,7 @@ class EmbeddedStore:
         sections += view.summaries
         oldest = [s.first_ns for s in sections] + [m.oldest_ns for m in waiting if m.oldest_ns is not None]
         newest = [s.last_ns for s in sections] + [m.newest_ns for m in waiting if m.newest_ns is not None]
-        logs = sum(path.stat().st_size for path in (self._directory / "wal").glob("*.log"))
+        logs = sum(path.stat().st_size for path in (self._directory / "wal").iterdir())
         return StoreStats(
             points=len(self._paths),
             samples=sum(s.samples for s in sections if s.raw) + sum(m.samples for m in waiting),
