@@ -1,7 +1,7 @@
 """Payloads to batches: Sparkplug by shapes beside protobuf (upb), JSON by layouts beside a plain orjson loop.
 
 Both sides turn the same bytes into the same samples, checked before anything is timed; CPU of this process, the two in
-turns. `bench/gateway.py` yields these too. `python -m bench sparkplug` runs them alone.
+turns. Part `payloads` of `make bench NAME=gateway`; `python -m bench sparkplug` runs it alone.
 """
 
 from __future__ import annotations

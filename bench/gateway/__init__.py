@@ -6,7 +6,7 @@
 CPU seconds are those of the serving processes, from the first message to the last one that has arrived as samples;
 what the load spends counts for nobody. Rounds of ours and of the peers alternate.
 
-    ARGS="--part paced|gentle|saturated|durable|idle|live"     one part (several times for several)
+    ARGS="--part paced|gentle|saturated|durable|idle|live|payloads"  one part (several times for several)
     ARGS="--runs 1"                                     rounds (3)
     ARGS="--messages 100000"                            a saturated round (200,000)
 """
@@ -30,6 +30,7 @@ from typing import Any
 
 import psutil
 
+from bench import sparkplug
 from bench.harness import Measure
 
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
@@ -37,7 +38,7 @@ AMQTT = Path(".venv-mqtt/bin/amqtt")
 PACED_CONNECTIONS, PACED_SECONDS = 2000, 10
 SATURATED_CONNECTIONS = 100
 IDLE_CONNECTIONS, LIVE_CONNECTIONS = 10_000, 15_000
-PARTS = ("paced", "gentle", "saturated", "durable", "idle", "live")
+PARTS = ("paced", "gentle", "saturated", "durable", "idle", "live", "payloads")
 PEER, AMQTT_PEER = "Mosquitto + gmqtt", "amqtt + gmqtt"
 
 
@@ -60,6 +61,8 @@ def measures(options: Sequence[str] = ()) -> Iterator[Measure]:
         yield idle()
     if "live" in parts:
         yield from live()
+    if "payloads" in parts:
+        yield from sparkplug.measures()
 
 
 def paced(runs: int) -> Iterator[Measure]:
