@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from headrace.sdk.store import Aggregate
 
 
 def framed(path: Path) -> Iterator[Frame]:
-    return (part for part in walk_log(path) if isinstance(part, Frame))
+    """Frames of a log; none where it was flushed meanwhile, and put by."""
+    with suppress(FileNotFoundError):
+        yield from (part for part in walk_log(path) if isinstance(part, Frame))
 
 
 class SetClock(SystemClock):
