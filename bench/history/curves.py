@@ -37,7 +37,7 @@ def _sizes(bench: Bench, sizes: list[int]) -> Iterator[Measure]:
         reached = tuple(size for size in sizes if size <= most)
         folder = bench.directory(f"{peer}-growing")
         say(f"{peer}: growing to {reached[-1] / 1e6:g} M samples")
-        seconds = -(-reached[-1] // POINTS)
+        seconds = -(-sizes[-1] // POINTS)  # the same samples for both, though one of them stops sooner
         job = Job(peer, str(folder), POINTS, seconds, ask=QUESTIONS, sizes=reached, ask_s=bench.ask_s)
         found = run(job) if bench.wanted(peer) else None
         bench.discard(folder)
