@@ -32,7 +32,7 @@ const link = (extra) => ({ latency_ms: 12.4, jitter_ms: 1.8, loss: 0.0004, recei
 const edge = (name, prefix, extra = {}) => ({
   name, prefix, state: "enrolled", asset: `system/edges/${name}`, connected: true, created_by: "lee", created_at: iso(started - 40 * 86_400_000), enrolled_at: iso(started - 40 * 86_400_000), certificate: "ab".repeat(32),
   certificate_ends_at: iso(started + 300 * 86_400_000), token_ends_at: null, last_contact_at: iso(started - 500), desired: 14, points: 640, left_out: [],
-  actual: { revision: 14, error: "", version: "0.1.0", facts: { cpu: 4, memory_mb: 2_048 } }, link: link({}), ...extra,
+  actual: { revision: 14, error: "", version: "0.1.0", facts: { cpu: 4, memory_mb: 2_048, devices: { known: 40, online: 38, turned_away: 2, refused_messages: 0 } } }, link: link({}), ...extra,
 });
 export const edges = new Map([
   ["suzhou", edge("suzhou", "acme/suzhou")],

@@ -520,10 +520,12 @@ def registers(registry: FakeRegistry, audit: FakeAccess) -> tuple[Devices, Edges
         async def shares(self, prefixes: Mapping[str, str]) -> Mapping[str, Share]:
             return {edge: Share() for edge in prefixes}
 
+    devices = Devices(engine, SystemClock(), audit, lambda: registry)
     edges = Edges(
-        engine, SystemClock(), audit, NoShares(), Path(folder.name), provide=nowhere, handles=dict, publish=nowhere
-    )
-    return Devices(engine, SystemClock(), audit, lambda: registry), edges
+        engine, SystemClock(), audit, NoShares(), Path(folder.name), provide=nowhere, handles=dict, publish=nowhere,
+        guests=devices.guests,
+    )  # fmt: skip
+    return devices, edges
 
 
 @dataclass

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.connect.outlets.ports import free_port
 from tests.e2e.edge_process import edge_process
 from tests.e2e.modbus_device import DeviceProcess
 from tests.e2e.platform_process import headrace, platform_process, wait_for
+from tests.services import require_service
 
 from headrace.cli.client import Client
 from headrace.model.time import parse_time_ns
@@ -105,6 +109,59 @@ def through_every_end(tmp_path: Path, rounds: int) -> None:
             headrace("edges", "revoke", "line", "--home", str(hub.home))
             edge.start()
             wait_for(lambda: "revoked" in edge.log.read_text(), 30, "the edge to be kept out", edge.why)
+        assert hub.stop() == 0
+
+
+@pytest.mark.service("mosquitto_pub")
+@pytest.mark.timeout(300)
+def test_a_device_gets_in_at_an_edge_with_and_without_the_hub(tmp_path: Path) -> None:
+    """With another vendor's client; and whoever is blocked on the hub is closed on the edge."""
+    program = shutil.which("mosquitto_pub")
+    require_service("mosquitto_pub", program is not None, "apt-get install mosquitto-clients")
+    port = free_port()
+    plant = tmp_path / "plant"
+    plant.mkdir()
+    (plant / "plant.yaml").write_text(
+        f'connections:\n  gate: {{driver: gateway, edge: line, settings: {{listen: "127.0.0.1:{port}", '
+        "payload: {kind: raw}}}\nassets:\n  acme: {level: enterprise}\n  acme/cell: {level: cell}\n"
+        "points:\n  acme/cell/power: {connection: gate, address: {device: m-1, topic: cell/m-1/power}}\n"
+    )
+
+    def publish(secret: str, value: str) -> bool:
+        arguments = ["-p", str(port), "-i", "m-1", "-u", "m-1", "-P", secret, "-t", "cell/m-1/power", "-m", value]
+        return subprocess.run([str(program), *arguments, "-q", "1"], capture_output=True, timeout=60).returncode == 0
+
+    with platform_process(tmp_path / "hub", "--listen-edges", "127.0.0.1:0", "-f", str(plant), role="hub") as hub:
+        client = hub.start()
+        where = json.loads((hub.home / "run" / "server.json").read_text())["edges"]
+        hub.options = ("--listen-edges", where)
+        home = ("--home", str(hub.home))
+        made = headrace("device", "add", "m-1", "--asset", "acme/cell", "--publish", "cell/{device}/#", *home)
+        secret = made.stdout.strip()
+        assert secret, made.stderr
+        token = json.loads(headrace("edges", "token", "line", "--prefix", "acme/cell", *home, "--json").stdout)["token"]
+        with edge_process(tmp_path / "edge", where) as edge:
+            edge.start("--token", token)
+            edge.wait("points", 1)
+            wait_for(lambda: publish(secret, "1.5"), 30, "the device to be let in", edge.why)
+            assert not publish("a guess", "9")
+            wait_for(lambda: 1.5 in rows(client, "acme/cell/power").values(), 30, "its sample on the hub", edge.why)
+
+            def counts() -> Any:
+                return client.get("/edges")["edges"][0]["actual"]["facts"]["devices"]
+
+            wait_for(lambda: counts()["turned_away"] == 1 and counts()["known"] == 1, 30, "its counts", edge.why)
+
+            hub.kill()
+            edge.kill()
+            edge.start()
+            wait_for(lambda: publish(secret, "2.5"), 30, "the device to be let in without the hub", edge.why)
+            client = hub.start()
+            edge.wait("connected", True)
+            wait_for(lambda: 2.5 in rows(client, "acme/cell/power").values(), 30, "its sample on the hub", edge.why)
+            client.post("/devices/m-1/block", {})
+            wait_for(lambda: not publish(secret, "3.5"), 30, "the device to be kept out", edge.why)
+            assert edge.stop() == 0
         assert hub.stop() == 0
 
 

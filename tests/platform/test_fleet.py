@@ -12,6 +12,7 @@ import pytest
 from headrace.platform.platform import Platform, running
 from headrace.platform.settings import Settings
 from headrace.sdk.edges import LinkQuality
+from headrace.sdk.fleet import DeviceChange, NewDevice
 from headrace.sdk.services import SourceFile
 from headrace.sdk.testing.edges import PEER, request_for
 
@@ -68,9 +69,22 @@ async def test_the_quality_of_a_link_is_history_and_raises_alarms(platform: Plat
     assert [one.rule.name for one in platform.alarms.current()] == ["system/edges/suzhou/latency:slow"]
 
 
-async def test_a_restart_finds_edges_devices_and_their_points(tmp_path: Path) -> None:
-    from headrace.sdk.fleet import NewDevice
+async def test_a_device_of_an_edges_part_of_the_plant_is_told_to_its_gateway(platform: Platform) -> None:
+    await enrol(platform)
+    gate = '  gate: {driver: gateway, edge: suzhou, settings: {listen: "127.0.0.1:0", payload: {kind: raw}}}'
+    await platform.registry.apply([SourceFile("plant.yaml", PLANT.replace("assets:", f"{gate}\nassets:"))], actor="w")
+    await platform.devices.add("wang", NewDevice("elsewhere"))
+    _, secret = await platform.devices.add("wang", NewDevice("press-7"))
+    first = platform.edges.desk.desired("suzhou")
+    assert first is not None and first.devices == "[]" and secret is not None
+    await platform.devices.change("wang", "press-7", DeviceChange(asset="acme/suzhou"))
+    async with asyncio.timeout(20):
+        while (told := platform.edges.desk.desired("suzhou")) is None or told.revision == first.revision:
+            await asyncio.sleep(0.05)
+    assert '"press-7"' in told.devices and "elsewhere" not in told.devices and secret not in told.devices
 
+
+async def test_a_restart_finds_edges_devices_and_their_points(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
     async with running(settings) as platform:
         await enrol(platform)

@@ -2227,6 +2227,12 @@ export interface components {
          * @description Without `certificate` and `secret` a secret is made. Filters default to `devices/{device}/#`.
          */
         NewDeviceRequest: {
+            /**
+             * Asset
+             * @description What it is part of; an edge lets in those of its own part.
+             * @default
+             */
+            asset: string;
             /** Certificate */
             certificate?: string | null;
             /** Messages Per S */

@@ -95,12 +95,16 @@ def add(
     rate: RateOption = None,
     certificate: Annotated[str, typer.Option(help="Its certificate: a PEM file, or the SHA-256 of one.")] = "",
     remark: Annotated[str, typer.Option("--note", help="Anything worth knowing.")] = "",
+    asset: Annotated[
+        str, typer.Option(help="The asset that it is part of; an edge lets in those of its own part of the plant.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Add a device; its secret is printed once, and is its MQTT password."""
     body = {
         **_change(publish, subscribe, rate, remark or None),
         "name": name,
+        **({"asset": asset} if asset else {}),
         **({"certificate": _fingerprint(certificate)} if certificate else {}),
     }
     made = connect(home, server).post("/devices", body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -43,8 +44,9 @@ def show(
     rows = [
         (key, value) for key, value in edge.items() if not isinstance(value, dict | list) and value not in ("", None)
     ]
-    for group in ("link", "actual"):
-        rows += [(f"{group} {key}", value) for key, value in (edge[group] or {}).items() if value not in ("", None)]
+    actual = dict(edge["actual"] or {})
+    for group, found in (("link", edge["link"] or {}), ("actual", actual.pop("facts", {}) | actual)):
+        rows += [(f"{group} {key}", value) for key, value in _flat(found) if value not in ("", None)]
     print_table(("", ""), rows)
     for path in edge["left_out"]:
         note(f"left out: {path} is not below {edge['prefix']}")
@@ -107,3 +109,13 @@ def _row(edge: dict[str, Any]) -> tuple[Any, ...]:
         runs,
         edge["prefix"],
     )
+
+
+def _flat(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What is nested by the names on the way to it: `devices online`."""
+    for key, value in found.items():
+        name = key.replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from ((f"{name} {inner}", one) for inner, one in _flat(value))
+        else:
+            yield name, value

@@ -29,6 +29,7 @@ from headrace.exchange.link.dial import Address, Proxy
 from headrace.exchange.link.enrol import Identity, enrol
 from headrace.exchange.local import LocalBus
 from headrace.exchange.spool import Spool, SpoolSettings, open_spool
+from headrace.fleet.devices import GuestDoor
 from headrace.model.errors import ConfigError, Unavailable, Unreachable
 from headrace.model.events import Event
 from headrace.platform.database import open_database
@@ -96,10 +97,12 @@ async def running_edge(settings: EdgeSettings, clock: Clock | None = None) -> As
             bus, spool, live, alarms, time,
             capacity=settings.bus_capacity, commit_interval_s=settings.commit_interval_s, tick_s=settings.alarm_tick_s,
         )  # fmt: skip
-        around = Surroundings(time, bus.publish, bus.publish_events, connections, intake=pipeline)
+        door = GuestDoor(settings.home / "devices.json", time)
+        stack.callback(door.close)
+        around = Surroundings(time, bus.publish, bus.publish_events, connections, intake=pipeline, devices=door)
         links = Supervisor(drivers, around, TrustStore(connections / "trusted.json"))
         reconciler = Reconciler(spool, alarms, links, drivers)
-        plant = EdgePlant(settings.home, DeclarationRegistry(engine, drivers, time), reconciler, links)
+        plant = EdgePlant(settings.home, DeclarationRegistry(engine, drivers, time), reconciler, links, door)
         link = EdgeLink(settings.hub, identity, spool, plant, time, settings.link, proxy=settings.proxy)
         await alarms.start()
         stack.push_async_callback(alarms.close)

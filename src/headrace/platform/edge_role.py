@@ -1,6 +1,6 @@
 """What an edge does for its hub: become what is desired, say what it is, carry out commands.
 
-    Desired ─► registry.apply, durable ─► reconcile (alarms, links) ─► desired.json ─► Actual
+    Desired ─► devices ─► registry.apply, durable ─► reconcile (alarms, links) ─► desired.json ─► Actual
                      └ wrong: what ran goes on, and Actual says why
 
 The declarations are in the edge's own database, so it starts without its hub. `desired.json` only says which revision
@@ -19,6 +19,7 @@ from typing import Any
 
 from headrace import __version__
 from headrace.connect.supervisor import Supervisor
+from headrace.fleet.devices import GuestDoor
 from headrace.model.batch import Batch, Value
 from headrace.model.errors import HeadraceError
 from headrace.platform.reconcile import Reconciler
@@ -32,14 +33,17 @@ log = logging.getLogger(__name__)
 class EdgePlant:
     """Implements `exchange.link.EdgeRole`."""
 
-    def __init__(self, home: Path, declared: DeclarationRegistry, reconciler: Reconciler, links: Supervisor) -> None:
-        self._path = home / "desired.json"
+    def __init__(
+        self, home: Path, declared: DeclarationRegistry, reconciler: Reconciler, links: Supervisor, door: GuestDoor
+    ) -> None:
+        self._path, self._door = home / "desired.json", door
         self._declared, self._reconciler, self._links = declared, reconciler, links
         self._revision, self._error = _read_revision(self._path), ""
         self._becoming = asyncio.Lock()
 
     async def start(self) -> None:
-        """Run what was declared last, with or without a hub."""
+        """Run what was declared last, and let in who was known last, with or without a hub."""
+        await self._door.start()
         await self._reconciler.reconcile(await self._declared.model())
 
     def actual(self) -> Actual:
@@ -47,6 +51,7 @@ class EdgePlant:
         states = Counter(status.state.value for status in self._links.status())
         facts: dict[str, Any] = {
             "points": len(model.points),
+            "devices": self._door.counts.told(),
             "connections": dict(states),
             "machine": platform.machine(),
             "python": platform.python_version(),
@@ -57,9 +62,10 @@ class EdgePlant:
         async with self._becoming:
             files = [SourceFile(name, text) for name, text in desired.files.items()]
             try:
+                await self._door.become(desired.devices)
                 plan, model = await self._declared.apply(files, actor="hub")
                 await self._reconciler.reconcile(model)
-            except HeadraceError as error:
+            except (HeadraceError, OSError) as error:
                 self._error = f"revision {desired.revision} cannot be run: {error}"
                 log.error("%s; revision %d goes on", self._error, self._revision)
                 return self.actual()

@@ -124,7 +124,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         registry = ReconcilingRegistry(declared, reconciler, lambda model: edges.refresh(model))
         edges = Edges(
             engine, time, access, declared, settings.fleet_dir, provide=registry.provide,
-            handles=lambda: reconciler.directory.handles, publish=bus.publish,
+            handles=lambda: reconciler.directory.handles, publish=bus.publish, guests=devices.guests,
         )  # fmt: skip
         hub = None
         if settings.listen_edges is not None:

@@ -43,6 +43,7 @@ def shares(objects: Objects, model: PlantModel, prefixes: Mapping[str, str]) -> 
             {file.name: file.text for file in emit(_Part(objects, model, by_asset, edge).of(own[edge]))},
             len(own[edge]),
             tuple(outside[edge][:LEFT_OUT_MAX]),
+            frozenset(one.driver for one in model.connections.values() if one.edge == edge),
         )
         for edge in prefixes
     }

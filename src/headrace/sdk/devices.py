@@ -19,6 +19,8 @@ from typing import Final, Protocol
 from headrace.model.errors import ConfigError
 
 ENROLMENT_KEY_BYTES_MIN: Final = 16
+GATEWAY: Final = "gateway"
+"""The driver that lets devices in; where a connection of it runs, the register of devices has to be."""
 
 
 class DeviceState(StrEnum):

@@ -95,10 +95,14 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What an edge should run: declarations as text, by file name. `revision` only grows."""
+    """What an edge should run: declarations as text, by file name. `revision` only grows.
+
+    `devices` is what its gateways know devices by, as `fleet/` on the hub wrote it for `fleet/` on the edge.
+    """
 
     revision: int
     files: Mapping[str, str]
+    devices: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +193,9 @@ class Declarations(Protocol):
 @dataclass(frozen=True, slots=True)
 class Share:
     """An edge's part of the plant: text that stands on its own. `left_out` are points that its connections have
-    outside its prefix, or that no edge can run."""
+    outside its prefix, or that no edge can run; `drivers` are those of its own connections."""
 
     files: Mapping[str, str] = field(default_factory=dict)
     points: int = 0
     left_out: Sequence[str] = ()
+    drivers: frozenset[str] = frozenset()

@@ -49,7 +49,7 @@ class DeviceRecord:
 @dataclass(frozen=True, slots=True)
 class NewDevice:
     """Filters default to `devices/{device}/#`. With `certificate` (SHA-256, hex) no secret is made; `secret` is one
-    that the device has already, at least 16 characters."""
+    that the device has already, at least 16 characters; `asset` is the one, declared or not, that it is part of."""
 
     name: str
     publish: tuple[str, ...] | None = None
@@ -58,6 +58,7 @@ class NewDevice:
     certificate: str | None = None
     secret: str | None = field(default=None, repr=False)
     note: str = ""
+    asset: str = ""
 
 
 @dataclass(frozen=True, slots=True)

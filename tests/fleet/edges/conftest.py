@@ -15,6 +15,21 @@ from headrace.sdk.services import SourceFile
 from headrace.sdk.testing.clock import FakeClock
 
 
+class Guests:
+    """A register of devices that says of each part of the plant what it is told to."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.texts: dict[str, str] = {}
+
+    def put(self, prefix: str, text: str) -> None:
+        self.texts[prefix] = text
+        self.version += 1
+
+    def of(self, prefix: str) -> str:
+        return self.texts.get(prefix, "[]")
+
+
 class Surroundings:
     """What the register stands on: a registry that is told what to answer, numbers of points, and a bus."""
 
@@ -23,6 +38,7 @@ class Surroundings:
         self.provided: list[SourceFile] = []
         self.numbers: dict[str, int] = {}
         self.published: list[Batch] = []
+        self.guests = Guests()
 
     async def shares(self, prefixes: Mapping[str, str]) -> Mapping[str, Share]:
         return {edge: self.answers.get(edge, Share()) for edge in prefixes}
@@ -56,7 +72,7 @@ def around() -> Surroundings:
 def register_on(engine: Engine, clock: FakeClock, audit: Audit, around: Surroundings, folder: Path) -> Edges:
     return Edges(
         engine, clock, audit, around, folder / "fleet",
-        provide=around.provide, handles=lambda: around.numbers, publish=around.publish,
+        provide=around.provide, handles=lambda: around.numbers, publish=around.publish, guests=around.guests,
     )  # fmt: skip
 
 

@@ -96,6 +96,34 @@ async def test_a_revision_grows_when_an_edge_should_run_something_else(
     assert desired is not None and desired.revision == 3
 
 
+async def test_an_edge_with_a_gateway_is_told_its_devices_and_another_is_not(
+    edges: Edges, around: Surroundings, clock: FakeClock
+) -> None:
+    await enrolled(edges)
+    await enrolled(edges, "plain", "acme/plain")
+    around.answers[EDGE] = Share({"a.yaml": "1"}, 1, drivers=frozenset({"modbus", "gateway"}))
+    around.answers["plain"] = Share({"a.yaml": "1"}, 1, drivers=frozenset({"modbus"}))
+    around.guests.put(PREFIX, "some")
+    around.guests.put("acme/plain", "others")
+    await edges.refresh(PlantModel())
+    told, plain = edges.desk.desired(EDGE), edges.desk.desired("plain")
+    assert told is not None and (told.revision, told.devices) == (1, "some")
+    assert plain is not None and plain.devices == ""
+    heard = edges.desk.changes()
+    running = asyncio.create_task(edges.run())
+    for devices, revision in (("more", 2), ("more", 2), ("less", 3)):
+        around.guests.put(PREFIX, devices)
+        async with asyncio.timeout(30):
+            while (told := edges.desk.desired(EDGE)) is not None and told.devices != devices:
+                await clock.advance(1)
+                await asyncio.sleep(0.01)
+        assert told is not None and (told.revision, told.devices, told.files) == (revision, devices, {"a.yaml": "1"})
+    assert edges.desk.desired("plain") == plain
+    running.cancel()
+    edges.desk.notices.close()
+    assert [name async for name in heard] == [EDGE]
+
+
 async def test_a_hub_from_an_old_backup_goes_on_above_what_its_edges_have_seen(
     edges: Edges, around: Surroundings
 ) -> None:

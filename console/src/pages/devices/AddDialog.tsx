@@ -1,8 +1,9 @@
 /** A device that somebody is about to connect: it gets a secret, shown this once, or is known by its certificate. */
-import { Button, Modal, SegmentedControl, TextInput } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
+import { Button, Modal, SegmentedControl, Select, TextInput } from "@mantine/core";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { ask, client } from "../../api/client";
+import { assetsQuery } from "../../api/queries";
 import { useT } from "../../i18n";
 import { parts, Problem } from "../../ui/Page";
 import { Secret } from "../../ui/Secret";
@@ -15,11 +16,13 @@ export function AddDialog({ login, onClose }: { login: string; onClose: () => vo
   const t = useT();
   const [name, setName] = useState(login);
   const [note, setNote] = useState("");
+  const [asset, setAsset] = useState("");
+  const { data: assets } = useQuery(assetsQuery);
   const [shows, setShows] = useState<"secret" | "certificate">("secret");
   const [certificate, setCertificate] = useState("");
   const [limits, setLimits] = useState(limitsOf(DEFAULT_FILTERS, DEFAULT_FILTERS, null));
   const add = useMutation({
-    mutationFn: () => ask(client.POST("/api/v1/devices", { body: { name: name.trim(), note, ...limits.body(), ...(shows === "certificate" ? { certificate: certificate.trim() } : {}) } })),
+    mutationFn: () => ask(client.POST("/api/v1/devices", { body: { name: name.trim(), note, asset, ...limits.body(), ...(shows === "certificate" ? { certificate: certificate.trim() } : {}) } })),
     onSuccess: () => void freshDevices(),
   });
   const submit = (event: FormEvent) => {
@@ -55,6 +58,15 @@ export function AddDialog({ login, onClose }: { login: string; onClose: () => vo
             <TextInput label={t("devices.fingerprint")} description={t("devices.fingerprintHint")} required classNames={{ input: "code" }} value={certificate} onChange={(event) => setCertificate(event.currentTarget.value)} />
           )}
           <Limits value={limits} onChange={setLimits} />
+          <Select
+            label={t("devices.asset")}
+            description={t("devices.assetHint")}
+            searchable
+            clearable
+            data={(assets ?? []).map((one) => one.path).filter((path) => path !== "system" && !path.startsWith("system/"))}
+            value={asset || null}
+            onChange={(chosen) => setAsset(chosen ?? "")}
+          />
           <TextInput label={t("devices.note")} value={note} onChange={(event) => setNote(event.currentTarget.value)} />
           <Problem error={add.error} />
           <div className={parts.formButtons}>

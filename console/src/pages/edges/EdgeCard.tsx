@@ -46,6 +46,7 @@ export function EdgeCard({ edge, onInvite }: { edge: EdgeAnswer; onInvite: (() =
           <span className="code">{edge.prefix}</span>
           <span>{t("explore.pointCount", { n: formatNumber(edge.points, 0) })}</span>
           {edge.actual?.version && <span>Headrace {edge.actual.version}</span>}
+          {edge.connected && <Devices facts={edge.actual?.facts} />}
         </p>
         <Runs edge={edge} />
         <Complaints edge={edge} />
@@ -54,6 +55,20 @@ export function EdgeCard({ edge, onInvite }: { edge: EdgeAnswer; onInvite: (() =
         <Acts edge={edge} onInvite={onInvite} />
       </div>
     </Panel>
+  );
+}
+
+/** Devices that its gateways let in; nothing where it has no gateway. */
+function Devices({ facts }: { facts: Record<string, unknown> | undefined }) {
+  const t = useT();
+  const devices = facts?.devices as { known?: number; online?: number; turned_away?: number } | undefined;
+  const turnedAway = devices?.turned_away ?? 0;
+  if (!devices?.known && turnedAway === 0) return null;
+  return (
+    <>
+      <span>{t("edges.devices", { n: devices?.known ?? 0, online: devices?.online ?? 0 })}</span>
+      {turnedAway > 0 && <span>{t("edges.turnedAway", { n: turnedAway })}</span>}
+    </>
   );
 }
 

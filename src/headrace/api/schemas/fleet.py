@@ -150,6 +150,9 @@ class NewDeviceRequest(Request):
     certificate: Certificate | None = None
     secret: Annotated[str, Field(max_length=1024)] | None = None
     note: Annotated[str, Field(max_length=1000)] = ""
+    asset: Annotated[
+        str, Field(max_length=512, description="What it is part of; an edge lets in those of its own part.")
+    ] = ""
 
     def wanted(self) -> NewDevice:
         return NewDevice(
@@ -160,6 +163,7 @@ class NewDeviceRequest(Request):
             self.certificate,
             self.secret,
             self.note,
+            self.asset,
         )
 
 

@@ -1,7 +1,7 @@
 """One connection of an edge, from the greeting to its end.
 
     HELLO ─► HELD ─► plan, durable ─► BEGIN ─► READY ─┬─ sender ── urgent, live, backlog ─► hub
-                                                      ├─ beats: one a second, and how the edge is
+                                                      ├─ beats: one a second, how the edge is, ACTUAL if it is news
     acks ─► sender, spool.trim                        ├─ desired ─► role.become ─► ACTUAL
     live frames are late ─► HELLO again, a new plan   ├─ commands ─► role.write, role.read_back ─► RESULT
                                                       └─ certificate old ─► RENEW
@@ -13,6 +13,7 @@ well as one that is silent.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol
@@ -44,10 +45,11 @@ from headrace.exchange.spool import Spool
 from headrace.exchange.spool.state import Held, Plan
 from headrace.model.errors import DataError, HeadraceError, Unavailable, Unreachable
 from headrace.sdk.clock import Clock
-from headrace.sdk.edges import Desired
+from headrace.sdk.edges import Actual, Desired
 
 Work = Callable[[], Awaitable[None]]
 _COMMANDS_MAX: Final = 64
+_ACTUAL_BEATS: Final = 5  # how often it is asked whether the edge has more to say of itself
 _RENEW_DAYS: Final = 120  # before a certificate ends, so that an edge may be away for months
 _TIMEOUT_S_MAX: Final = 60.0
 _CERTIFICATE_CHECK_S: Final = 3600.0
@@ -76,6 +78,7 @@ class EdgeEnd:
         self.congestion = ""
         self._answers: asyncio.Queue[tuple[Kind, bytes]] = asyncio.Queue(maxsize=8)
         self._desired: Desired | None = None
+        self._told: Actual | None = None
         self._wanted = asyncio.Event()
         self._start: Callable[[Work], None] = lambda _: None
         self._asking = asyncio.Lock()
@@ -115,7 +118,7 @@ class EdgeEnd:
         self._spool.grown = self.sender.wake
         self.ready = self.was_ready = True
         self._link.note_ready(self._edge, self._spool.status().pending_samples)
-        self.channel.send(Kind.ACTUAL, pack_actual(self._role.actual()))
+        self._tell(self._role.actual())
         for work in (self.sender.run, self._beats, self._follow, self._plan_anew, self._keep_certificate):
             self._start(work)
 
@@ -184,7 +187,11 @@ class EdgeEnd:
             await self._wanted.wait()
             self._wanted.clear()
             assert self._desired is not None
-            self.channel.send(Kind.ACTUAL, pack_actual(await self._role.become(self._desired)))
+            self._tell(await self._role.become(self._desired))
+
+    def _tell(self, actual: Actual) -> None:
+        self._told = actual
+        self.channel.send(Kind.ACTUAL, pack_actual(actual))
 
     async def _carry(self, order: Order) -> None:
         """Carry out one command of the hub's desk; what became of it goes back, ahead of all samples."""
@@ -219,7 +226,7 @@ class EdgeEnd:
                 self.channel.abort(f"the hub has been silent for {self._settings.silence_s:g} s")
 
     async def _beats(self) -> None:
-        while True:
+        for beats in itertools.count(1):
             self.channel.send(Kind.HEARTBEAT, self.beat.send(self._clock.now_ns()).payload())
             status = self._spool.status()
             age_s = 0.0 if status.oldest_ns is None else (self._clock.now_ns() - status.oldest_ns) / 1e9
@@ -228,6 +235,8 @@ class EdgeEnd:
                 status.damaged_frames, self._loss(), status.full,
             )  # fmt: skip
             self.channel.send(Kind.STATUS, report.payload())
+            if beats % _ACTUAL_BEATS == 0 and (actual := self._role.actual()) != self._told:
+                self._tell(actual)
             await self._spool.trim()
             await self._clock.sleep(self._settings.beat_s)
 

@@ -337,7 +337,7 @@ class Result:
 
 
 def pack_desired(desired: Desired) -> bytes:
-    plain = _json({"revision": desired.revision, "files": dict(desired.files)})
+    plain = _json({"revision": desired.revision, "files": dict(desired.files), "devices": desired.devices})
     packed: bytes = zstandard.ZstdCompressor(level=3, write_content_size=True).compress(plain)
     return packed
 
@@ -353,7 +353,7 @@ def read_desired(payload: memoryview) -> Desired:
     files = fields.take("files", dict)
     if not all(isinstance(text, str) for text in files.values()):
         raise DataError("DESIRED holds a file that is no text")
-    return Desired(fields.number("revision"), files)
+    return Desired(fields.number("revision"), files, fields.take("devices", str, ""))
 
 
 def pack_actual(actual: Actual) -> bytes:

@@ -31,7 +31,7 @@ from headrace.sdk.throttle import Throttle, ThrottleLimits
 
 LOGIN_LIMITS: Final = ThrottleLimits(free=5, locked_after=20, delay_max_s=30.0, lock_s=60.0)
 PEER_LIMITS: Final = ThrottleLimits(free=300, locked_after=1_000, delay_max_s=5.0, lock_s=60.0)
-_UNKNOWN: Final = "this device or its credential is not known here; ask who looks after the register of devices"
+UNKNOWN: Final = "this device or its credential is not known here; ask who looks after the register of devices"
 
 
 class Door:
@@ -147,4 +147,4 @@ class Door:
             return error
         self._by_peer.begin(claim.peer)
         self._by_login.begin(f"{claim.peer}|{login}")
-        return AccessError(_UNKNOWN, authenticated=False)
+        return AccessError(UNKNOWN, authenticated=False)

@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 from headrace.fleet.devices import assets, sheet
 from headrace.fleet.devices.credentials import check_certificate, check_secret, keep, new_secret
 from headrace.fleet.devices.door import Door
+from headrace.fleet.devices.guests import GuestList
 from headrace.fleet.devices.records import Device
 from headrace.fleet.devices.roll import Roll
 from headrace.fleet.devices.store import DeviceStore
@@ -63,6 +64,7 @@ class Devices:
         self._roll = Roll()
         self._changing = asyncio.Lock()
         self._told = ""
+        self.guests = GuestList(self._roll)
         self.door = Door(self._roll, self._store, clock, audit, self._changing)
 
     async def start(self) -> None:
@@ -250,7 +252,7 @@ class Devices:
             secret=None if secret is None else keep(secret.encode()),
             certificate=certificate,
             messages_per_s=None if new.messages_per_s is None else sheet.check_rate(new.messages_per_s),
-            asset="" if asset is None else asset.path,
+            asset=asset.path if asset is not None else check_path(new.asset) if new.asset else "",
             note=sheet.check_note(new.note),
             created_by=actor,
             created_ns=self._clock.now_ns(),

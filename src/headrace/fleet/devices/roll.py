@@ -23,6 +23,7 @@ class Roll:
         self._by_certificate: dict[str, Device] = {}
         self._states: Counter[DeviceState] = Counter()
         self._sorted: list[str] | None = None
+        self.version = 0  # grows with every change
         for device in devices:
             self.put(device)
 
@@ -66,6 +67,7 @@ class Roll:
 
     def put(self, device: Device, old: Device | None = None) -> None:
         order = self._sorted
+        self.version += 1
         if old is not None:
             self.drop(old)
         self._by_name[device.name] = device
@@ -76,6 +78,7 @@ class Roll:
         self._sorted = order if old is not None and old.name == device.name else None
 
     def drop(self, device: Device) -> None:
+        self.version += 1
         del self._by_name[device.name]
         del self._by_login[device.login]
         if device.certificate is not None:

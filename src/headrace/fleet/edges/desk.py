@@ -1,6 +1,7 @@
 """What each edge should run, what it says it runs, and how its link is.
 
-    registry ──refresh──► share of each edge ──► Desired; its revision grows when it says something else
+    registry ──refresh──► share of each edge ─┬─► Desired; its revision grows when it says something else
+    register of devices ──those under it──────┘
     edge ──reported──► Actual          hub's end of the link ──measured──► LinkQuality ──run──► bus, once a second
 
 What an edge says of itself is saved every few seconds, and asked again after a restart.
@@ -14,7 +15,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -25,6 +26,7 @@ from headrace.fleet.notices import Notices
 from headrace.model.batch import Batch
 from headrace.model.errors import Unavailable
 from headrace.sdk.clock import Clock
+from headrace.sdk.devices import GATEWAY
 from headrace.sdk.edges import Actual, Declarations, Desired, LinkQuality, Share
 
 _log = logging.getLogger(__name__)
@@ -37,16 +39,31 @@ ERROR_CHARACTERS_MAX: Final = 4_000
 Publish = Callable[[Sequence[Batch]], Awaitable[None]]
 
 
+class Guests(Protocol):
+    """Which devices the gateways of an edge let in."""
+
+    @property
+    def version(self) -> int:
+        """Another one after every change."""
+        ...
+
+    def of(self, prefix: str) -> str:
+        """What they know them by, for the part of the plant that is the edge's."""
+        ...
+
+
 class Desk:
     """Implements `sdk.edges.EdgeDesk`."""
 
     def __init__(
         self, roll: EdgeRoll, store: EdgeStore, clock: Clock, declarations: Declarations, changing: asyncio.Lock,
-        *, handles: Callable[[], Mapping[str, int]], publish: Publish,
+        *, handles: Callable[[], Mapping[str, int]], publish: Publish, guests: Guests,
     ) -> None:  # fmt: skip
+        self._guests, self._guests_version = guests, 0
         self._roll, self._store, self._clock, self._changing = roll, store, clock, changing
         self._declarations, self._publish = declarations, publish
         self._shares: Mapping[str, Share] = {}
+        self._devices: Mapping[str, str] = {}
         self._dirty: set[str] = set()
         self._told = ""
         self.links = LinkRecorder(handles)
@@ -61,6 +78,8 @@ class Desk:
             batches = self.links.drain(self._roll.enrolled(), self._clock.now_ns(), self._clock.monotonic_s())
             if batches:
                 await self._publish(batches)
+            if self._guests.version != self._guests_version:
+                await self._follow_devices()
             if ticks % SAVE_EVERY_TICKS == 0:
                 await self.save()
 
@@ -68,7 +87,7 @@ class Desk:
         held = self._roll.find(edge)
         if held is None or held.life.desired_revision == 0 or edge not in self._shares:
             return None
-        return Desired(held.life.desired_revision, self._shares[edge].files)
+        return Desired(held.life.desired_revision, self._shares[edge].files, self._devices.get(edge, ""))
 
     def share(self, edge: str) -> Share:
         return self._shares.get(edge, Share())
@@ -103,17 +122,30 @@ class Desk:
 
     async def refresh(self) -> None:
         """Under the lock: the share of each edge anew, saved before it is told. Raises: Unavailable."""
-        shares = await self._declarations.shares({edge.name: edge.prefix for edge in self._roll})
+        await self._take(await self._declarations.shares({edge.name: edge.prefix for edge in self._roll}))
+
+    async def _follow_devices(self) -> None:
+        """Only the register of devices changed; what could not be saved is tried again at the next tick."""
+        try:
+            async with self._changing:
+                await self._take(self._shares)
+        except Unavailable as error:
+            _log.warning("edges are not told for now which devices to let in: %s", error)
+
+    async def _take(self, shares: Mapping[str, Share]) -> None:
+        version = self._guests.version
+        known = [edge for edge in self._roll if edge.name in shares]
+        devices = {edge.name: self._guests.of(edge.prefix) for edge in known if GATEWAY in shares[edge.name].drivers}
         changed = {}
-        for edge in self._roll:
-            digest, life = _digest(shares[edge.name]), edge.life
+        for edge in known:
+            digest, life = _digest(shares[edge.name], devices.get(edge.name, "")), edge.life
             if digest != life.desired_digest and (shares[edge.name].files or life.desired_revision):
                 revision = life.desired_revision + 1
                 saved = replace(edge, life=replace(life, desired_revision=revision, desired_digest=digest))
                 changed[edge.name] = saved
         if changed:
             await self._store.change(*changed.values())
-        self._shares = shares
+        self._shares, self._devices, self._guests_version = shares, devices, version
         for name, saved in changed.items():
             life = self._roll.get(name).life  # it may have reported meanwhile
             life.desired_revision = max(life.desired_revision, saved.life.desired_revision)
@@ -135,8 +167,8 @@ class Desk:
             self._told = str(error)
 
 
-def _digest(share: Share) -> str:
-    return hashlib.sha256(json.dumps(sorted(share.files.items())).encode()).hexdigest()
+def _digest(share: Share, devices: str) -> str:
+    return hashlib.sha256(json.dumps(sorted(share.files.items())).encode() + devices.encode()).hexdigest()
 
 
 def _facts(facts: Mapping[str, Any]) -> Mapping[str, Any]:

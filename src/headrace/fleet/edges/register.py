@@ -19,7 +19,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from headrace.fleet.edges.authority import Authority
-from headrace.fleet.edges.desk import Desk, Publish
+from headrace.fleet.edges.desk import Desk, Guests, Publish
 from headrace.fleet.edges.door import Door
 from headrace.fleet.edges.link import declaration
 from headrace.fleet.edges.roll import EdgeRoll, secret_hash
@@ -44,19 +44,20 @@ class Edges:
     """Implements `sdk.fleet.EdgeRegister`; `door` and `desk` are what the hub's end of the link is given.
 
     `provide` takes what the platform itself declares; `handles` numbers the points that came of it; `publish` is the
-    way of their samples.
+    way of their samples; `guests` says which devices the gateways of an edge let in.
     """
 
     def __init__(
         self, engine: Engine, clock: Clock, audit: AuditLog, declarations: Declarations, folder: Path,
-        *, provide: Provide, handles: Callable[[], Mapping[str, int]], publish: Publish,
+        *, provide: Provide, handles: Callable[[], Mapping[str, int]], publish: Publish, guests: Guests,
     ) -> None:  # fmt: skip
         self._store, self._clock, self._audit, self._provide = EdgeStore(engine), clock, audit, provide
         self._authority = Authority(folder)
         self._roll = EdgeRoll()
         self._model = PlantModel()
         self._changing = asyncio.Lock()
-        self.desk = Desk(self._roll, self._store, clock, declarations, self._changing, handles=handles, publish=publish)
+        self.desk = Desk(self._roll, self._store, clock, declarations, self._changing, handles=handles, publish=publish,
+                         guests=guests)  # fmt: skip
         self.door = Door(self._roll, self._store, self._authority, clock, audit, self._changing, self._came_in)
 
     async def start(self) -> None:
