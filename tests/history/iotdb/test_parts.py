@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from headrace.history.iotdb import IotdbSettings
 from headrace.history.iotdb.blocks import BOOLEAN, DOUBLE, INT64, TEXT, Block, Column, decode, encode_column
 from headrace.history.iotdb.cluster import prepare
-from headrace.history.iotdb.connection import Answer, Existing
-from headrace.history.iotdb.schema import Names, quoted, tablets, unquoted
+from headrace.history.iotdb.connection import Answer, Busy, Existing
+from headrace.history.iotdb.reading import in_order
+from headrace.history.iotdb.schema import Names, SampleRows, quoted, tablets, unquoted
 from headrace.history.iotdb.settings import Node
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import ConfigError, DataError
@@ -187,3 +188,19 @@ def test_a_password_comes_from_the_environment_or_a_file(tmp_path: Path, monkeyp
     monkeypatch.setenv("HEADRACE_IOTDB_PASSWORD", "from environment")
     assert settings.password() == "from environment"
     assert "environment" not in repr(settings)
+
+
+@pytest.mark.parametrize("rows", [[], [(1, 5)], [(1, 5), (1, 6), (2, 1)]])
+def test_rows_in_order_pass(rows: list[tuple[int, int]]) -> None:
+    assert len(in_order(rows_of(rows))) == len(rows)
+
+
+@pytest.mark.parametrize("rows", [[(1, 5), (1, 5)], [(1, 6), (1, 5)], [(2, 1), (1, 5)], [(1, 5), (2, 1), (1, 6)]])
+def test_rows_twice_or_out_of_order_are_asked_again(rows: list[tuple[int, int]]) -> None:
+    with pytest.raises(Busy, match="twice, or out of order"):
+        in_order(rows_of(rows))
+
+
+def rows_of(rows: list[tuple[int, int]]) -> SampleRows:
+    """(point, time) each, without columns."""
+    return SampleRows(np.array([h for h, _ in rows], np.uint32), np.array([t for _, t in rows], np.int64), {})

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from headrace.history.iotdb.connection import Connection
+from headrace.history.iotdb.connection import Busy, Connection
 from headrace.history.iotdb.pool import Pool
 from headrace.history.iotdb.pushdown import groups
 from headrace.history.iotdb.schema import (
@@ -67,7 +67,7 @@ class Reading:
             f"SELECT {EVERY} FROM {self._names.sources(handles)}{during(start_ns, end_ns)} "
             f"LIMIT {limit + 1} ALIGN BY DEVICE"
         )
-        rows = self._pool.call(lambda connection: sample_rows(connection.query(statement), limit + 1))
+        rows = self._pool.call(lambda connection: in_order(sample_rows(connection.query(statement), limit + 1)))
         counts = np.cumsum(rows.samples())
         fit = int(np.searchsorted(counts, limit, "right"))
         if fit == len(rows):
@@ -128,6 +128,17 @@ class Reading:
             min((value for name, value in found if name.startswith("min")), default=None),
             max((value for name, value in found if name.startswith("max")), default=None),
         )
+
+
+def in_order(rows: SampleRows) -> SampleRows:
+    """The same, if they are by (point, time) and each once; pages depend on it. Raises: Busy.
+
+    Seen once, in the soak: as a data node died, 6,130 of 210,768 rows came twice. Asked again, the cluster tells right.
+    """
+    same = rows.handles[1:] == rows.handles[:-1]
+    if not ((rows.handles[1:] > rows.handles[:-1]) | (same & (rows.time_ns[1:] > rows.time_ns[:-1]))).all():
+        raise Busy("the cluster answered with rows twice, or out of order")
+    return rows
 
 
 def _newest(connection: Connection, statement: str) -> list[Batch]:
