@@ -9,7 +9,7 @@ help:
 	@echo "make demo    start a running plant and open it in a browser   (ARGS=\"--for 30 --report json\")"
 	@echo "make test    run all tests                                    (ARGS=\"tests/history -k wal\")"
 	@echo "make check   lint, strict types, import contracts, tidy"
-	@echo "make bench   measure one room against its peers                (NAME=spine, history, gateway)"
+	@echo "make bench   measure one room against its peers                (NAME=spine, history, gateway, exchange)"
 	@echo "make plots   draw docs/history.md from the recorded results"
 	@echo "make soak    long runs and fuzzing"
 	@echo "make docs    regenerate the reference from code"
@@ -30,7 +30,7 @@ check: setup
 
 bench: setup
 	@if [ "$(NAME)" = history ]; then tools/setup.sh bench; fi
-	@if [ "$(NAME)" = gateway ]; then tools/setup.sh services; fi
+	@case "$(NAME)" in gateway|exchange) tools/setup.sh services ;; esac
 	@$(PY) -m bench $(NAME) $(ARGS)
 
 plots: setup
