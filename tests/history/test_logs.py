@@ -58,6 +58,16 @@ def done_with(log: LogWriter) -> None:
     assert keep_used(Disk(), log.path)
 
 
+def copied(store: Path, copy: Path) -> None:
+    """What a crash would leave; once more where the next log was being made meanwhile, and a name was gone."""
+    while True:
+        try:
+            shutil.copytree(store, copy, ignore=shutil.ignore_patterns("lock"))
+            return
+        except shutil.Error:
+            shutil.rmtree(copy)
+
+
 def handles_in(path: Path, number: int, *, last: bool = True) -> list[int]:
     return [int(batches[0].handles[0]) for batches in LogReader(path, number, last=last).batches()]
 
@@ -150,7 +160,7 @@ async def test_a_crash_anywhere_in_logs_that_are_written_over_keeps_what_was_ack
         await store.append([Batch.of(ValueKind.FLOAT64, np.zeros(size), times, values)])
         sent += size
         copy = tmp_path / str(step)
-        shutil.copytree(tmp_path / "store", copy, ignore=shutil.ignore_patterns("lock"))
+        copied(tmp_path / "store", copy)
         with picture_of_closed(copy) as picture:
             assert check(picture).sound
         again = await open_store(copy, settings, ManualClock(BASE_NS))
@@ -161,6 +171,7 @@ async def test_a_crash_anywhere_in_logs_that_are_written_over_keeps_what_was_ack
         shutil.rmtree(copy)
         if sent - flushed > 200 or choose.random() < 0.3:
             disk.go.set()
+            await store.flush()
             await store.compact()
             flushed = sent
             used = max(used, len(list((tmp_path / "store/wal").glob("*.used"))))
@@ -180,7 +191,7 @@ async def test_a_log_that_waits_for_its_flush_ends_where_its_frames_do(tmp_path:
     disk.go.clear()
     for part in range(2):
         await store.append([ramp(0, 60, start_ns=BASE_NS + (1200 + part * 60) * SECOND_NS)])
-    shutil.copytree(tmp_path / "store", tmp_path / "copy", ignore=shutil.ignore_patterns("lock"))
+    copied(tmp_path / "store", tmp_path / "copy")
     disk.go.set()
     await store.close()
     again = await open_store(tmp_path / "copy", settings, ManualClock(BASE_NS))
