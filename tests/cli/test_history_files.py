@@ -18,6 +18,7 @@ from tests.e2e.platform_process import PlatformProcess, platform_process
 
 from headrace.cli.client import connect
 
+DATA = Path(os.environ.get("HEADRACE_DATA") or Path(__file__).parents[3] / "shared" / "data")
 SPAN = ("--start", "1990-01-01T00:00:00Z", "--end", "2100-01-01T00:00:00Z")
 FLOW = "skab/rig/Volume Flow RateRMS"
 SKAB = ["Accelerometer1RMS", "Accelerometer2RMS", "Current", "Pressure", "Temperature", "Thermocouple", "Voltage"]
@@ -176,9 +177,7 @@ def test_files_that_cannot_be_understood(home: Path, tmp_path: Path) -> None:
 
 
 def test_a_real_recording_semicolons_and_all(home: Path, tmp_path: Path) -> None:
-    recording = (
-        Path(os.environ.get("HEADRACE_DATA", "/nonexistent")) / "ai" / "skab" / "anomaly-free" / "anomaly-free.csv"
-    )
+    recording = DATA / "ai" / "skab" / "anomaly-free" / "anomaly-free.csv"
     if not recording.exists():
         pytest.skip("the SKAB recording is not here: set HEADRACE_DATA to the folder of public data sets")
     said = headrace(
@@ -196,7 +195,7 @@ def test_a_real_recording_semicolons_and_all(home: Path, tmp_path: Path) -> None
 
 
 def test_a_real_table_with_days_first_and_gaps(home: Path, tmp_path: Path) -> None:
-    table = Path(os.environ.get("HEADRACE_DATA", "/nonexistent")) / "ai" / "steel_energy" / "Steel_industry_data.csv"
+    table = DATA / "ai" / "steel_energy" / "Steel_industry_data.csv"
     if not table.exists():
         pytest.skip("the steel energy table is not here: set HEADRACE_DATA to the folder of public data sets")
     said = headrace(

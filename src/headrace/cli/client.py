@@ -21,10 +21,14 @@ from headrace.model.errors import (
     AccessError,
     Conflict,
     DataError,
+    DeviceError,
+    Garbled,
     HeadraceError,
     LimitReached,
     NotFound,
+    Refused,
     Unavailable,
+    Unreachable,
 )
 
 DEFAULT_HOME = Path(".headrace")
@@ -39,14 +43,20 @@ ServerOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
+#: By the codes of `api/errors.py`.
 _ERRORS: dict[str, type[HeadraceError]] = {
     "not-found": NotFound,
     "conflict": Conflict,
-    "invalid": DataError,
-    "forbidden": AccessError,
-    "unauthorized": AccessError,
+    "invalid-data": DataError,
+    "invalid-declaration": DataError,
+    "not-allowed": AccessError,
+    "sign-in-needed": AccessError,
     "limit-reached": LimitReached,
     "unavailable": Unavailable,
+    "device-unreachable": Unreachable,
+    "device-refused": Refused,
+    "device-garbled": Garbled,
+    "device-error": DeviceError,
 }
 
 
