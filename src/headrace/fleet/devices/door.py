@@ -31,7 +31,28 @@ from headrace.sdk.throttle import Throttle, ThrottleLimits
 
 LOGIN_LIMITS: Final = ThrottleLimits(free=5, locked_after=20, delay_max_s=30.0, lock_s=60.0)
 PEER_LIMITS: Final = ThrottleLimits(free=300, locked_after=1_000, delay_max_s=5.0, lock_s=60.0)
-UNKNOWN: Final = "this device or its credential is not known here; ask who looks after the register of devices"
+_UNKNOWN: Final = "this device or its credential is not known here; ask who looks after the register of devices"
+
+
+class Patience:
+    """With whoever shows something wrong: none for guessing at one login, a little for a peer."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._by_login, self._by_peer = Throttle(LOGIN_LIMITS, clock), Throttle(PEER_LIMITS, clock)
+
+    def check(self, claim: Claim, login: str) -> None:
+        """Raises: LimitReached."""
+        self._by_login.check(f"{claim.peer}|{login}")
+
+    def turned_away(self, claim: Claim, login: str) -> AccessError | LimitReached:
+        """The same words for a name that is unknown as for a secret that is wrong."""
+        try:
+            self._by_peer.check(claim.peer)
+        except LimitReached as error:
+            return error
+        self._by_peer.begin(claim.peer)
+        self._by_login.begin(f"{claim.peer}|{login}")
+        return AccessError(_UNKNOWN, authenticated=False)
 
 
 class Door:
@@ -40,8 +61,7 @@ class Door:
     def __init__(self, roll: Roll, store: DeviceStore, clock: Clock, audit: AuditLog, changing: asyncio.Lock) -> None:
         """`changing` is held by whoever changes the roll."""
         self._roll, self._store, self._clock, self._audit, self._changing = roll, store, clock, audit, changing
-        self._by_login = Throttle(LOGIN_LIMITS, clock)
-        self._by_peer = Throttle(PEER_LIMITS, clock)
+        self._patience = Patience(clock)
         self.previews = Previews()
         self.refusals = Refusals()
         self.notices = Notices()
@@ -49,7 +69,7 @@ class Door:
 
     async def admit(self, claim: Claim) -> Admission:
         login = claim.user or claim.client_id
-        self._by_login.check(f"{claim.peer}|{login}")
+        self._patience.check(claim, login)
         device = self._roll.shown(claim.certificate, login)
         by_certificate = (
             device is not None and device.certificate is not None and device.certificate == claim.certificate
@@ -139,12 +159,6 @@ class Door:
         return changed
 
     def _turned_away(self, claim: Claim, login: str, reason: str) -> HeadraceError:
-        """Noted and counted; the same words for a name that is unknown as for a secret that is wrong."""
+        """Noted and counted."""
         self.refusals.note(login, claim.gateway, claim.peer, reason, self._clock.now_ns())
-        try:
-            self._by_peer.check(claim.peer)
-        except LimitReached as error:
-            return error
-        self._by_peer.begin(claim.peer)
-        self._by_login.begin(f"{claim.peer}|{login}")
-        return AccessError(UNKNOWN, authenticated=False)
+        return self._patience.turned_away(claim, login)

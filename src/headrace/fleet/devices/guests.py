@@ -21,16 +21,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from headrace.fleet.devices.credentials import check_certificate, recognises
-from headrace.fleet.devices.door import LOGIN_LIMITS, PEER_LIMITS, UNKNOWN
+from headrace.fleet.devices.door import Patience
 from headrace.fleet.devices.records import Device
 from headrace.fleet.devices.roll import Roll
 from headrace.fleet.devices.sheet import check_rate
 from headrace.fleet.devices.topics import check_filters, check_name
 from headrace.fleet.notices import Notices
-from headrace.model.errors import AccessError, Conflict, DataError, LimitReached
+from headrace.model.errors import Conflict, DataError
 from headrace.sdk.clock import Clock
 from headrace.sdk.devices import Admission, Claim, DeviceState, Preview
-from headrace.sdk.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 _KEPT: Final = re.compile(r"[0-9a-f]{32}:[0-9a-f]{64}")
@@ -122,8 +121,7 @@ class GuestDoor:
     def __init__(self, path: Path, clock: Clock) -> None:
         """`path` is where the devices are kept for a start without the hub."""
         self._path, self._roll = path, Roll()
-        self._by_login, self._by_peer = Throttle(LOGIN_LIMITS, clock), Throttle(PEER_LIMITS, clock)
-        self._notices = Notices()
+        self._patience, self._notices = Patience(clock), Notices()
         self.counts = Counts()
 
     async def start(self) -> None:
@@ -146,13 +144,14 @@ class GuestDoor:
 
     async def admit(self, claim: Claim) -> Admission:
         login = claim.user or claim.client_id
-        self._by_login.check(f"{claim.peer}|{login}")
+        self._patience.check(claim, login)
         device = self._roll.shown(claim.certificate, login)
         known = device is not None and device.certificate is not None and device.certificate == claim.certificate
         for secret in (device.secret, device.next_secret) if device is not None else (None, None):
             known |= recognises(secret, claim.password)
         if device is None or not known:
-            raise self._turned_away(claim, login)
+            self.counts.turned_away += 1
+            raise self._patience.turned_away(claim, login)
         return device.admission
 
     def preview(self, device: str, preview: Preview) -> None:
@@ -172,16 +171,6 @@ class GuestDoor:
         changed = [device.login for device in before if not _goes_on(device, self._roll.of_login(device.login))]
         self.counts.online.difference_update(changed)
         self._notices.tell(*changed)
-
-    def _turned_away(self, claim: Claim, login: str) -> AccessError | LimitReached:
-        self.counts.turned_away += 1
-        try:
-            self._by_peer.check(claim.peer)
-        except LimitReached as error:
-            return error
-        self._by_peer.begin(claim.peer)
-        self._by_login.begin(f"{claim.peer}|{login}")
-        return AccessError(UNKNOWN, authenticated=False)
 
 
 def _goes_on(device: Device, now: Device | None) -> bool:
