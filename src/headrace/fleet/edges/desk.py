@@ -130,7 +130,9 @@ class Desk:
             async with self._changing:
                 await self._take(self._shares)
         except Unavailable as error:
-            _log.warning("edges are not told for now which devices to let in: %s", error)
+            if str(error) != self._told:
+                _log.warning("edges are not told yet which devices to let in: %s", error)
+            self._told = str(error)
 
     async def _take(self, shares: Mapping[str, Share]) -> None:
         version = self._guests.version
