@@ -8,6 +8,7 @@ AlarmRule   a condition that needs a person      alarms.py
 Command     a requested write and its life       commands.py
 Event       something that happened              events.py
 PlantModel  everything declared, expanded        plant.py
+Program     what follows from points, as text    expressions/
 time        ns since 1970, UTC                   time.py
 errors      one tree, named by the next step     errors.py
 """

@@ -23,13 +23,17 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A node. Its parent is the path before the last `/`; `type` names the AssetType it was made from, if any."""
+    """A node. Its parent is the path before the last `/`; `type` names the AssetType it was made from, if any.
+
+    `feeds` are assets that it supplies (air, power, material): where it fails, they follow.
+    """
 
     path: str
     level: Level = Level.EQUIPMENT
     title: Title = field(default_factory=dict)
     type: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    feeds: tuple[str, ...] = ()
 
     @property
     def parent(self) -> str | None:

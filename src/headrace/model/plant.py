@@ -8,6 +8,7 @@ from typing import Any
 
 from headrace.model.alarms import AlarmRule
 from headrace.model.assets import Asset, AssetType
+from headrace.model.calculations import Calculation
 from headrace.model.ingest import IngestMap
 from headrace.model.outlets import Outlet
 from headrace.model.points import Point, Title
@@ -31,7 +32,10 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class PlantModel:
-    """Everything by its key. `revision` grows by one with each applied change."""
+    """Everything by its key. `revision` grows by one with each applied change.
+
+    `calculations` are those of calculated points, by path.
+    """
 
     revision: int = 0
     types: Mapping[str, AssetType] = field(default_factory=dict)
@@ -42,3 +46,4 @@ class PlantModel:
     retention: Mapping[str, Retention] = field(default_factory=dict)
     ingest: Mapping[str, IngestMap] = field(default_factory=dict)
     outlets: Mapping[str, Outlet] = field(default_factory=dict)
+    calculations: Mapping[str, Calculation] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from headrace.model.batch import ValueKind
 from headrace.model.errors import DataError
+from headrace.model.guards import NO_GUARD, Guard
 from headrace.model.retention import DEFAULT_CLASS
 from headrace.model.time import SECOND_NS
 
@@ -66,7 +67,11 @@ class PointSource:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One time series. `write_range` bounds setpoints and defaults to `range`; `retention` is how long it is kept."""
+    """One time series. `write_range` bounds setpoints and defaults to `range`; `retention` is how long it is kept.
+
+    `guard` is what a write must pass beside right, kind and range. A point with an `expression` is calculated from
+    others and has no source.
+    """
 
     path: str
     kind: ValueKind
@@ -78,6 +83,8 @@ class Point:
     write_range: Range | None = None
     decimals: int | None = None
     retention: str = DEFAULT_CLASS
+    guard: Guard = NO_GUARD
+    expression: str = ""
 
     @property
     def asset_path(self) -> str:

@@ -21,7 +21,8 @@ SOURCE_TIME_MIN_NS: Final = 631_152_000 * SECOND_NS
 #: … and a source more than this far ahead of us has a wild clock.
 SOURCE_AHEAD_MAX_NS: Final = 10 * MINUTE_NS
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)")
+_DURATION = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)(ns|us|ms|s|m|h|d)")
+_DURATION_NS_MAX: Final = 2**63 - 1
 _DURATION_NS: Final = {
     "ns": 1,
     "us": MICROSECOND_NS,
@@ -42,7 +43,7 @@ def parse_time_ns(text: str) -> int:
     try:
         moment = datetime.fromisoformat(head + tail)
     except ValueError:
-        raise DataError(f"'{text}' is not an ISO 8601 time, such as 2026-11-22T08:00:00Z") from None
+        raise DataError(f"'{text[:60]}' is not an ISO 8601 time, such as 2026-11-22T08:00:00Z") from None
     if moment.tzinfo is None:
         raise DataError(f"'{text}' has no UTC offset; add Z or, for example, +08:00")
     whole_s = int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
@@ -60,13 +61,13 @@ def format_time(time_ns: int) -> str:
 def parse_duration_ns(text: str) -> int:
     """`500ms`, `1.5s`, `2h30m` to ns. Raises: DataError for anything else, a bare number included."""
     position, total = 0, Fraction(0)
-    for part in _DURATION.finditer(text):
-        if part.start() != position:
-            break
+    while part := _DURATION.match(text, position):
         total += Fraction(part.group(1)) * _DURATION_NS[part.group(2)]
         position = part.end()
     if position == 0 or position != len(text):
-        raise DataError(f"'{text}' is not a duration; write a number and a unit, such as 500ms, 10s, 5m or 1h30m")
+        raise DataError(f"'{text[:60]}' is not a duration; write a number and a unit, such as 500ms, 10s, 5m or 1h30m")
+    if total > _DURATION_NS_MAX:
+        raise DataError(f"'{text[:60]}' is longer than 292 years, the longest duration there is")
     return round(total)
 
 

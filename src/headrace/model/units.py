@@ -1,7 +1,8 @@
 """Units: UCUM codes, checked, compared, converted and shown. Source: The Unified Code for Units of Measure, 2.1.
 
     code ──unit_table.py, the common ones──► (dimension, factor, offset)
-      └───any other: ucumvert + pint──────────────┘     si = value · factor + offset
+      ├───products of these: kW.s, bar.L/min──────┤     si = value · factor + offset
+      └───any other: ucumvert + pint──────────────┘
 
 A plant that uses common units never loads the library (0.4 s, 40 MB). Annotations in braces count as 1: `{parts}/min`
 is a frequency. Angles and information keep a dimension of their own, as in UCUM, so a percentage is never a degree.
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from headrace.model.errors import DataError
+from headrace.model.unit_product import factors
 from headrace.model.unit_table import OFFSETS, read_base, read_meant, read_sheet, read_shown
 
 CODE_LENGTH_MAX: Final = 64
@@ -41,7 +43,7 @@ _MEANT: Final = read_meant()
 _ANNOTATION = re.compile(r"\{[^{}]*\}")
 _SUPERSCRIPT: Final = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
 _SHOWN: Final = read_shown()
-_ATOM = re.compile(r"10\*[+-]?\d+|\[[^\]]*\]|\{[^{}]*\}|[A-Za-z_%'\"*]+|[+-]?\d+|[./()]")
+_ATOM = re.compile(r"10\*[+-]?\d+|\[[^\[\]]*\]|\{[^{}]*\}|[A-Za-z_%'\"*]+|[+-]?\d+|[./()]")
 
 
 @lru_cache(maxsize=4_096)
@@ -75,6 +77,15 @@ def convert(values: ArrayLike, a: str, b: str) -> NDArray[np.float64]:
         converted: NDArray[np.float64] = np.asarray(column * (source.factor / target.factor))
         return converted
     return np.asarray((column * source.factor + (source.offset - target.offset)) / target.factor)
+
+
+def definition(code: str) -> tuple[str, float, float]:
+    """(dimension, factor, offset): SI = value · factor + offset. Equal dimensions convert. Raises: DataError.
+
+    The dimension is in SI base units, such as `kg m-1 s-2`; a code that cannot be converted has itself.
+    """
+    unit = _unit(code)
+    return unit.dimension, unit.factor, unit.offset
 
 
 @lru_cache(maxsize=4_096)
@@ -136,7 +147,35 @@ def _lookup(code: str) -> _Unit:
         return _Unit("", 1.0)
     if _ANNOTATION.search(code) and bare.removeprefix("1") in _TABLE:
         return _TABLE[bare.removeprefix("1")]
+    composed = _composed(bare)
+    if composed is not None:
+        return composed
     return _ask_library(code, _ANNOTATION.sub("{u}", code))
+
+
+def _composed(code: str) -> _Unit | None:
+    """A product of what the table has, scales of temperature and codes that cannot be converted left out."""
+    found = factors(code)
+    if found is None or (len(found) < 2 and code in found):
+        return None
+    factor, dimension = 1.0, dict.fromkeys(_ORDER, 0)
+    for atom, power in found.items():
+        unit = _TABLE.get(atom)
+        if unit is None or unit.offset or (unit.dimension == atom and atom not in _ORDER):
+            return None
+        factor *= unit.factor**power
+        for name, count in _exponents(unit.dimension).items():
+            dimension[name] += count * power
+    if not 0.0 < factor < float("inf"):
+        return None
+    return _Unit(" ".join(f"{n}{'' if c == 1 else c}" for n, c in dimension.items() if c), factor)
+
+
+@cache
+def _exponents(dimension: str) -> dict[str, int]:
+    """`kg m-1 s-2` as {kg: 1, m: -1, s: -2}."""
+    found = (_EXPONENT.fullmatch(part) for part in dimension.split())
+    return {match[1]: int(match[2] or 1) for match in found if match is not None}
 
 
 def _ask_library(code: str, asked: str) -> _Unit:
@@ -170,6 +209,8 @@ def _ask_library(code: str, asked: str) -> _Unit:
 
 
 _BASE: Final = read_base()
+_ORDER: Final = tuple(name for name in _BASE.values() if name)
+_EXPONENT = re.compile(r"([A-Za-z]+)(-?\d+)?")
 
 
 def _dimension(units: Any) -> str:
