@@ -1,13 +1,18 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Engine
 from tests.databases import DATABASES, fresh_engine
 
+from headrace.access import factor_tables
 from headrace.access.desk import AccessDesk
 from headrace.access.passwords import Hasher
 from headrace.access.tables import metadata
+from headrace.model.errors import DataError
 from headrace.model.time import SECOND_NS
 
 
@@ -25,6 +30,23 @@ class FakeClock:
         self.seconds += int(delay_s)
 
 
+class BoxSealer:
+    """AES-GCM under a key of the test's own: what production does, without its files."""
+
+    def __init__(self) -> None:
+        self._box = AESGCM(bytes(range(32)))
+
+    def seal(self, secret: bytes, context: str) -> bytes:
+        nonce = os.urandom(12)
+        return nonce + self._box.encrypt(nonce, secret, context.encode())
+
+    def open(self, sealed: bytes, context: str) -> bytes:
+        try:
+            return self._box.decrypt(sealed[:12], sealed[12:], context.encode())
+        except InvalidTag:
+            raise DataError("this secret was altered, or belongs elsewhere") from None
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
@@ -33,12 +55,13 @@ def clock() -> FakeClock:
 @pytest.fixture(params=DATABASES)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     with fresh_engine(request.param, metadata, tmp_path) as engine:
+        factor_tables.metadata.create_all(engine)
         yield engine
 
 
 def make_desk(engine: Engine, clock: FakeClock) -> AccessDesk:
     """As in production, but hashing costs nothing."""
-    return AccessDesk(engine, clock, hasher=Hasher(time_cost=1, memory_kib=8))
+    return AccessDesk(engine, clock, hasher=Hasher(time_cost=1, memory_kib=8), sealer=BoxSealer())
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 """People and programs prove who they are here, and every other room asks here what they may do.
 
-sign_in ─► throttle (user, peer) ─► Argon2id in a thread ─► session secret ─► cookie
+sign_in ─► throttle (user, peer) ─► Argon2id in a thread ─► second factor? ─► session secret ─► cookie
 by_session, by_token ─► memory ─► Principal ─► check(principal, action, path) ─► yes, or AccessError
 users and tokens ─► administrators only, each change durable and in the audit trail
+tenants, own roles, policy ─► tenancy.py        what partners see ─► partners.py
+second factors ─► proofs.py, entering.py, enrolment.py        those of others ─► officers.py
+providers of identities ─► outside.py
 
 All accounts are in memory, so a request costs microseconds and a change counts from the next request on. One
 process owns the tables. A password that somebody else chose makes a `newcomer`, who may only change it.
@@ -10,34 +13,36 @@ process owns the tables. A password that somebody else chose makes a `newcomer`,
 
 from __future__ import annotations
 
-import asyncio
-import re
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Engine
 
 from headrace.access.audit import AuditTrail
-from headrace.access.keys import KeyRing, KeySettings
+from headrace.access.keys import KeySettings
+from headrace.access.officers import Officers
+from headrace.access.oidc import Providers
+from headrace.access.outside import Outside
+from headrace.access.partners import Partners
 from headrace.access.passwords import Hasher, check_strength, one_time_password
-from headrace.access.roles import NEWCOMER, check_right, check_role, exceeds
-from headrace.access.store import AccessStore, Account
+from headrace.access.roles import ENROLLING, NEWCOMER, check_apart, check_giving, check_role
+from headrace.access.room import check_name, lookup, plain_name
+from headrace.access.store import Account, Session
 from headrace.model.errors import AccessError, Conflict, DataError, LimitReached, NotFound
-from headrace.sdk.access import Action, AuditEntry, Principal
+from headrace.model.points import check_path
+from headrace.sdk.access import DEFAULT_TENANT, Action, Principal
+from headrace.sdk.accounts import Part, Token, User
 from headrace.sdk.clock import Clock
-from headrace.sdk.services import Token, User
-from headrace.sdk.throttle import Throttle, ThrottleLimits
+from headrace.sdk.entry import Seen
+from headrace.sdk.seal import Sealer
 
 FIRST_USER: Final = "admin"
-USER_LIMITS: Final = ThrottleLimits(free=3, locked_after=10)
-#: Behind one address there may be a whole shift.
-PEER_LIMITS: Final = ThrottleLimits(free=20, locked_after=50)
-_NAME: Final = re.compile(r"[^\W_][\w.\-@]{0,63}")
+FIRST_ROLE: Final = "owner"
+PARTS_MAX: Final = 200
 
 
-class AccessDesk:
+class AccessDesk(Outside, Officers, Partners):
     """Implements `sdk.services.AccessDesk`, `sdk.access.Authorizer` and `sdk.access.AuditLog`."""
 
     def __init__(
@@ -48,240 +53,249 @@ class AccessDesk:
         trail: AuditTrail | None = None,
         hasher: Hasher | None = None,
         keys: KeySettings | None = None,
+        sealer: Sealer | None = None,
+        providers: Providers | None = None,
     ) -> None:
-        self.trail = trail or AuditTrail(engine, clock)
-        self._clock = clock
-        self._store = AccessStore(engine)
-        self._keys = KeyRing(self._store, clock, keys or KeySettings())
-        self._hasher = hasher or Hasher()
-        self._by_user = Throttle(USER_LIMITS, clock)
-        self._by_peer = Throttle(PEER_LIMITS, clock)
-        self._accounts: dict[str, Account] = {}
-        self._loaded = False
-        self._changing = asyncio.Lock()
+        super().__init__(engine, clock, trail, hasher, keys, sealer, providers)
 
     async def bootstrap(self) -> tuple[str, str] | None:
         await self._load()
         async with self._changing:
-            if self._accounts:
+            if self.memory.accounts:
                 return None
-            password = await self._add_account(FIRST_USER, "administrator")
-        await self.record("local", "user.create", FIRST_USER, "done", {"role": "administrator", "first": True})
+            password = await self._add_account(User(FIRST_USER, FIRST_ROLE))
+        await self.record("local", "user.create", FIRST_USER, "done", {"role": FIRST_ROLE, "first": True})
         return FIRST_USER, password
 
     # --- proving who one is -------------------------------------------------------------------------------------
 
-    async def sign_in(self, user: str, password: str, *, peer: str) -> tuple[str, User]:
+    async def sign_in(self, user: str, password: str, *, peer: str, seen: Seen | None = None) -> tuple[str, User]:
         await self._load()
-        name = _lookup(user)
+        name = lookup(user)
         account = await self._refresh(await self._prove(name, password, peer), password)
-        secret = await self._keys.open_session(name)
-        await self.record(name, "sign-in", name, "done", {"peer": peer})
-        return secret, account.user
+        return await self._enter(account, "password", seen or Seen(peer)), account.user
 
     async def sign_out(self, session: str) -> None:
         await self._load()
         user = await self._keys.end_session(session)
         if user is not None:
-            await self.record(user, "sign-out", user, "done")
+            account = self.memory.accounts.get(user)
+            tenant = DEFAULT_TENANT if account is None else account.user.tenant
+            await self.record(user, "sign-out", user, "done", tenant=tenant)
 
-    async def by_session(self, session: str) -> Principal:
-        """The role is the user's of this moment; `newcomer` while a one-time password must be changed."""
+    async def by_session(self, session: str, *, quiet: bool = False) -> Principal:
+        """The role is the user's of this moment; `newcomer` while a one-time password must be changed, `enrolling`
+        while a second factor is missing. `quiet`: this look is no use of the session by a person."""
         if not self._loaded:
             await self._load()
-        name = await self._keys.session_user(session)
-        account = self._accounts.get(name)
-        if account is None or account.user.disabled:
-            raise AccessError("sign in first", authenticated=False)
-        role = NEWCOMER if account.user.must_change_password else account.user.role
-        return Principal(name, role, "session")
+        return self._session_principal(await self._keys.use_session(session, quiet=quiet))
+
+    async def by_session_id(self, id: str) -> Principal:
+        """As `by_session`, and always quiet: for what was let in with a session; its secret may have changed since."""
+        if not self._loaded:
+            await self._load()
+        return self._session_principal(await self._keys.use_named(id))
+
+    def _session_principal(self, session: Session) -> Principal:
+        user = self._live_account(session.user).user
+        if user.must_change_password:
+            return Principal(user.name, NEWCOMER, "session", user.tenant, f"user:{user.name}")
+        if self._must_enrol(user, session):
+            return Principal(user.name, ENROLLING, "session", user.tenant)  # no account behind it: it may do nothing
+        return Principal(user.name, user.role, "session", user.tenant, f"user:{user.name}")
 
     async def by_token(self, token: str) -> Principal:
         if not self._loaded:
             await self._load()
-        known = await self._keys.token_of(token)
-        return Principal(f"token:{known.name}", known.role, "token")
+        return self._token_principal(await self._keys.token_of(token))
 
     def by_known_token(self, token: str) -> Principal:
         """As `by_token`, for those who cannot wait: from memory. Raises: AccessError(authenticated=False)."""
         if not self._loaded:
             raise AccessError("the platform is starting; try again", authenticated=False)
-        known = self._keys.known_token(token)
-        return Principal(f"token:{known.name}", known.role, "token")
+        return self._token_principal(self._keys.known_token(token))
+
+    def _token_principal(self, known: Token) -> Principal:
+        if self._closed(known.tenant):
+            raise AccessError("the token is not known here, or was withdrawn", authenticated=False)
+        return Principal(f"token:{known.name}", known.role, "token", known.tenant, f"token:{known.id}")
 
     async def change_password(self, user: str, old: str, new: str, *, session: str | None = None) -> None:
         """Ends every session of the user but `session`. Raises: AccessError, DataError, LimitReached."""
         await self._load()
-        name = _lookup(user)
+        name = lookup(user)
         account = await self._prove(name, old, None)
         if new == old:
             raise DataError("the new password is the old one")
         check_strength(new, name)
         hashed = await self._hasher.hash(new)
         async with self._changing:
-            if self._accounts.get(name) is not account:
+            if self.memory.accounts.get(name) is not account:
                 raise Conflict("the user was changed meanwhile; try again")
             changed = replace(account, user=replace(account.user, must_change_password=False), password_hash=hashed)
             await self._set_account(changed)
             await self._keys.end_sessions(name, keep=session)
-        await self.record(name, "password.change", name, "done")
+        await self.record(name, "password.change", name, "done", tenant=account.user.tenant)
 
     # --- users --------------------------------------------------------------------------------------------------
 
-    async def users(self) -> Sequence[User]:
+    async def users(self, tenant: str = DEFAULT_TENANT) -> Sequence[User]:
         await self._load()
-        return [self._accounts[name].user for name in sorted(self._accounts)]
+        accounts = self.memory.accounts
+        return [accounts[name].user for name in sorted(accounts) if accounts[name].user.tenant == tenant]
 
-    async def user(self, name: str) -> User:
+    async def user(self, name: str, *, tenant: str | None = None) -> User:
         await self._load()
-        return self._account(name).user
+        return self._account(name, tenant).user
 
-    async def create_user(self, actor: Principal, name: str, role: str) -> tuple[User, str]:
+    async def create_user(
+        self, actor: Principal, name: str, role: str, *, parts: Sequence[Part] = ()
+    ) -> tuple[User, str]:
         await self._load()
-        self.check(actor, Action.ADMINISTER, "users")
-        check_role(role)
-        key = _lookup(name)
-        if not _NAME.fullmatch(key):
-            raise DataError(f"'{name[:80]}' is no user name: a letter or digit, then at most 63 of these or . - _ @")
+        self.check(actor, Action.ADMINISTER, "")
+        key = check_name(name, actor.tenant)
         async with self._changing:
-            if key in self._accounts:
+            if key in self.memory.accounts:
                 raise Conflict(f"there is a user '{key}' already")
-            password = await self._add_account(key, role)
-        await self.record(actor.name, "user.create", key, "done", {"role": role})
-        return self._accounts[key].user, password
+            if actor.tenant == DEFAULT_TENANT and key.partition(".")[0] in self.memory.known and "." in key:
+                raise DataError(f"'{key}' would look like one of the tenant '{key.partition('.')[0]}'")
+            user = User(key, role, tenant=actor.tenant, parts=self._checked(parts, actor))
+            self._may_give(actor, user)
+            password = await self._add_account(user)
+        await self.record(actor.name, "user.create", key, "done", _told(user), tenant=actor.tenant)
+        return self.memory.accounts[key].user, password
 
     async def update_user(
-        self, actor: Principal, name: str, *, role: str | None = None, disabled: bool | None = None
+        self,
+        actor: Principal,
+        name: str,
+        *,
+        role: str | None = None,
+        disabled: bool | None = None,
+        parts: Sequence[Part] | None = None,
     ) -> User:
         await self._load()
-        self.check(actor, Action.ADMINISTER, "users")
-        if role is not None:
-            check_role(role)
+        self.check(actor, Action.ADMINISTER, "")
         async with self._changing:
-            account = self._account(name)
+            account = self._account(name, actor.tenant)
             user = account.user
             changed = replace(
                 user,
                 role=user.role if role is None else role,
                 disabled=user.disabled if disabled is None else disabled,
+                parts=user.parts if parts is None else self._checked(parts, actor),
             )
-            if changed.disabled or changed.role != "administrator":
+            if (changed.role, changed.parts) != (user.role, user.parts):
+                self._may_give(actor, changed)
+            if changed.disabled or Action.ADMINISTER not in self.memory.actions(user.tenant, changed.role):
                 self._keep_one_administrator(user)
             if changed != user:
                 await self._set_account(replace(account, user=changed))
             if changed.disabled:
                 await self._keys.end_sessions(user.name)
         if changed != user:
-            data = {"role": changed.role, "disabled": changed.disabled}
-            await self.record(actor.name, "user.change", user.name, "done", data)
+            await self.record(actor.name, "user.change", user.name, "done", _told(changed), tenant=actor.tenant)
         return changed
 
     async def reset_password(self, actor: Principal, name: str) -> str:
         """A new one-time password for somebody who lost theirs; ends their sessions. Raises: NotFound, AccessError."""
         await self._load()
-        self.check(actor, Action.ADMINISTER, "users")
+        self.check(actor, Action.ADMINISTER, "")
         password = one_time_password()
         hashed = await self._hasher.hash(password)
         async with self._changing:
-            account = self._account(name)
+            account = self._account(name, actor.tenant)
             user = replace(account.user, must_change_password=True)
             await self._set_account(Account(user, hashed))
             await self._keys.end_sessions(user.name)
         self._by_user.forgive(user.name)
-        await self.record(actor.name, "password.reset", user.name, "done")
+        await self.record(actor.name, "password.reset", user.name, "done", tenant=actor.tenant)
         return password
 
     async def delete_user(self, actor: Principal, name: str) -> None:
         await self._load()
-        self.check(actor, Action.ADMINISTER, "users")
+        self.check(actor, Action.ADMINISTER, "")
         async with self._changing:
-            user = self._account(name).user
+            user = self._account(name, actor.tenant).user
             self._keep_one_administrator(user)
             await self._store.delete_account(user.name)
-            del self._accounts[user.name]
+            del self.memory.accounts[user.name]
+            self.memory.changed()
             self._keys.forget_sessions(user.name)
-        await self.record(actor.name, "user.delete", user.name, "done")
+            self._factors.forget(user.name)
+        await self.record(actor.name, "user.delete", user.name, "done", tenant=actor.tenant)
 
     # --- tokens -------------------------------------------------------------------------------------------------
 
-    async def tokens(self) -> Sequence[Token]:
+    async def tokens(self, tenant: str = DEFAULT_TENANT) -> Sequence[Token]:
         await self._load()
-        return self._keys.tokens()
+        return [one for one in self._keys.tokens() if one.tenant == tenant]
 
     async def create_token(
-        self, actor: Principal, name: str, role: str, expires_ns: int | None = None
+        self,
+        actor: Principal,
+        name: str,
+        role: str,
+        expires_ns: int | None = None,
+        *,
+        paths: Sequence[str] = (),
+        actions: Sequence[Action] = (),
     ) -> tuple[Token, str]:
         await self._load()
-        self.check(actor, Action.ADMINISTER, "tokens")
-        check_role(role)
-        if exceeds(role, actor.role):
-            raise AccessError(f"a token may not do more than you; your role is {actor.role}")
-        if not _NAME.fullmatch(name):
+        self.check(actor, Action.ADMINISTER, "")
+        if not plain_name(name):
             raise DataError(f"'{name[:80]}' is no token name: a letter or digit, then at most 63 of these or . - _ @")
         if expires_ns is not None and expires_ns <= self._clock.now_ns():
             raise DataError("the token would have expired already")
-        token, secret = await self._keys.add_token(name, role, actor.name, expires_ns)
-        await self.record(actor.name, "token.create", token.id, "done", {"name": name, "role": role})
+        parts = self._checked([Part(role, path) for path in paths] or [Part(role)], actor)
+        self._may_give(actor, User(f"token:{name}", role, tenant=actor.tenant, parts=parts))
+        token, secret = await self._keys.add_token(
+            name, role, actor.name, expires_ns, tenant=actor.tenant,
+            paths=tuple(part.path for part in parts if part.path), actions=tuple(sorted(set(actions))),
+        )  # fmt: skip
+        data = {"name": name, "role": role, "paths": token.paths, "actions": token.actions}
+        await self.record(actor.name, "token.create", token.id, "done", data, tenant=actor.tenant)
         return token, secret
 
     async def delete_token(self, actor: Principal, id: str) -> None:
         await self._load()
-        self.check(actor, Action.ADMINISTER, "tokens")
-        token = await self._keys.delete_token(id)
-        if token is None:
+        self.check(actor, Action.ADMINISTER, "")
+        known = self._keys.token(id, expired=True)
+        if known is None or known.tenant != actor.tenant:
             raise NotFound("there is no such token")
-        await self.record(actor.name, "token.delete", id, "done", {"name": token.name})
-
-    # --- rights and audit ---------------------------------------------------------------------------------------
-
-    def check(self, principal: Principal, action: Action, path: str) -> None:
-        check_right(principal, action, path)
-
-    async def record(
-        self, actor: str, action: str, subject: str, outcome: str, data: Mapping[str, Any] | None = None
-    ) -> None:
-        await self.trail.record(actor, action, subject, outcome, data)
-
-    async def audit(self, *, limit: int = 200, cursor: str | None = None) -> tuple[Sequence[AuditEntry], str | None]:
-        return await self.trail.page(limit=limit, cursor=cursor)
+        await self._keys.delete_token(id)
+        self.memory.changed()
+        await self.record(actor.name, "token.delete", id, "done", {"name": known.name}, tenant=actor.tenant)
 
     # --- within -------------------------------------------------------------------------------------------------
 
-    async def _load(self) -> None:
-        if not self._loaded:
-            async with self._changing:
-                await self._load_once()
-
-    async def _load_once(self) -> None:
-        if self._loaded:  # by another task, while this one waited
-            return
-        accounts, sessions, grants = await self._store.load()
-        self._accounts = {account.user.name: account for account in accounts}
-        self._keys.load(sessions, grants)
-        self._loaded = True
-
-    async def _prove(self, name: str, password: str, peer: str | None) -> Account:
-        """The account, if the password is right; the same work, words and time for names that do not exist."""
-        self._by_user.check(name)
+    async def _prove(self, name: str, password: str, peer: str | None, *, counted: str | None = None) -> Account:
+        """The account, if the password is right; the same work, words and time for names that do not exist. Tries are
+        counted against the name, or against what `counted` says."""
+        key = counted or name
+        self._by_user.check(key)
         if peer is not None:
             self._by_peer.check(peer)
-        locks = self._by_user.begin(name)
+        locks = self._by_user.begin(key)
         if peer is not None:
             locks = self._by_peer.begin(peer) or locks
-        account = self._accounts.get(name)
+        account = self.memory.accounts.get(name)
         try:
-            right = await self._hasher.verify(None if account is None else account.password_hash, password)
+            known = None if account is None else account.password_hash or None  # none where a provider opens it
+            right = await self._hasher.verify(known, password)
         except LimitReached:  # not even looked at
-            self._by_user.take_back(name)
+            self._by_user.take_back(key)
             if peer is not None:
                 self._by_peer.take_back(peer)
             raise
-        if account is None or not right or account.user.disabled or self._accounts.get(name) is not account:
+        closed = account is None or account.user.disabled or self._closed(account.user.tenant)
+        if account is None or not right or closed or self.memory.accounts.get(name) is not account:
             outcome = "locked" if locks else "refused"
             action = "password.change" if peer is None else "sign-in"
-            await self.record(name[:64], action, name[:64], outcome, {"peer": peer})
+            tenant = DEFAULT_TENANT if account is None else account.user.tenant
+            await self.record(name[:64], action, name[:64], outcome, {"peer": peer}, tenant=tenant)
             raise AccessError("wrong user name or password", authenticated=False)
-        self._by_user.forgive(name)
+        self._by_user.forgive(key)
         if peer is not None:
             self._by_peer.take_back(peer)
         return account
@@ -292,37 +306,62 @@ class AccessDesk:
             return account
         renewed = replace(account, password_hash=await self._hasher.hash(password))
         async with self._changing:
-            if self._accounts.get(account.user.name) is not account:
+            if self.memory.accounts.get(account.user.name) is not account:
                 raise AccessError("wrong user name or password", authenticated=False)
             await self._set_account(renewed)
         return renewed
 
-    def _account(self, name: str) -> Account:
-        account = self._accounts.get(_lookup(name))
-        if account is None:
-            raise NotFound(f"there is no user '{name[:80]}'")
-        return account
-
-    async def _add_account(self, name: str, role: str) -> str:
+    async def _add_account(self, user: User) -> str:
         password = one_time_password()
-        user = User(name, role, must_change_password=True, created_ns=self._clock.now_ns())
-        account = Account(user, await self._hasher.hash(password))
+        fresh = replace(user, must_change_password=True, created_ns=self._clock.now_ns())
+        account = Account(fresh, await self._hasher.hash(password))
         await self._store.add_account(account)
-        self._accounts[name] = account
+        self.memory.accounts[user.name] = account
+        self.memory.changed()
         return password
 
     async def _set_account(self, account: Account) -> None:
         await self._store.set_account(account)
-        self._accounts[account.user.name] = account
+        self.memory.accounts[account.user.name] = account
+        self.memory.changed()
+
+    def _checked(self, parts: Sequence[Part], actor: Principal) -> tuple[Part, ...]:
+        """As they are kept. Raises: DataError for roles, paths and ends that cannot be."""
+        if len(parts) > PARTS_MAX:
+            raise DataError(f"at most {PARTS_MAX} roles beside the first")
+        kept: dict[tuple[str, str], Part] = {}
+        for part in parts:
+            path = check_path(part.path) if part.path else ""
+            if path and not self.memory.land(actor.tenant).covers(path):
+                raise DataError(f"'{path}' is not below what '{actor.tenant}' owns")
+            if part.expires_ns is not None and part.expires_ns <= self._clock.now_ns():
+                raise DataError(f"the role '{part.role}' would have ended already")
+            kept[part.role, path] = replace(part, path=path)
+        return tuple(kept.values())
+
+    def _may_give(self, actor: Principal, user: User) -> None:
+        """Raises: DataError, AccessError, Conflict where these roles may not be given, or not together."""
+        own = self.memory.role_actions(actor.tenant)
+        for role in (user.role, *(part.role for part in user.parts)):
+            check_role(role, own)
+        actions = self._actions_of(user)
+        check_giving(actor, self.rights(actor).whole, actions)
+        if self.memory.tenant(actor.tenant).policy.separate_duties:
+            if f"user:{user.name}" == actor.subject:
+                raise Conflict("nobody changes their own roles here; ask another administrator")
+            check_apart(user.name, actions)
 
     def _keep_one_administrator(self, leaving: User) -> None:
-        others = (account.user for account in self._accounts.values() if account.user.name != leaving.name)
-        if leaving.role != "administrator" or leaving.disabled:
+        def administers(user: User) -> bool:
+            return not user.disabled and Action.ADMINISTER in self.memory.actions(user.tenant, user.role)
+
+        if not administers(leaving):
             return
-        if not any(user.role == "administrator" and not user.disabled for user in others):
+        users = (account.user for account in self.memory.accounts.values())
+        if not any(administers(one) for one in users if one.tenant == leaving.tenant and one.name != leaving.name):
             raise Conflict(f"'{leaving.name}' is the last administrator; make another one first")
 
 
-def _lookup(name: str) -> str:
-    """As names are stored: NFKC and without case, so that `Wang` and `wang` are one person."""
-    return unicodedata.normalize("NFKC", name).casefold().strip()[:128]
+def _told(user: User) -> dict[str, Any]:
+    parts = [{"role": part.role, "path": part.path, "expires_ns": part.expires_ns} for part in user.parts]
+    return {"role": user.role, "parts": parts, "disabled": user.disabled}
