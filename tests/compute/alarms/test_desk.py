@@ -45,16 +45,19 @@ class FakeClock:
 class FakeAccess:
     def __init__(self) -> None:
         self.entries: list[tuple[str, str, str, str]] = []
+        self.tenants: list[str] = []
 
     def check(self, principal: Principal, action: Action, path: str) -> None:
-        assert (action, path[:2]) == (Action.ACKNOWLEDGE, "a/")
+        assert action in (Action.ACKNOWLEDGE, Action.WRITE) and path[:2] == "a/"
         if principal.role == "viewer":
             raise AccessError("no")
 
     async def record(
-        self, actor: str, action: str, subject: str, outcome: str, data: Mapping[str, Any] | None = None
-    ) -> None:
+        self, actor: str, action: str, subject: str, outcome: str, data: Mapping[str, Any] | None = None, *,
+        tenant: str = "default",
+    ) -> None:  # fmt: skip
         self.entries.append((actor, action, subject, outcome))
+        self.tenants.append(tenant)
 
 
 def oil(time_s: float, value: float) -> list[Batch]:

@@ -11,6 +11,8 @@ our clock; a rule turns it into event time by the lag of its newest sample. What
   starts or stops. Uncertain samples are usable.
 - A sample older than the newest of its point that the rule has seen is late and ignored: it neither raises nor clears.
 - A sample that is newer than that, but older than a crossing which a tick has already made, counts from the crossing.
+- A bad sample of a point that suppresses by design is one that is false: what cannot be known hides no alarm.
+- Of one moment, a suppression begins before the conditions of that moment, and ends after them.
 - Batches may be split anywhere. Samples of one `take` are first put in order of time.
 """
 
@@ -18,25 +20,37 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.compute.alarms.crossing import Crossing, Row, Walk, gone_ns
+from headrace.compute.alarms.crossing import Crossing, Row, Stretch, Walk, gone_ns
+from headrace.compute.alarms.expressed import Expressed
 from headrace.compute.alarms.rules import (
     DEVIATION,
     EQUALS,
+    EXPRESSION,
+    HIGH,
+    LOW,
     MAIN_ROW,
     NONE,
     RATE,
     REFERENCE_ROW,
     STALE,
     RuleTable,
+    rule_of,
+    shadow_of,
+    with_shadows,
 )
 from headrace.model import quality as q
 from headrace.model.alarms import AlarmRule
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.time import SECOND_NS, SOURCE_AHEAD_MAX_NS, SOURCE_TIME_MIN_NS
+
+_OF_ONE_VALUE: Final = frozenset({HIGH, LOW, EQUALS, EXPRESSION})
+_FEW: Final = 16
+"""Samples of a rule up to which a walk is quicker than a look at columns."""
 
 
 class AlarmEngine:
@@ -44,21 +58,31 @@ class AlarmEngine:
 
     def __init__(self) -> None:
         self._table = RuleTable({}, {})
+        self._expressed = Expressed({}, {})
 
     def configure(
-        self, rules: Mapping[str, AlarmRule], handles: Mapping[str, int], active: Collection[str] = ()
+        self,
+        rules: Mapping[str, AlarmRule],
+        handles: Mapping[str, int],
+        active: Collection[str] = (),
+        suppressed: Collection[str] = (),
     ) -> set[str]:
-        """Rules in place of those before; each keeps what it knows. `active` says which new ones begin active.
+        """Rules in place of those before; each keeps what it knows. `active` and `suppressed` say which new ones begin
+        so.
 
         Returns the names that are new or changed: a look at the newest sample of their points is due.
         """
-        table = RuleTable(rules, handles)
-        changed = table.remember(self._table, active)
+        self._expressed = Expressed(rules, handles, self._expressed)
+        table = RuleTable(with_shadows(rules), {**handles, **self._expressed.numbers})
+        changed = table.remember(self._table, {*active, *map(shadow_of, suppressed)})
         self._table = table
-        return changed
+        return {rule_of(row) for row in changed}
 
-    def take(self, batches: Sequence[Batch]) -> list[Crossing]:
-        """Crossings by event time, then by rule."""
+    def take(self, batches: Sequence[Batch], moments_ns: NDArray[np.int64] | None = None) -> list[Crossing]:
+        """Crossings by event time, then by rule. Of the past, what looks at time is asked at `moments_ns`."""
+        return self._take([*batches, *self._expressed.take(batches, moments_ns)])
+
+    def _take(self, batches: Sequence[Batch]) -> list[Crossing]:
         table = self._table
         rows = _rows(table, batches) if len(table) else None
         if rows is None:
@@ -69,14 +93,17 @@ class AlarmEngine:
         busy = np.zeros(len(table), np.bool_)
         busy[rows.rule[opposite]] = True
         busy[rows.rule[_silences(table, rows)]] = True
-        busy |= (table.since_ns != NONE) | ((table.code == STALE) & table.active)
+        busy |= (table.since_ns != NONE) | (((table.code == STALE) | (table.code == RATE)) & table.active)
         starts = np.flatnonzero(rows.starts)
         is_busy = busy[rows.rule[starts]]
         crossings: list[Crossing] = []
         ends = np.append(starts[1:], len(rows.rule))
         for start, end in zip(starts[is_busy].tolist(), ends[is_busy].tolist(), strict=True):
             walk = Walk(table, int(rows.rule[start]))
-            walk.take(rows.some(start, end))
+            if end - start > _FEW and int(table.code[walk.at]) in _OF_ONE_VALUE:
+                walk.leap(_stretch(table, rows, scores, slice(start, end)))
+            else:
+                walk.take(rows.some(start, end))
             crossings += walk.done()
         _remember_quiet(table, rows, ~busy[rows.rule])
         return _in_order(crossings)
@@ -86,6 +113,13 @@ class AlarmEngine:
         table = self._table
         if not len(table):
             return []
+        made = self._expressed.tick(now_ns)
+        if made:
+            return _in_order([*self._take(made), *self._tick(now_ns)])
+        return self._tick(now_ns)
+
+    def _tick(self, now_ns: int) -> list[Crossing]:
+        table = self._table
         event_ns = now_ns - table.lag_ns
         pending = table.since_ns != NONE
         due = pending & (np.where(pending, table.since_ns, 0) + table.delay_ns() <= event_ns)
@@ -127,10 +161,19 @@ def _rows(table: RuleTable, batches: Sequence[Batch]) -> _Rows | None:
     rule, time_ns, value, lag_ns, role = (
         columns[0] if len(columns) == 1 else np.concatenate(columns) for columns in zip(*parts, strict=True)
     )
-    order = np.lexsort((time_ns, rule))
+    order = _by_rule_and_time(rule, time_ns)
     rule = rule[order]
     starts = np.append(True, rule[1:] != rule[:-1])
     return _Rows(rule, time_ns[order], value[order], lag_ns[order], role[order], starts)
+
+
+def _by_rule_and_time(rule: NDArray[np.intp], time_ns: NDArray[np.int64]) -> NDArray[np.intp]:
+    """The order of rows; one key instead of two where it fits, and samples come in long runs."""
+    first_ns, last_ns = int(time_ns.min()), int(time_ns.max())
+    bits = (last_ns - first_ns).bit_length()
+    if bits + int(rule.max()).bit_length() < 63:
+        return np.argsort((rule.astype(np.int64) << bits) | (time_ns - first_ns), kind="stable")
+    return np.lexsort((time_ns, rule))
 
 
 _Part = tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int8]]
@@ -148,13 +191,16 @@ def _watched(table: RuleTable, batch: Batch) -> _Part | None:
     wild = (batch.source_ns < SOURCE_TIME_MIN_NS) | (batch.source_ns > received + SOURCE_AHEAD_MAX_NS)
     time_ns = np.where(wild, received, batch.source_ns)
     seen_ns = np.where(role == REFERENCE_ROW, table.reference_seen_ns[rule], table.seen_ns[rule])
-    keep = usable[sample] & (time_ns[sample] >= seen_ns)
+    by_design = table.by_design[rule]
+    keep = (usable[sample] | by_design) & (time_ns[sample] >= seen_ns)
     if is_text:
         keep &= table.code[rule] == STALE
-    sample, rule, role = sample[keep], rule[keep], role[keep]
+    sample, rule, role, by_design = sample[keep], rule[keep], role[keep], by_design[keep]
     if not len(sample):
         return None
-    return rule, time_ns[sample], number[sample], (received - time_ns)[sample], role
+    value = number[sample]
+    value[by_design & ~usable[sample]] = 0.0
+    return rule, time_ns[sample], value, (received - time_ns)[sample], role
 
 
 def _scores(table: RuleTable, rows: _Rows) -> NDArray[np.float64]:
@@ -211,6 +257,14 @@ def _silences(table: RuleTable, rows: _Rows) -> NDArray[np.bool_]:
     return silences
 
 
+def _stretch(table: RuleTable, rows: _Rows, scores: NDArray[np.float64], part: slice) -> Stretch:
+    rule, score = int(rows.rule[part.start]), scores[part]
+    return Stretch(
+        rows.time_ns[part], rows.value[part], rows.lag_ns[part],
+        score > table.raise_at[rule], ~(score > table.clear_at[rule]),
+    )  # fmt: skip
+
+
 def _remember_quiet(table: RuleTable, rows: _Rows, quiet: NDArray[np.bool_]) -> None:
     """What rules keep of samples that changed nothing: the last of each column."""
     for role in (MAIN_ROW, REFERENCE_ROW):
@@ -242,13 +296,15 @@ def _remember_rates(table: RuleTable, rows: _Rows, at: NDArray[np.intp]) -> None
         return
     before_ns, before = _before(table, rows, rate)
     known = (before_ns != NONE) & (rows.time_ns[rate] > before_ns)
-    rate, before_ns, before = rate[known], before_ns[known], before[known]
+    rate, before = rate[known], before[known]
     if not len(rate):
         return
     last = _last_of_each(rows.rule[rate])
-    for row, start_ns, value in zip(rate[last].tolist(), before_ns[last].tolist(), before[last].tolist(), strict=True):
+    for row, value in zip(rate[last].tolist(), before[last].tolist(), strict=True):
         rule = int(rows.rule[row])
-        table.gone_ns[rule] = gone_ns(start_ns, abs(float(rows.value[row]) - value), float(table.clear_at[rule]))
+        table.gone_ns[rule] = gone_ns(
+            int(rows.time_ns[row]), abs(float(rows.value[row]) - value), float(table.clear_at[rule])
+        )
 
 
 def _last_of_each(rule: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -258,4 +314,23 @@ def _last_of_each(rule: NDArray[np.intp]) -> NDArray[np.intp]:
 
 def _in_order(crossings: list[Crossing]) -> list[Crossing]:
     """By time; a rule's own crossings are in order of time already, and stay so."""
-    return sorted(crossings, key=lambda crossing: (crossing.time_ns, crossing.rule))
+    return sorted(_without_blinks(crossings), key=lambda crossing: (crossing.time_ns, _turn(crossing), crossing.rule))
+
+
+def _without_blinks(crossings: list[Crossing]) -> list[Crossing]:
+    """A suppression that ends and begins within one moment has not ended: of such, at most the last is left."""
+    last: dict[tuple[str, int], int] = {}
+    gone: set[int] = set()
+    for at, crossing in enumerate(crossings):
+        if not crossing.by_design:
+            continue
+        before = last.pop((crossing.rule, crossing.time_ns), None)
+        if before is None:
+            last[crossing.rule, crossing.time_ns] = at
+        else:
+            gone |= {before, at}
+    return [crossing for at, crossing in enumerate(crossings) if at not in gone] if gone else crossings
+
+
+def _turn(crossing: Crossing) -> int:
+    return (-1 if crossing.active else 1) if crossing.by_design else 0

@@ -1,5 +1,8 @@
 """Alarm rules as columns: what was declared, and what each rule remembers. One row a rule, in order of names.
 
+A rule that is suppressed by design has a second row, its shadow: an EQUALS on the bool point that suppresses, true at
+once and false after the release delay. So both are judged by the same samples, in the same event time.
+
 Every condition becomes one comparison. A rule measures something, its score is the measure (LOW: negated; EQUALS:
 1 or 0), and the condition holds while score > raise_at, or, once the alarm is active, score > clear_at.
 """
@@ -25,6 +28,8 @@ RATE: Final = CODES[AlarmCondition.RATE]
 DEVIATION: Final = CODES[AlarmCondition.DEVIATION]
 STALE: Final = CODES[AlarmCondition.STALE]
 EQUALS: Final = CODES[AlarmCondition.EQUALS]
+EXPRESSION: Final = CODES[AlarmCondition.EXPRESSION]
+HIGH: Final = CODES[AlarmCondition.HIGH]
 LOW: Final = CODES[AlarmCondition.LOW]
 
 MAIN_ROW: Final = 0
@@ -48,6 +53,28 @@ _REMEMBERED: Final = {
 _KEPT: Final = ("moved_ns", "at_ns", "seen_ns", "value", "lag_ns", "reference_seen_ns", "reference_value", "alive_ns")
 
 
+_SHADOW: Final = "\0"
+
+
+def shadow_of(rule: str) -> str:
+    """The name of the row that says whether a rule is suppressed. No rule is called like that: names have no NUL."""
+    return rule + _SHADOW
+
+
+def rule_of(row: str) -> str:
+    """The rule of a row, whether it is a shadow or not."""
+    return row.removesuffix(_SHADOW)
+
+
+def with_shadows(rules: Mapping[str, AlarmRule]) -> dict[str, AlarmRule]:
+    rows = dict(rules)
+    for name, rule in rules.items():
+        if rule.suppressed_by is not None:
+            shadow, release_ns = shadow_of(name), rule.release_delay_ns
+            rows[shadow] = AlarmRule(shadow, rule.suppressed_by, AlarmCondition.EQUALS, 1.0, off_delay_ns=release_ns)
+    return rows
+
+
 class RuleTable:
     """Columns by rule, and the index from handles to rules. Shape of every column: (rules,)."""
 
@@ -65,9 +92,11 @@ class RuleTable:
     measured: NDArray[np.float64]
 
     def __init__(self, rules: Mapping[str, AlarmRule], handles: Mapping[str, int]) -> None:
+        """`rules` with their shadows."""
         self.names = sorted(rules)
         self.rules = [rules[name] for name in self.names]
         self.index = {name: at for at, name in enumerate(self.names)}
+        self.by_design = np.array([name.endswith(_SHADOW) for name in self.names], np.bool_)
         self.code = np.array([CODES[rule.condition] for rule in self.rules], np.int8)
         self.limit = np.array([rule.limit for rule in self.rules], np.float64)
         hysteresis = np.array([rule.hysteresis for rule in self.rules], np.float64)
@@ -75,8 +104,9 @@ class RuleTable:
         self.off_delay_ns = np.array([rule.off_delay_ns for rule in self.rules], np.int64)
         self.stale_ns = np.where(self.code == STALE, np.minimum(self.limit * SECOND_NS, NEVER / 4), 0).astype(np.int64)
         self.sign = np.where(self.code == LOW, -1.0, 1.0)
-        self.raise_at = np.where(self.code == EQUALS, 0.5, self.sign * self.limit)
-        clear_at = self.raise_at - np.where(self.code == EQUALS, 0.0, hysteresis)
+        yes_or_no = (self.code == EQUALS) | (self.code == EXPRESSION)
+        self.raise_at = np.where(yes_or_no, 0.5, self.sign * self.limit)
+        clear_at = self.raise_at - np.where(yes_or_no, 0.0, hysteresis)
         unsigned = (self.code == RATE) | (self.code == DEVIATION)  # these measure 0 or more: 0 must always clear
         self.clear_at = np.where(unsigned, np.maximum(clear_at, 0.0), clear_at)
         self._handles = dict(handles)
@@ -100,7 +130,7 @@ class RuleTable:
                 changed.add(name)
                 continue
             self.active[at] = old.active[before]
-            same_points = self._points(at) == old._points(before)
+            same_points = self._watched(at) == old._watched(before)
             if self.rules[at] == old.rules[before] and same_points:
                 columns: Collection[str] = _REMEMBERED
             else:
@@ -126,7 +156,14 @@ class RuleTable:
 
     def _points(self, at: int) -> tuple[int | None, int | None]:
         rule = self.rules[at]
+        if rule.calculation is not None:
+            return self._handles.get(rule.name), None
         return self._handles.get(rule.point), self._handles.get(rule.reference or "")
+
+    def _watched(self, at: int) -> tuple[int | None, ...]:
+        """Handles of the points behind a condition: the number of an expression itself may change."""
+        one = self.rules[at].calculation
+        return self._points(at) if one is None else tuple(self._handles.get(path) for path in one.inputs.values())
 
     def _index_handles(self) -> None:
         watching: list[tuple[int, int, int]] = []
