@@ -12,6 +12,7 @@ A client of the HTTP interface, and of nothing else: it works from any machine t
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -19,6 +20,7 @@ import httpx
 
 from headrace.model.errors import (
     AccessError,
+    ConfigError,
     Conflict,
     DataError,
     HeadraceError,
@@ -44,16 +46,21 @@ _ERRORS: Final[dict[int, type[HeadraceError]]] = {
 
 
 class History:
-    """A platform's history. `url` and `token` default to the variables HEADRACE_URL and HEADRACE_TOKEN.
+    """A platform's history. `url` and `token` default to the variables HEADRACE_URL and HEADRACE_TOKEN; `ca`, to
+    HEADRACE_CA: the file of an authority to trust over TLS, beside the system's.
 
     A viewer's token is enough. Raises, from every call: AccessError, NotFound, DataError, LimitReached, Unavailable.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, *, timeout_s: float = 120.0) -> None:
+    def __init__(
+        self, url: str | None = None, token: str | None = None, *, ca: str | None = None, timeout_s: float = 120.0
+    ) -> None:
         base = (url or os.environ.get("HEADRACE_URL", "http://127.0.0.1:8470")).rstrip("/")
         secret = token or os.environ.get("HEADRACE_TOKEN")
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-        self._http = httpx.Client(base_url=f"{base}/api/v1", headers=headers, timeout=timeout_s, trust_env=False)
+        self._http = httpx.Client(
+            base_url=f"{base}/api/v1", headers=headers, timeout=timeout_s, trust_env=False, verify=_trust(base, ca)
+        )
 
     def frame(self, *paths: str, start: str = "now-1h", end: str = "now", width: str | None = None) -> pa.Table:
         """Samples of points, by hour, point and time: columns path, time, value, quality.
@@ -126,3 +133,16 @@ class History:
         except (ValueError, KeyError, TypeError):
             message = f"{self._http.base_url} answered {answer.status_code}"
         raise _ERRORS.get(answer.status_code, HeadraceError)(message)
+
+
+def _trust(url: str, ca: str | None) -> ssl.SSLContext | bool:
+    """Raises: ConfigError."""
+    file = ca or os.environ.get("HEADRACE_CA")
+    if file is None or not url.startswith("https:"):
+        return True
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"'{file}' holds no certificates in PEM that can be used: {error}") from None
+    return context

@@ -37,6 +37,6 @@ async def viewer(client: httpx.AsyncClient) -> httpx.AsyncClient:
 
 
 @pytest.fixture
-async def administrator(client: httpx.AsyncClient) -> httpx.AsyncClient:
-    client.headers["Authorization"] = "Bearer token-administrator"
+async def owner(client: httpx.AsyncClient) -> httpx.AsyncClient:
+    client.headers["Authorization"] = "Bearer token-owner"
     return client

@@ -17,18 +17,30 @@ from typing import Any
 import numpy as np
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
+from tests.api.fake_entry import FakeEntry
 
+from headrace.access import factor_tables
+from headrace.access.desk import AccessDesk
+from headrace.access.passwords import Hasher
+from headrace.access.roles import RIGHTS, check_role
+from headrace.access.tables import metadata as access_tables
 from headrace.api import Services, SystemInfo
+from headrace.compute.alarms.happenings import record_of, urgency
+from headrace.compute.alarms.kpis import Steps, measure
+from headrace.compute.alarms.states import Held, Moved, Shelf, Step, traits_of
 from headrace.compute.live import LiveTable
 from headrace.connect.ingest.desk import IngestDesk
 from headrace.exchange.local import LocalBus
 from headrace.fleet.devices import Devices
+from headrace.fleet.devices.authority import DeviceAuthority
 from headrace.fleet.edges import Edges
 from headrace.fleet.tables import metadata as fleet_tables
+from headrace.model.alarm_kpis import AlarmKpis, Flood
 from headrace.model.alarms import AlarmAction, AlarmCondition, AlarmRule, AlarmState, AlarmTransition, Priority
+from headrace.model.areas import Area
 from headrace.model.assets import Asset, AssetType, Level
 from headrace.model.batch import Batch, Handles, Value, ValueKind
-from headrace.model.commands import Command, CommandState
+from headrace.model.commands import Command, CommandState, WriteLock
 from headrace.model.errors import (
     AccessError,
     ConfigError,
@@ -42,12 +54,19 @@ from headrace.model.errors import (
 from headrace.model.plant import Connection, PlantModel
 from headrace.model.points import Access, Point, PointSource, Range
 from headrace.model.time import SECOND_NS
-from headrace.sdk.access import Action, AuditEntry, Principal
+from headrace.sdk.access import DEFAULT_TENANT, Action, AuditEntry, AuditLog, Principal, Rights, Tenants
+from headrace.sdk.accounts import Part, Token, User
+from headrace.sdk.audit import AuditCounters, AuditFilter, AuditFormat, AuditHead, AuditState, AuditVerdict
+from headrace.sdk.certificates import CertificateStatus, Rekeyed
 from headrace.sdk.clock import SystemClock
+from headrace.sdk.commands import WriteConditions
+from headrace.sdk.computing import BackfillJob, BacktestEpisode, BacktestJob, BacktestRule, CalculationStatus
 from headrace.sdk.driver import BrowseNode
 from headrace.sdk.edges import Share
+from headrace.sdk.entry import Seen
 from headrace.sdk.field import LinkCounters, LinkState, LinkStatus
 from headrace.sdk.outlet import OutletCounters, OutletStatus
+from headrace.sdk.posture import Judged, SettingInForce
 from headrace.sdk.services import (
     AlarmRecord,
     Change,
@@ -58,11 +77,10 @@ from headrace.sdk.services import (
     JobState,
     Plan,
     SourceFile,
-    Token,
     TransitionPage,
-    User,
 )
 from headrace.sdk.store import Aggregate, Buckets, Page, StoreStats
+from headrace.sdk.tenancy import ONE_TENANT
 
 T0 = 1_795_334_400 * SECOND_NS  # 2026-11-22T08:00:00Z
 LINE = "acme/suzhou/press-shop/line-1"
@@ -72,20 +90,11 @@ COUNTER = f"{LINE}/press-1/strokes"
 RUNNING = f"{LINE}/press-2/running"
 ORDER = f"{LINE}/press-2/order"
 RULE = f"{TEMPERATURE}:hot"
-ROLES = ("viewer", "operator", "engineer", "administrator", "source")
-RANK = {
-    Action.VIEW: 0,
-    Action.ACKNOWLEDGE: 1,
-    Action.WRITE: 1,
-    Action.CONFIGURE: 2,
-    Action.ADMINISTER: 3,
-    Action.AUDIT: 3,
-    Action.INGEST: 2,
-}
+ROLES = tuple(role for role in RIGHTS if role != "member")
 
 
 def may(role: str, action: Action) -> bool:
-    return action is Action.INGEST if role == "source" else ROLES.index(role) >= RANK[action]
+    return action in RIGHTS[role]
 
 
 def plant(more_points: int = 0) -> PlantModel:
@@ -126,7 +135,13 @@ class FakeRegistry:
     async def model(self) -> PlantModel:
         return self.plant
 
-    async def plan(self, files: Sequence[SourceFile], *, prune: bool = True) -> Plan:
+    async def preview(self, files: Sequence[SourceFile], *, prune: bool = False, tenant: str = "default") -> PlantModel:
+        return self.plant
+
+    async def model_of(self, tenant: str) -> PlantModel:
+        return self.plant
+
+    async def plan(self, files: Sequence[SourceFile], *, prune: bool = True, tenant: str = "default") -> Plan:
         wrong = [
             ConfigError("unknown key 'typo'; did you mean 'type'?", file=file.name, line=2, column=3)
             for file in files
@@ -136,8 +151,9 @@ class FakeRegistry:
         return Plan(self.plant.revision, [] if wrong or list(files) == self.files else [change], wrong)
 
     async def apply(
-        self, files: Sequence[SourceFile], *, actor: str, prune: bool = True, revision: int | None = None
-    ) -> tuple[Plan, PlantModel]:
+        self, files: Sequence[SourceFile], *, actor: str, prune: bool = True, revision: int | None = None,
+        tenant: str = "default",
+    ) -> tuple[Plan, PlantModel]:  # fmt: skip
         if revision is not None and revision != self.plant.revision:
             raise Conflict(f"revision {revision} is no longer the current one ({self.plant.revision}); plan again")
         plan = await self.plan(files, prune=prune)
@@ -147,7 +163,7 @@ class FakeRegistry:
         self.files = list(files)
         return plan, self.plant
 
-    async def export(self) -> Sequence[SourceFile]:
+    async def export(self, *, tenant: str = "default") -> Sequence[SourceFile]:
         return self.files
 
 
@@ -261,32 +277,86 @@ class FakeAlarms:
         self._rules = model.alarms
         self.records = {RULE: AlarmRecord(self._rules[RULE], AlarmState.UNACK_ACTIVE, 81.5, T0)}
         self.steps = [AlarmTransition(RULE, AlarmAction.RAISED, AlarmState.UNACK_ACTIVE, T0, 81.5)]
+        self.flooding: Flood | None = None
+        self._held: dict[str, Held] = {}
         self._listeners: list[asyncio.Queue[Sequence[AlarmTransition]]] = []
 
     def current(self) -> Sequence[AlarmRecord]:
-        return list(self.records.values())
+        return sorted(self.records.values(), key=urgency)
 
     def push(self, step: AlarmTransition) -> None:
         self.steps.append(step)
         for listener in self._listeners:
             listener.put_nowait([step])
 
-    async def acknowledge(self, rules: Sequence[str], principal: Principal, comment: str) -> Sequence[AlarmTransition]:
+    def needs_proof(self, rules: Sequence[str]) -> bool:
+        return any(rule in self._rules and self._rules[rule].handling.proof for rule in rules)
+
+    async def acknowledge(
+        self, rules: Sequence[str], principal: Principal, comment: str, *, proven: bool = False
+    ) -> Sequence[AlarmTransition]:
+        if self.needs_proof(rules) and not proven:
+            raise AccessError("to acknowledge this takes a fresh proof of who you are, by a person")
+        return self._act(AlarmAction.ACKNOWLEDGED, rules, principal, comment)
+
+    async def reset(self, rules: Sequence[str], principal: Principal, comment: str) -> Sequence[AlarmTransition]:
+        return self._act(AlarmAction.RESET, rules, principal, comment)
+
+    async def shelve(
+        self, rules: Sequence[str], principal: Principal, reason: str, *, duration_ns: int | None = None,
+        once: bool = False,
+    ) -> Sequence[AlarmTransition]:  # fmt: skip
+        shelf = Shelf(T0 + 1, T0 + 1 + (duration_ns or 8 * 3600 * SECOND_NS), principal.name, reason, once)
+        return self._act(AlarmAction.SHELVED, rules, principal, reason, shelf)
+
+    async def unshelve(self, rules: Sequence[str], principal: Principal, comment: str) -> Sequence[AlarmTransition]:
+        return self._act(AlarmAction.UNSHELVED, rules, principal, comment)
+
+    async def remove_from_service(
+        self, rules: Sequence[str], principal: Principal, reason: str
+    ) -> Sequence[AlarmTransition]:
+        return self._act(AlarmAction.REMOVED, rules, principal, reason)
+
+    async def return_to_service(
+        self, rules: Sequence[str], principal: Principal, comment: str
+    ) -> Sequence[AlarmTransition]:
+        return self._act(AlarmAction.RETURNED, rules, principal, comment)
+
+    def _act(
+        self, action: AlarmAction, rules: Sequence[str], principal: Principal, comment: str, shelf: Shelf | None = None
+    ) -> Sequence[AlarmTransition]:
         for rule in rules:
             if rule not in self._rules:
                 raise NotFound(f"there is no alarm '{rule[:200]}'")
-        done = []
+        held = self._held
+        for name, record in self.records.items():  # as tests have put them
+            if name not in held or held[name].state is not record.state:
+                held[name] = Held(record.state, record.value, record.raised_ns, active=record.state.active)
+        moved = Moved(held)
         for rule in dict.fromkeys(rules):
-            record = self.records.get(rule)
-            if record is None or record.state is not AlarmState.UNACK_ACTIVE:
-                continue
-            self.records[rule] = replace(record, state=AlarmState.ACK_ACTIVE, acknowledged_by=principal.name)
-            step = AlarmTransition(
-                rule, AlarmAction.ACKNOWLEDGED, AlarmState.ACK_ACTIVE, T0 + 1, record.value, principal.name, comment
-            )
-            self.push(step)
-            done.append(step)
-        return done
+            step = Step(action, T0 + 1, None, principal.name, comment, shelf)
+            moved.take(rule, step, traits_of(self._rules[rule]))
+        for name, one in moved.become.items():
+            self.records.pop(name, None)
+            held.pop(name, None)
+            if one is not None:
+                held[name], self.records[name] = one, record_of(self._rules[name], one)
+        for step_ in moved.made:
+            self.push(step_)
+        return moved.made
+
+    async def kpis(
+        self, start_ns: int, end_ns: int, *, operators: float = 1.0, within: Area | None = None
+    ) -> AlarmKpis:
+        rows = [
+            (one.rule, one.action.value, one.state.value, one.time_ns)
+            for one in sorted(self.steps, key=lambda one: one.time_ns)
+            if one.time_ns < end_ns and (within is None or within.covers(one.rule.rpartition(":")[0]))
+        ]
+        return measure(Steps.of(rows, T0), self._rules, {}, start_ns, end_ns, operators)
+
+    def flood(self, within: Area | None = None) -> Flood | None:
+        return self.flooding if within is None or within.covers(RULE.rpartition(":")[0]) else None
 
     async def history(
         self,
@@ -296,11 +366,13 @@ class FakeAlarms:
         point: str | None = None,
         limit: int = 500,
         cursor: str | None = None,
+        within: Area | None = None,
     ) -> TransitionPage:
         if cursor is not None:
             raise DataError("this cursor is not one that the alarm history gave")
         found = [s for s in reversed(self.steps) if point is None or s.rule.startswith(f"{point}:")]
         found = [s for s in found if (start_ns or 0) <= s.time_ns < (end_ns or 2**63)]
+        found = [s for s in found if within is None or within.covers(s.rule.rpartition(":")[0])]
         return TransitionPage(found[:limit], None)
 
     async def transitions(self) -> AsyncIterator[Sequence[AlarmTransition]]:
@@ -317,6 +389,7 @@ class FakeCommands:
     def __init__(self, registry: FakeRegistry) -> None:
         self._registry = registry
         self._commands: list[Command] = []
+        self._locks: dict[str, WriteLock] = {}
 
     async def write(self, path: str, value: Value, principal: Principal, reason: str) -> Command:
         point = self._registry.plant.points.get(path)
@@ -333,8 +406,48 @@ class FakeCommands:
         self._commands.insert(0, command)
         return command
 
-    async def list(self, *, path: str | None = None, limit: int = 100) -> Sequence[Command]:
-        return [c for c in self._commands if path in (None, c.point)][:limit]
+    async def list(
+        self,
+        *,
+        path: str | None = None,
+        state: CommandState | None = None,
+        limit: int = 100,
+        within: Area | None = None,
+    ) -> Sequence[Command]:
+        seen = [c for c in self._commands if within is None or within.covers(c.point)]
+        return [c for c in seen if path in (None, c.point) and state in (None, c.state)][:limit]
+
+    async def conditions(self, path: str) -> WriteConditions:
+        point = self._registry.plant.points.get(path)
+        if point is None:
+            raise NotFound(f"there is no point '{path[:200]}'")
+        over = [lock for lock in self._locks.values() if lock.covers(path)]
+        return WriteConditions(point.guard, [], over, None)
+
+    async def approve(self, id: str, principal: Principal, reason: str) -> Command:
+        raise NotFound(f"there is no write '{id[:40]}'")
+
+    async def reject(self, id: str, principal: Principal, reason: str) -> Command:
+        raise NotFound(f"there is no write '{id[:40]}'")
+
+    async def withdraw(self, id: str, principal: Principal, reason: str = "") -> Command:
+        raise NotFound(f"there is no write '{id[:40]}'")
+
+    def locks(self) -> Sequence[WriteLock]:
+        return list(self._locks.values())
+
+    async def lock(self, path: str, principal: Principal, reason: str) -> WriteLock:
+        if principal.role == "viewer":
+            raise AccessError(f"'{principal.name}' may not write '{path}'")
+        lock = WriteLock(str(len(self._locks)), path, principal.tenant, reason, principal.name, T0)
+        self._locks[lock.id] = lock
+        return lock
+
+    async def release(self, id: str, principal: Principal, reason: str) -> WriteLock:
+        if id not in self._locks:
+            raise NotFound("no such lock stands")
+        lock = self._locks.pop(id)
+        return replace(lock, released_by=principal.name, released_ns=T0, release_reason=reason)
 
 
 class FakeLinks:
@@ -377,7 +490,7 @@ class FakeOutlets:
         return [OutletStatus("erp", "webhook", LinkState.WAITING, T0, 5, "it answers 503", 2.5, counters)]
 
 
-class FakeAccess:
+class FakeAccess(FakeEntry):
     """Users are their roles, with password `password-<role>`; `newcomer` must change theirs; tokens `token-<role>`."""
 
     def __init__(self) -> None:
@@ -385,11 +498,20 @@ class FakeAccess:
         self._users["newcomer"] = User("newcomer", "engineer", must_change_password=True, created_ns=T0)
         self._passwords = {name: f"password-{name}" for name in self._users}
         self._sessions: dict[str, str] = {}
-        self._tokens = {f"token-{role}": Token(role, role, role, "administrator", T0, None) for role in ROLES}
+        self._tokens = {f"token-{role}": Token(role, role, role, "owner", T0, None) for role in ROLES}
         self._numbers = itertools.count(1)
+        engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        access_tables.create_all(engine)
+        factor_tables.metadata.create_all(engine)
+        self._real = AccessDesk(engine, SystemClock(), hasher=Hasher(time_cost=1, memory_kib=8))
+        self._memory = self._real.memory
         self.entries: list[AuditEntry] = []
 
-    async def sign_in(self, user: str, password: str, *, peer: str) -> tuple[str, User]:
+    def __getattr__(self, name: str) -> Any:
+        """Tenants, roles of their own and grants are the real desk's."""
+        return getattr(self._real, name)
+
+    async def sign_in(self, user: str, password: str, *, peer: str, seen: Seen | None = None) -> tuple[str, User]:
         if user == "locked":
             raise LimitReached("too many failed attempts; wait a minute")
         if user not in self._users or self._passwords[user] != password:
@@ -401,7 +523,7 @@ class FakeAccess:
     async def sign_out(self, session: str) -> None:
         self._sessions.pop(session, None)
 
-    async def by_session(self, session: str) -> Principal:
+    async def by_session(self, session: str, *, quiet: bool = False) -> Principal:
         name = self._sessions.get(session, "")
         if name not in self._users:
             raise AccessError("this session has ended; sign in again", authenticated=False)
@@ -422,15 +544,18 @@ class FakeAccess:
         self._users[user] = replace(self._users[user], must_change_password=False)
         self._sessions = {key: name for key, name in self._sessions.items() if name != user or key == session}
 
-    async def users(self) -> Sequence[User]:
+    async def users(self, tenant: str = DEFAULT_TENANT) -> Sequence[User]:
         return list(self._users.values())
 
-    async def user(self, name: str) -> User:
+    async def user(self, name: str, *, tenant: str | None = None) -> User:
         if name not in self._users:
             raise NotFound(f"there is no user '{name[:100]}'")
         return self._users[name]
 
-    async def create_user(self, actor: Principal, name: str, role: str) -> tuple[User, str]:
+    async def create_user(
+        self, actor: Principal, name: str, role: str, *, parts: Sequence[Part] = ()
+    ) -> tuple[User, str]:
+        check_role(role, {})
         if name in self._users:
             raise Conflict(f"there is a user '{name}' already")
         self._users[name] = User(name, role, must_change_password=True, created_ns=T0)
@@ -438,25 +563,38 @@ class FakeAccess:
         return self._users[name], self._passwords[name]
 
     async def update_user(
-        self, actor: Principal, name: str, *, role: str | None = None, disabled: bool | None = None
+        self,
+        actor: Principal,
+        name: str,
+        *,
+        role: str | None = None,
+        disabled: bool | None = None,
+        parts: Sequence[Part] | None = None,
     ) -> User:
         user = await self.user(name)
-        if user.role == "administrator":
-            raise Conflict("this is the last administrator")
+        if user.role == "owner":
+            raise Conflict("this is the last owner")
         changes = {"role": role or user.role, "disabled": user.disabled if disabled is None else disabled}
         self._users[name] = replace(user, **changes)
         return self._users[name]
 
     async def delete_user(self, actor: Principal, name: str) -> None:
-        if (await self.user(name)).role == "administrator":
-            raise Conflict("this is the last administrator")
+        if (await self.user(name)).role == "owner":
+            raise Conflict("this is the last owner")
         del self._users[name]
 
-    async def tokens(self) -> Sequence[Token]:
+    async def tokens(self, tenant: str = DEFAULT_TENANT) -> Sequence[Token]:
         return list(self._tokens.values())
 
     async def create_token(
-        self, actor: Principal, name: str, role: str, expires_ns: int | None = None
+        self,
+        actor: Principal,
+        name: str,
+        role: str,
+        expires_ns: int | None = None,
+        *,
+        paths: Sequence[str] = (),
+        actions: Sequence[Action] = (),
     ) -> tuple[Token, str]:
         number = next(self._numbers)
         self._tokens[f"token-{number}"] = Token(str(number), name, role, actor.name, T0, expires_ns)
@@ -471,17 +609,69 @@ class FakeAccess:
 
     def check(self, principal: Principal, action: Action, path: str) -> None:
         if principal.role not in ROLES or not may(principal.role, action):
-            raise AccessError(f"'{principal.name}' may not {action} here; ask an administrator")
+            raise AccessError(f"'{principal.name}' may not {action} here; ask an owner")
 
-    async def audit(self, *, limit: int = 200, cursor: str | None = None) -> tuple[Sequence[AuditEntry], str | None]:
-        if cursor is not None:
-            raise DataError("this cursor is not one that the audit trail gave")
-        return list(reversed(self.entries))[:limit], None
+    @property
+    def tenancy(self) -> Tenants:
+        return self._memory
+
+    @property
+    def version(self) -> int:
+        return self._memory.version
+
+    def rights(self, principal: Principal) -> Rights:
+        return self._memory.of_role(principal.tenant, principal.role)
 
     async def record(
-        self, actor: str, action: str, subject: str, outcome: str, data: Mapping[str, Any] | None = None
+        self,
+        actor: str,
+        action: str,
+        subject: str,
+        outcome: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        tenant: str = DEFAULT_TENANT,
     ) -> None:
-        self.entries.append(AuditEntry(len(self.entries) + 1, T0, actor, action, subject, outcome, dict(data or {})))
+        told = dict(data or {})
+        self.entries.append(AuditEntry(len(self.entries) + 1, T0, actor, action, subject, outcome, told, tenant))
+
+
+class FakeTrail:
+    """The entries of a `FakeAccess`; `altered` is what a check finds, `full` whether nothing can be recorded."""
+
+    def __init__(self, access: FakeAccess) -> None:
+        self._access, self.altered, self.full = access, "", False
+
+    async def page(
+        self, tenant: str, wanted: AuditFilter, *, limit: int = 200, cursor: str | None = None
+    ) -> tuple[Sequence[AuditEntry], str | None]:
+        if cursor is not None:
+            raise DataError("this cursor is not one that the audit trail gave")
+        held = [one for one in self._access.entries if one.tenant == tenant and one.action.startswith(wanted.action)]
+        return held[::-1][:limit], None
+
+    async def export(self, tenant: str, wanted: AuditFilter, form: AuditFormat) -> AsyncIterator[bytes]:
+        for entry in (await self.page(tenant, wanted))[0]:
+            yield f"{form} {entry.action}\n".encode()
+
+    async def verify(self, known: AuditHead | None = None) -> AuditVerdict:
+        if self.altered:
+            raise DataError(self.altered)
+        head = known or AuditHead(len(self._access.entries), "f" * 64)
+        return AuditVerdict(head, head.sequence, 0, 1, AuditHead(0, "0" * 64), T0)
+
+    async def ready(self) -> None:
+        if self.full:
+            raise Unavailable("the audit trail cannot be written now; try again")
+
+    def state(self) -> AuditState:
+        trouble = ("the audit trail cannot be written",) if self.full else ()
+        head = AuditHead(len(self._access.entries), "f" * 64)
+        return AuditState(
+            head, AuditCounters(), failing_since_ns=T0 if self.full else None, checkpoint=AuditHead(0, "0" * 64),
+            checkpoint_ns=T0, keep_days=365, free_bytes=10**9, used_percent=50.0, warn_percent=90.0, key="ab" * 32,
+            trouble=trouble,
+        )  # fmt: skip
 
 
 class FakeCare:
@@ -506,7 +696,7 @@ class FakeCare:
         return self.held[::-1]
 
 
-def registers(registry: FakeRegistry, audit: FakeAccess) -> tuple[Devices, Edges]:
+def registers(registry: FakeRegistry, audit: AuditLog, tenants: Tenants = ONE_TENANT) -> tuple[Devices, Edges]:
     """The real ones, on a database that is gone with them."""
     engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
     fleet_tables.create_all(engine)
@@ -520,12 +710,94 @@ def registers(registry: FakeRegistry, audit: FakeAccess) -> tuple[Devices, Edges
         async def shares(self, prefixes: Mapping[str, str]) -> Mapping[str, Share]:
             return {edge: Share() for edge in prefixes}
 
-    devices = Devices(engine, SystemClock(), audit, lambda: registry)
+    devices = Devices(
+        engine, SystemClock(), audit, lambda: registry, tenants,
+        authority=DeviceAuthority(Path(folder.name) / "devices"),
+    )  # fmt: skip
     edges = Edges(
         engine, SystemClock(), audit, NoShares(), Path(folder.name), provide=nowhere, handles=dict, publish=nowhere,
-        guests=devices.guests,
+        guests=devices.guests, tenants=tenants,
     )  # fmt: skip
     return devices, edges
+
+
+class FakeCalculations:
+    """Back-fills are done at once."""
+
+    def __init__(self, registry: FakeRegistry) -> None:
+        self._registry = registry
+        self.held: list[BackfillJob] = []
+
+    def status(self) -> Sequence[CalculationStatus]:
+        return [
+            CalculationStatus(path, one.program.text, tuple(one.inputs.values()), 1, {"late": 2})
+            for path, one in self._registry.plant.calculations.items()
+        ]
+
+    def start_backfill(self, paths: Sequence[str], start_ns: int, end_ns: int, actor: str) -> BackfillJob:
+        if not set(paths) <= set(self._registry.plant.calculations):
+            raise NotFound(f"'{paths[0]}' is not calculated")
+        job = BackfillJob(len(self.held) + 1, tuple(paths), start_ns, end_ns, actor, T0, end_ns, 7, T0)
+        self.held.insert(0, job)
+        return job
+
+    def backfills(self) -> Sequence[BackfillJob]:
+        return self.held
+
+
+class FakeBacktests:
+    """Done at once."""
+
+    def __init__(self) -> None:
+        self.held: list[BacktestJob] = []
+
+    def start(
+        self, model: PlantModel, rules: Sequence[str], start_ns: int, end_ns: int, actor: str, tenant: str
+    ) -> BacktestJob:
+        for name in rules:
+            if name not in model.alarms:
+                raise NotFound(f"there is no alarm '{name}'")
+        told = [BacktestRule(name, "high", 2, 90.0, 60.0, 1, 1, 12.5) for name in rules or model.alarms]
+        episodes = [BacktestEpisode(one.rule, T0, None, 80.0, T0, T0 + SECOND_NS, "li", "seen") for one in told]
+        job = BacktestJob(
+            len(self.held) + 1, tenant, len(told), start_ns, end_ns, actor, T0, end_ns, 100, len(episodes), 0.5, T0,
+            rules=told, episodes=episodes,
+        )  # fmt: skip
+        self.held.insert(0, job)
+        return job
+
+    def job(self, id: int) -> BacktestJob:
+        if not 1 <= id <= len(self.held):
+            raise NotFound(f"there is no back-test {id}")
+        return self.held[-id]
+
+    def jobs(self) -> Sequence[BacktestJob]:
+        return self.held
+
+
+async def fake_posture() -> list[SettingInForce]:
+    return [SettingInForce("second-factor", "off", "administrators", Judged.DIFFERS, "62443-3-3 SR 1.1 RE 2")]
+
+
+class FakeCertificates:
+    """A console with a certificate of its own."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, str, bool]] = []
+
+    def authority(self) -> bytes:
+        return b"-----BEGIN CERTIFICATE-----\n"
+
+    def status(self) -> Sequence[CertificateStatus]:
+        return [CertificateStatus("console", "CN=hub", "ab" * 32, T0, True, ("hub",))]
+
+    async def renew(self, actor: str, *, authority: bool = False) -> Sequence[CertificateStatus]:
+        self.done.append((actor, "renew", authority))
+        return self.status()
+
+    async def rotate_keys(self, actor: str, *, forget_old: bool = False) -> Rekeyed:
+        self.done.append((actor, "rotate", forget_old))
+        return Rekeyed("ab" * 8, 2, 3, 4)
 
 
 @dataclass
@@ -543,6 +815,7 @@ class World:
     devices: Devices
     edges: Edges
     intake: Appending
+    trail: FakeTrail
     handles: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -563,6 +836,7 @@ class World:
             links,
             access,  # type: ignore[arg-type]  # bootstrap is not asked for
             access,
+            trail := FakeTrail(access),
             bus,
             SystemClock(),
             feed,
@@ -572,8 +846,13 @@ class World:
             edges,
             IngestDesk(lambda: directory, appending, SystemClock()),
             FakeOutlets(),
+            FakeCertificates(),
+            devices.certificates,
+            fake_posture,
+            FakeCalculations(registry),
+            FakeBacktests(),
         )
-        world = cls(services, registry, store, live, alarms, links, access, feed, devices, edges, appending)
+        world = cls(services, registry, store, live, alarms, links, access, feed, devices, edges, appending, trail)
         numbers = await store.register(sorted(model.points))
         world.handles = dict(zip(sorted(model.points), numbers.tolist(), strict=True))
         return world

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -74,6 +75,7 @@ def requests(draw: st.DrawFn) -> tuple[str, str, list[tuple[str, str]], Any]:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(requests(), min_size=1, max_size=4))
+@pytest.mark.clause("62443-3-3 SR 3.5", "62443-3-3 SR 3.7", "GB/T 22239-2019 8.1.4.4")
 def test_no_request_makes_the_server_fail(made: list[tuple[str, str, list[tuple[str, str]], Any]]) -> None:
     asyncio.run(send(made))
 
@@ -93,7 +95,7 @@ async def send(made: list[tuple[str, str, list[tuple[str, str]], Any]]) -> None:
     app = the_app(world)
     app.state.context = Context.of(world.services, ApiSettings())  # a new plant each time, the routes once
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    headers = {"Authorization": "Bearer token-administrator", "Content-Type": "application/json"}
+    headers = {"Authorization": "Bearer token-owner", "Content-Type": "application/json"}
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
         for method, path, query, body in made:
             try:

@@ -1,4 +1,4 @@
-"""Checks and backups over HTTP: administrators start them, and the end is in the audit trail."""
+"""Checks and backups over HTTP: owners start them, and the end is in the audit trail."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from headrace.sdk.services import JobState
 from headrace.sdk.testing.store import BASE_NS
 
 
-async def test_a_job_is_started_and_looked_at(administrator: httpx.AsyncClient, tmp_path: Path) -> None:
-    answer = await administrator.post("/api/v1/history/jobs", json={"kind": "backup", "target": str(tmp_path)})
+async def test_a_job_is_started_and_looked_at(owner: httpx.AsyncClient, tmp_path: Path) -> None:
+    answer = await owner.post("/api/v1/history/jobs", json={"kind": "backup", "target": str(tmp_path)})
     assert answer.status_code == 202 and answer.json()["result"]["target"] == str(tmp_path)
-    job = await administrator.get(f"/api/v1/history/jobs/{answer.json()['id']}")
+    job = await owner.get(f"/api/v1/history/jobs/{answer.json()['id']}")
     assert job.json() == answer.json()
-    listed = await administrator.get("/api/v1/history/jobs")
+    listed = await owner.get("/api/v1/history/jobs")
     assert [each["id"] for each in listed.json()] == [1]
-    assert (await administrator.get("/api/v1/history/jobs/9")).status_code == 404
+    assert (await owner.get("/api/v1/history/jobs/9")).status_code == 404
     wrong: list[dict[str, Any]] = [{"kind": "restore"}, {"kind": "backup", "keep": 0}, {"kind": "check", "path": "/"}]
     for body in wrong:
-        assert (await administrator.post("/api/v1/history/jobs", json=body)).status_code == 422
+        assert (await owner.post("/api/v1/history/jobs", json=body)).status_code == 422
 
 
 async def test_viewers_may_not(viewer: httpx.AsyncClient, world: World) -> None:
@@ -104,6 +104,7 @@ async def test_a_check_and_a_backup_of_a_store_at_work(tmp_path: Path) -> None:
     await store.close()
 
 
+@pytest.mark.clause("62443-3-3 SR 7.3 RE 2", "GB/T 22239-2019 8.1.4.9")
 async def test_backups_by_the_clock_and_logs_between_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clock, audit = Wakeful(), Audit()
     store = await opened(tmp_path, clock)

@@ -51,6 +51,7 @@ async def test_the_ways_to_show_a_token(client: httpx.AsyncClient, world: World,
     assert len(stored(world)) == 1
 
 
+@pytest.mark.clause("62443-3-3 SR 2.1 RE 1")
 async def test_a_source_can_do_nothing_else(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/v1/points", headers=SOURCE)
     assert answer.status_code == 403
@@ -87,6 +88,7 @@ async def test_json_lines_and_a_json_document(client: httpx.AsyncClient, world: 
     assert answer.status_code == 400
 
 
+@pytest.mark.clause("62443-3-3 SR 3.5", "62443-3-3 SR 7.1")
 async def test_gzip_is_unpacked_within_bounds(world: World) -> None:
     settings = ApiSettings(ingest_bytes_max=100_000)
     transport = httpx.ASGITransport(create_app(world.services, settings), raise_app_exceptions=False)
@@ -120,6 +122,7 @@ async def test_parameters_that_mean_nothing_are_refused(client: httpx.AsyncClien
     assert answer.status_code == 422
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1", "62443-3-3 SR 7.1 RE 1")
 async def test_senders_are_bounded_in_number(world: World) -> None:
     begun, release = asyncio.Event(), asyncio.Event()
 

@@ -148,6 +148,7 @@ async def test_a_wrong_message_is_answered_and_the_feed_goes_on(world: World) ->
         assert (await subscribe(feed, [ORDER]))["paths"] == [ORDER]
 
 
+@pytest.mark.clause("62443-3-3 SR 2.1")
 async def test_who_may_listen(world: World) -> None:
     async with served(world, live_sign_in_s=0.2) as url:
         async with open_feed(url, None) as feed:
@@ -174,6 +175,7 @@ async def test_who_may_listen(world: World) -> None:
             assert refused.value.response.status_code == 403
 
 
+@pytest.mark.clause("62443-3-3 SR 3.8 RE 1", "62443-3-3 SR 2.6")
 async def test_a_session_that_ends_closes_its_feed(world: World) -> None:
     async with served(world, live_session_check_s=0.05) as url, httpx.AsyncClient(base_url=url) as client:
         for user, code in (("viewer", 4401), ("newcomer", 4403)):
@@ -186,6 +188,7 @@ async def test_a_session_that_ends_closes_its_feed(world: World) -> None:
                 assert await closed(feed) == code
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1", "62443-3-3 SR 7.1 RE 1")
 async def test_too_many_clients_are_told_so(world: World) -> None:
     async with served(world, live_clients_max=1) as url, open_feed(url) as feed:
         await subscribe(feed, [])
@@ -212,6 +215,7 @@ def raw_client(url: str, message: str) -> socket.socket:
     return peer
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1")
 async def test_a_client_that_does_not_read_costs_nobody_anything(world: World) -> None:
     """It is sent one frame at a time, what it misses is counted, others are served, and it is cut off in the end."""
     world = await World.make(more_points=2_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import httpx
+import pytest
 from tests.api.fakes import World
 
 from headrace.api.metrics import CONTENT_TYPE, Family, _text
@@ -42,6 +43,7 @@ def parse(text: str) -> dict[str, tuple[str, dict[tuple[tuple[str, str], ...], f
     return families
 
 
+@pytest.mark.clause("62443-3-3 SR 6.2")
 async def test_prometheus_reads_it(viewer: httpx.AsyncClient, world: World) -> None:
     await world.devices.door.admit(enrolling("new-1"))
     await world.edges.invite("wang", "suzhou", "acme/suzhou")
@@ -64,3 +66,8 @@ def test_labels_are_escaped_and_odd_numbers_named() -> None:
     odd = [({"a": 'x"y\\z\nw'}, float("nan")), ({"a": "油"}, float("inf")), ({"a": ""}, -1.5e-9)]
     families = parse(_text(Family("headrace_odd", "gauge", "Odd.", odd)))
     assert list(families["headrace_odd"][1]) == [(("a", r"x\"y\\z\nw"),), (("a", "油"),), (("a", ""),)]
+
+
+def test_a_counter_may_be_an_integer() -> None:
+    """Those of a gateway's workers are: `int.is_integer` is younger than the oldest Python that runs us."""
+    assert _text(Family("x", "counter", "h", [({}, 7), ({}, 2.5)])).splitlines()[2:] == ["x 7", "x 2.5"]

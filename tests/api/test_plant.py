@@ -33,7 +33,7 @@ async def test_assets_count_their_subtree(viewer: httpx.AsyncClient, world: Worl
 
 async def test_a_subtree_ends_where_a_longer_name_begins() -> None:
     world = await World.make(more_points=3)
-    index = await PlantIndexes(world.registry, world.store).current()
+    index = await PlantIndexes(world.registry, world.store, lambda: None).current()
     assert index.points_of(f"{LINE}/press-1") == [TEMPERATURE, SETPOINT, COUNTER]
     assert len(index.points_of(f"{LINE}/press-10")) == 3 and len(index.points_of("")) == 8
 

@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import create_engine
 from tests.api.fakes import COUNTER, ORDER, RUNNING, T0, TEMPERATURE, World
 
+from headrace.access import factor_tables
 from headrace.access.desk import AccessDesk
 from headrace.access.tables import metadata
 from headrace.api import ApiSettings, create_app
@@ -32,10 +33,11 @@ TEXTS = ["plain", 'a,"b"\r\n', "", "油温"]
 
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """Signed in as the first administrator, whose one-time password was changed."""
+    """Signed in as the first owner, whose one-time password was changed."""
     world = await World.make()
     engine = create_engine(f"sqlite:///{tmp_path}/access.db")
     metadata.create_all(engine)
+    factor_tables.metadata.create_all(engine)
     access = AccessDesk(engine, SystemClock())
     first = await access.bootstrap()
     assert first is not None
@@ -51,7 +53,7 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
                 world.batch(ORDER, TEXTS),
             ]
         )
-        services = replace(world.services, store=store, access=access, audit=access)
+        services = replace(world.services, store=store, access=access, audit=access, trail=access.trail)
         transport = httpx.ASGITransport(create_app(services, ApiSettings(console_dir=tmp_path)))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             name, password = first
@@ -69,7 +71,7 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 async def test_people_and_programs(client: httpx.AsyncClient) -> None:
     me = (await client.get("/api/v1/session")).json()
-    assert me["role"] == "administrator" and me["must_change_password"] is False
+    assert me["role"] == "owner" and me["must_change_password"] is False
     made = await client.post("/api/v1/tokens", json={"name": "grafana", "role": "viewer"}, headers=OURS)
     assert made.status_code == 201, made.text
     client.cookies.clear()

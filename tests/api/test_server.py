@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from pathlib import Path
 
 import httpx
 import pytest
@@ -45,15 +44,10 @@ async def test_an_address_that_is_not_ours_is_a_config_error(world: World, host:
             pass
 
 
-async def test_a_wrong_certificate_is_a_config_error(world: World, tmp_path: Path) -> None:
-    paper = tmp_path / "paper.pem"
-    paper.write_text("no certificate")
-    for file in (paper, tmp_path / "missing.pem"):
-        with pytest.raises(ConfigError, match=str(file)):
-            async with serving(world.services, ApiSettings(port=0, certificate=file, private_key=file)):
-                pass
-    with pytest.raises(ValueError, match="both"):
-        ApiSettings(certificate=paper)
+async def test_settings_and_context_have_to_agree_on_tls(world: World) -> None:
+    with pytest.raises(ConfigError, match="agree"):
+        async with serving(world.services, ApiSettings(port=0, tls=True)):
+            pass
 
 
 async def test_stopping_does_not_wait_for_live_clients(world: World) -> None:
@@ -84,6 +78,7 @@ async def test_a_feed_that_fails_ends_the_server(world: World, monkeypatch: pyte
     assert failed.value.subgroup(ZeroDivisionError) is not None
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1")
 async def test_a_client_that_does_not_take_its_answer_is_dropped(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

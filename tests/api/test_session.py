@@ -17,9 +17,18 @@ async def sign_in(client: httpx.AsyncClient, user: str = "engineer") -> httpx.Re
     return answer
 
 
+@pytest.mark.clause("62443-3-3 SR 3.8", "62443-3-3 SR 3.8 RE 1")
 async def test_sign_in_sets_a_strict_cookie_and_sign_out_removes_it(client: httpx.AsyncClient) -> None:
     answer = await sign_in(client)
-    assert answer.json() == {"user": "engineer", "role": "engineer", "must_change_password": False}
+    assert answer.json() == {
+        "user": "engineer",
+        "tenant": "default",
+        "role": "engineer",
+        "actions": ["acknowledge", "configure", "ingest", "maintain", "view", "write"],
+        "everywhere": ["acknowledge", "configure", "ingest", "maintain", "view", "write"],
+        "must_change_password": False,
+        "must_enrol": False,
+    }
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie and "SameSite=strict" in cookie and "Path=/" in cookie
     assert "Secure" not in cookie
@@ -29,6 +38,7 @@ async def test_sign_in_sets_a_strict_cookie_and_sign_out_removes_it(client: http
     assert (await client.get("/api/v1/assets")).status_code == 401
 
 
+@pytest.mark.clause("62443-3-3 SR 3.8 RE 2")
 async def test_a_new_sign_in_ends_the_former_session(client: httpx.AsyncClient) -> None:
     await sign_in(client, "viewer")
     former = client.cookies["headrace_session"]
@@ -37,6 +47,7 @@ async def test_a_new_sign_in_ends_the_former_session(client: httpx.AsyncClient) 
     assert (await client.get("/api/v1/session", headers={"Cookie": f"headrace_session={former}"})).status_code == 401
 
 
+@pytest.mark.clause("62443-3-3 SR 1.10")
 async def test_a_wrong_name_and_a_wrong_password_look_alike(client: httpx.AsyncClient) -> None:
     answers = [
         await client.post("/api/v1/session", json={"user": user, "password": "wrong"}) for user in ("viewer", "nobody")
@@ -46,6 +57,7 @@ async def test_a_wrong_name_and_a_wrong_password_look_alike(client: httpx.AsyncC
     assert (await client.post("/api/v1/session", json={"user": "locked", "password": "x"})).status_code == 429
 
 
+@pytest.mark.clause("62443-3-3 SR 3.8")
 async def test_a_change_with_the_cookie_needs_the_header(client: httpx.AsyncClient) -> None:
     await sign_in(client)
     body = {"files": []}
@@ -66,6 +78,7 @@ async def test_a_change_with_the_cookie_needs_the_header(client: httpx.AsyncClie
         ("null", False),
     ],
 )
+@pytest.mark.clause("62443-3-3 SR 3.8", "62443-3-3 SR 1.13")
 async def test_a_page_of_another_origin_may_not_change_anything(world: World, origin: str, allowed: bool) -> None:
     app = create_app(world.services, ApiSettings(origins=("http://dev.example:5173",)))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
@@ -77,6 +90,7 @@ async def test_a_page_of_another_origin_may_not_change_anything(world: World, or
         assert (login.status_code == 200) == allowed
 
 
+@pytest.mark.clause("62443-3-3 SR 3.8", "GB/T 22239-2019 8.1.4.8")
 async def test_tls_makes_the_cookie_secure(world: World) -> None:
     app = create_app(world.services, ApiSettings(behind_tls=True))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://localhost") as client:
@@ -90,7 +104,7 @@ async def test_a_one_time_password_opens_nothing_but_its_own_change(client: http
     refused = await client.get("/api/v1/assets")
     assert refused.status_code == 403 and refused.json()["error"]["code"] == "change-password"
     me = (await client.get("/api/v1/session")).json()
-    assert me == {"user": "newcomer", "role": "engineer", "must_change_password": True}
+    assert (me["role"], me["actions"], me["must_change_password"]) == ("engineer", [], True)
     weak = await client.post("/api/v1/session/password", json={"old": "password-newcomer", "new": "x"}, headers=OURS)
     assert weak.status_code == 422 and "12 characters" in weak.json()["error"]["message"]
     change = {"old": "password-newcomer", "new": "correct horse battery"}
@@ -103,15 +117,20 @@ async def test_a_token_cannot_change_a_password(viewer: httpx.AsyncClient) -> No
     assert answer.status_code == 403
     assert (await viewer.get("/api/v1/session")).json() == {
         "user": "viewer",
+        "tenant": "default",
         "role": "viewer",
+        "actions": ["view"],
+        "everywhere": ["view"],
         "must_change_password": False,
+        "must_enrol": False,
     }
 
 
+@pytest.mark.clause("62443-3-3 SR 3.8 RE 1")
 async def test_a_session_whose_user_is_gone_is_over(client: httpx.AsyncClient) -> None:
     await sign_in(client, "viewer")
     session = {"Cookie": f"headrace_session={client.cookies['headrace_session']}"}
     client.cookies.clear()
-    gone = await client.delete("/api/v1/users/viewer", headers={"Authorization": "Bearer token-administrator"})
+    gone = await client.delete("/api/v1/users/viewer", headers={"Authorization": "Bearer token-owner"})
     assert gone.status_code == 204
     assert (await client.get("/api/v1/assets", headers=session)).status_code == 401

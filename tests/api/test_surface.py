@@ -34,11 +34,12 @@ async def test_errors_have_one_shape(viewer: httpx.AsyncClient) -> None:
     assert answer.json()["error"]["message"] == "limit: must be greater than or equal to 1"
 
 
-async def test_unknown_fields_are_refused(administrator: httpx.AsyncClient) -> None:
-    answer = await administrator.post("/api/v1/users", json={"name": "a", "role": "viewer", "admin": True})
+@pytest.mark.clause("62443-3-3 SR 3.5")
+async def test_unknown_fields_are_refused(owner: httpx.AsyncClient) -> None:
+    answer = await owner.post("/api/v1/users", json={"name": "a", "role": "viewer", "admin": True})
     assert answer.status_code == 422 and answer.json()["error"]["message"] == "admin: is not a field of this request"
     headers = {"Content-Type": "application/json"}
-    answer = await administrator.post("/api/v1/users", content=b"{", headers=headers)
+    answer = await owner.post("/api/v1/users", content=b"{", headers=headers)
     assert answer.status_code == 422 and "is not JSON" in answer.json()["error"]["message"]
 
 
@@ -52,6 +53,7 @@ def test_every_error_of_the_tree_has_a_status() -> None:
     assert errors.HeadraceError in TABLE
 
 
+@pytest.mark.clause("62443-3-3 SR 3.7")
 async def test_a_bug_shows_an_incident_and_nothing_else(
     viewer: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -66,6 +68,7 @@ async def test_a_bug_shows_an_incident_and_nothing_else(
     assert [record.getMessage() for record in caplog.records] == [f"internal error {incident}"]
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1")
 async def test_a_request_that_takes_too_long_is_given_up(
     world: World, settings: ApiSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +82,7 @@ async def test_a_request_that_takes_too_long_is_given_up(
     assert answer.status_code == 503 and answer.headers["retry-after"]
 
 
+@pytest.mark.clause("62443-3-3 SR 3.5", "62443-3-3 SR 7.1")
 async def test_bodies_are_limited_however_they_come(world: World, settings: ApiSettings) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(10):
@@ -86,7 +90,7 @@ async def test_bodies_are_limited_however_they_come(world: World, settings: ApiS
 
     limits = {"body_bytes_max": 1_000, "declarations_bytes_max": 2_000}
     app = create_app(world.services, settings.model_copy(update=limits))
-    headers = {"Authorization": "Bearer token-administrator", "Content-Type": "application/json"}
+    headers = {"Authorization": "Bearer token-owner", "Content-Type": "application/json"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
         for content in (b" " * 1_001, chunks()):
             answer = await client.post("/api/v1/writes", content=content, headers=headers)
@@ -111,6 +115,7 @@ async def test_bodies_are_limited_however_they_come(world: World, settings: ApiS
         ("[::1", False),
     ],
 )
+@pytest.mark.clause("62443-3-3 SR 1.13", "62443-3-3 SR 3.5")
 async def test_a_rebound_name_is_not_served(world: World, host: str, served: bool) -> None:
     app = create_app(world.services, ApiSettings(hosts=("plant.example",)))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
@@ -189,6 +194,7 @@ async def test_every_page_of_the_app_is_the_index(client: httpx.AsyncClient, con
 
 
 @pytest.mark.parametrize("path", ["/../secret.txt", "/%2e%2e/secret.txt", "/assets/..%2f..%2fsecret.txt", "/link.txt"])
+@pytest.mark.clause("62443-3-3 SR 3.5")
 async def test_nothing_outside_the_console_is_served(client: httpx.AsyncClient, console: Path, path: str) -> None:
     answer = await client.get(httpx.URL("http://localhost", raw_path=path.encode()))
     assert "secret" not in answer.text

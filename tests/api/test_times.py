@@ -57,5 +57,5 @@ def test_a_span_defaults_to_the_last_hour() -> None:
 
 @pytest.mark.parametrize("text", ["9999999999999999", "-9999999999999999", "now+300000d", "9999-12-31T00:00:00Z"])
 def test_a_time_that_64_bits_cannot_tell_is_refused(text: str) -> None:
-    with pytest.raises(DataError, match=r"2262|is not a time"):
+    with pytest.raises(DataError, match=r"2262|is not a time|292 years"):
         time_ns_of(text, NOW)

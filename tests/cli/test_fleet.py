@@ -13,7 +13,7 @@ import pytest
 from tests.cli.shell import headrace, refused
 from tests.e2e.platform_process import PlatformProcess, platform_process
 
-from headrace.cli.doctor_fleet import fleet_findings
+from headrace.cli.doctor_fleet import certificate_findings, device_certificate_findings, fleet_findings
 from headrace.model.time import DAY_NS, format_time
 
 PLANT = """\
@@ -143,3 +143,31 @@ def test_what_is_to_be_done_about_devices() -> None:
     assert [finding.level for finding in found] == ["ok", "warn", "warn"]
     assert "'old-1' from 192.0.2.7, 9 times: unknown, and 1 others" in found[2].found
     assert fleet_findings({"counts": COUNTS}, [], {"edges": [], "strangers": {}}) == []
+
+
+def certificate(kind: str, days: float, *, own: bool) -> dict[str, object]:
+    return {"kind": kind, "own": own, "ends_at": format_time(time.time_ns() + int(days * 86_400e9))}
+
+
+@pytest.mark.clause("62443-3-3 SR 1.8")
+def test_the_doctor_warns_before_certificates_end() -> None:
+    levels = {
+        (kind, days, own): next(iter(certificate_findings([certificate(kind, days, own=own)]))).level
+        for kind in ("console", "authority")
+        for days in (-1, 10, 25, 60)
+        for own in (True, False)
+    }
+    assert {days: levels["console", days, False] for days in (-1, 10, 25, 60)} == {
+        -1: "fail", 10: "warn", 25: "warn", 60: "ok"
+    }  # fmt: skip
+    assert levels["console", 25, True] == "ok" and levels["authority", 10, True] == "warn"
+
+
+@pytest.mark.clause("62443-3-3 SR 1.8")
+def test_the_doctor_names_devices_whose_certificates_end() -> None:
+    ending = [{"device": f"press-{at}", "state": "in use"} for at in range(7)] + [{"device": "old", "state": "ended"}]
+    counts = {"good": 9, "ending": 7, "ended": 1, "revoked": 0}
+    fine, soon, ended = device_certificate_findings({"counts": counts, "ending": ending})
+    assert fine.level == "ok" and "press-0" in soon.found and "2 more" in soon.found and "old" in ended.found
+    nothing = {"counts": dict.fromkeys(counts, 0), "ending": []}
+    assert list(device_certificate_findings(nothing)) == []

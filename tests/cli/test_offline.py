@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 from openpyxl import Workbook, load_workbook
+from sqlalchemy import insert, select
 from tests.cli.shell import headrace, refused
 
+from headrace.access.factor_tables import totp
 from headrace.cli.doctor import _history_disk
+from headrace.platform.database import open_database
 
 PLANT = """\
 connections: {plc: {driver: modbus, settings: {host: 127.0.0.1, port: 15020}}}
@@ -226,6 +229,20 @@ def test_doctor_sees_a_home_that_is_open_or_is_no_folder(home: Path) -> None:
     home.write_text("a file")
     said = headrace("doctor", "--home", home)
     assert said.status == 1 and "✗ data folder" in said.out and "please report" not in said.out
+
+
+def test_user_reset_factors_lets_in_who_lost_the_phone(home: Path) -> None:
+    assert headrace("serve", "--home", home, "--port", "0", "--for", "0.1", "--log", "error").status == 0
+    engine = open_database(f"sqlite:///{home / 'database.db'}")
+    made = {"user": "admin", "sealed": b"x", "last_step": 0, "created_ns": 0}
+    with engine.begin() as connection:
+        connection.execute(insert(totp).values(made))
+    said = headrace("user", "reset", "admin", "--factors", "--home", home)
+    assert said.status == 0 and said.out == "", said
+    with engine.connect() as connection:
+        assert connection.execute(select(totp)).all() == []
+    engine.dispose()
+    assert "nobody" in refused("user", "reset", "nobody", "--factors", "--home", home)
 
 
 def test_user_reset_gives_a_password_once(home: Path) -> None:

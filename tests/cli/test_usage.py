@@ -44,10 +44,21 @@ def test_help_tells_what_each_command_and_option_does(path: tuple[str, ...]) -> 
 def test_all_commands_are_known() -> None:
     assert {" ".join(path) for path in ALL if not hasattr(ALL[path], "commands")} == {
         "demo", "serve", "plan", "apply", "export", "points list", "points import", "points export", "tail", "write",
+        "writes", "approve", "reject", "withdraw", "lock", "unlock", "locks",
         "history show", "history export", "history import", "history migrate", "sql",
         "history check", "history repair", "history backup", "history restore", "history backups",
         "doctor", "plant run", "plant replay", "plant fault", "plant clear", "plant declare",
-        "user reset",
+        "user reset", "user list", "user add", "user set", "token list", "token add", "token withdraw", "sbom",
+        "audit verify", "audit export", "audit tail",
+        "points backfill", "backtest",
+        "alarms list", "alarms ack", "alarms reset", "alarms shelve", "alarms unshelve", "alarms remove",
+        "alarms return", "alarms kpis", "alarms export", "alarms import",
+        "stream add", "stream promote", "stream rollback", "stream retire", "stream list", "stream journal",
+        "stream backtest",
+        "tenant list", "tenant add", "tenant close", "tenant reopen", "share list", "share add", "share end",
+        "package new-key", "package sign", "package verify", "package show",
+        "ca show", "ca export", "ca renew", "keys make", "keys rotate",
+        "device certificate", "device certificates", "device revoke",
         "device list", "device show", "device refused", "device add", "device approve", "device block",
         "device rename", "device rotate", "device remove", "device import",
         "edge", "hub", "edges list", "edges show", "edges token", "edges revoke", "edges remove",
@@ -94,7 +105,7 @@ def test_a_shell_can_complete_it(shell: str) -> None:
 
 def test_completion_offers_the_commands() -> None:
     said = headrace(_HEADRACE_COMPLETE="complete_bash", COMP_WORDS="headrace p", COMP_CWORD="1")
-    assert set(said.out.split()) == {"plan", "points", "plant"}
+    assert set(said.out.split()) == {"package", "plan", "points", "plant"}
 
 
 def test_the_entry_point_is_the_one_that_is_installed() -> None:

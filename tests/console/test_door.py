@@ -22,7 +22,17 @@ def test_a_wrong_password_is_refused_in_words_and_a_right_one_leads_to_where_one
     expect(page.get_by_role("heading", name="Alarms", level=1)).to_be_visible()
 
 
-def test_the_first_administrator_must_choose_a_password_before_anything_else(open_page: Signed) -> None:
+@pytest.mark.clause("62443-3-3 SR 1.12")
+@pytest.mark.parametrize("width", [1280, 360])
+def test_a_notice_stands_before_the_password(open_page: Signed, width: int) -> None:
+    page = open_page("/signin", user=None, width=width)
+    notice = page.get_by_role("region", name="Notice of use")
+    expect(notice).to_contain_text("What you do here is recorded.")
+    assert notice.bounding_box()["y"] < page.get_by_label("User name").bounding_box()["y"]
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_first_owner_must_choose_a_password_before_anything_else(open_page: Signed) -> None:
     page = open_page("/", user=None)
     page.get_by_label("User name").fill("admin")
     page.get_by_role("textbox", name="Password").fill("one-time-password")

@@ -20,6 +20,7 @@ PAGES = {
     "trend": trend_path(f"{PRESS_3}/oil.temperature", f"{PRESS_3}/motor.power", last=3_600),
     "alarms": "/alarms",
     "alarm history": "/alarms?tab=history",
+    "writes": "/writes",
     "devices": "/devices",
     "a device that waits": "/devices?device=esp-3fa2",
     "edges": "/edges",
@@ -27,7 +28,9 @@ PAGES = {
     "runtime": "/system?tab=runtime",
     "access": "/system?tab=access",
     "audit": "/system?tab=audit",
+    "security": "/system?tab=security",
     "engineering": "/engineering",
+    "account": "/account",
 }
 
 

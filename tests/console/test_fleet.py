@@ -111,6 +111,33 @@ def test_a_device_is_changed_rotated_and_blocked(open_page: Signed) -> None:
     expect(renamed).to_contain_text("Blocked")
 
 
+@pytest.mark.clause("62443-3-3 SR 1.8", "62443-3-3 SR 1.5")
+def test_a_certificate_is_looked_at_renewed_and_revoked(open_page: Signed) -> None:
+    page = open_page("/devices?device=meter-00013")
+    section = page.get_by_role("dialog", name="meter-00013").get_by_role("region", name="Certificates")
+    expect(section).to_contain_text("In use")
+    expect(section.locator("b")).to_contain_text("ends")  # within a month
+    section.get_by_role("button", name="Renew").click()
+    section.get_by_label("Certificate request of the device").fill("what is this?")
+    section.get_by_role("button", name="Sign").click()
+    expect(section).to_contain_text("no certificate request")
+    pem = "-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----"
+    section.get_by_label("Certificate request of the device").fill(pem)
+    section.get_by_role("button", name="Sign").click()
+    expect(section.get_by_role("status")).to_contain_text("BEGIN CERTIFICATE")
+    section.get_by_role("button", name="Close").click()
+    expect(section).to_contain_text("Not shown yet; the one before is good too")
+    section.get_by_role("button", name="Revoke all").click()
+    section.get_by_role("button", name="Really?").click()
+    expect(section.get_by_text("Revoked · its key got out")).to_have_count(2)
+    expect(section.get_by_role("button", name="Give it a certificate")).to_be_visible()
+
+
+def test_certificates_in_chinese(open_page: Signed) -> None:
+    page = open_page("/devices?device=meter-00013", language="zh")
+    expect(page.get_by_role("dialog", name="meter-00013").get_by_role("region", name="证书")).to_contain_text("使用中")
+
+
 def test_a_table_comes_in_and_its_secrets_go_out(open_page: Signed, tmp_path: Path) -> None:
     table = tmp_path / "devices.csv"
     table.write_text("name,note\na-1,\nbad/2,\na-3,\n")
@@ -156,7 +183,9 @@ def test_an_edge_is_invited_by_a_command_that_is_shown_once(open_page: Signed) -
     dialog.get_by_role("textbox", name="Part of the plant").fill("suzhou")
     page.get_by_role("option", name="acme/suzhou", exact=True).click()
     dialog.get_by_role("button", name="Make the token").click()
-    expect(dialog.get_by_role("status", name="Command")).to_contain_text("headrace edge --hub 127.0.0.1:8472 --token hre_")
+    expect(dialog.get_by_role("status", name="Command")).to_contain_text(
+        "headrace edge --hub 127.0.0.1:8472 --token hre_"
+    )
     dialog.get_by_role("button", name="Close").last.click()
     expect(page.locator('[data-edge="changzhou"]')).to_contain_text("Its token is good until")
     expect(page.get_by_text("hre_")).to_have_count(0)

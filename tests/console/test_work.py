@@ -90,6 +90,22 @@ def test_outlets_show_what_waits_and_what_is_wrong(open_page: Signed) -> None:
     expect(open_page("/system", language="zh").get_by_role("heading", name="向外发布")).to_be_visible()
 
 
+@pytest.mark.clause("62443-3-3 SR 7.6")
+def test_what_differs_from_the_advised_stands_first_with_symbol_and_words(open_page: Signed) -> None:
+    page = open_page("/system?tab=security")
+    rows = page.get_by_role("row")
+    expect(rows.nth(1)).to_contain_text("Who needs a second factor")
+    expect(rows.nth(1)).to_contain_text("Differs")
+    expect(rows.nth(1).locator("svg")).to_have_count(1)
+    expect(rows.nth(3)).to_contain_text("Look at it")
+    expect(rows.nth(3)).to_contain_text("In the home folder, beside what it seals")
+    expect(rows.nth(5)).to_contain_text("200 d")
+    expect(rows.nth(5).locator("svg")).to_have_count(0)
+    chinese = open_page("/system?tab=security", language="zh")
+    expect(chinese.get_by_role("row").nth(1)).to_contain_text("谁需要双因素")
+    assert "posture." not in chinese.locator("main").inner_text()
+
+
 def test_runtime_counters_users_and_the_audit_trail(open_page: Signed) -> None:
     page = open_page("/system?tab=runtime")
     expect(page.get_by_role("row").filter(has_text="history")).to_contain_text("262")
@@ -105,11 +121,32 @@ def test_runtime_counters_users_and_the_audit_trail(open_page: Signed) -> None:
     expect(page.get_by_role("row").filter(has_text="platform.started")).to_be_visible()
 
 
+@pytest.mark.clause("62443-3-3 SR 6.1", "GB/T 22239-2019 8.1.5.2")
+def test_the_audit_trail_is_filtered_checked_and_taken_along(open_page: Signed) -> None:
+    page = open_page("/system?tab=audit", user="lee")
+    started = page.get_by_role("row").filter(has_text="platform.started")
+    expect(started).to_be_visible()
+    page.get_by_label("Action begins with").fill("user.")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.get_by_text("No entry fits.")).to_be_visible()
+    page.get_by_role("button", name="Export").click()
+    signed = page.get_by_role("menuitem", name="Signed file (NDJSON)")
+    expect(signed).to_have_attribute("href", "/api/v1/audit/export?action=user.&format=ndjson")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Clear").click()
+    expect(started).to_be_visible()
+    page.get_by_role("button", name="Check all of it").click()
+    expect(page.get_by_text("Whole: 1 entries, 0 of them in archives")).to_be_visible()
+    expect(page.get_by_text("Newest signed")).to_be_visible()
+    chinese = open_page("/system?tab=audit", language="zh")
+    expect(chinese.get_by_role("button", name="校验全部")).to_be_visible()
+
+
 def test_an_operator_is_not_shown_what_only_others_may_do(open_page: Signed) -> None:
     page = open_page("/system", user="anna")
     expect(page.get_by_role("tab")).to_have_count(2)
     page.goto("/engineering")
-    expect(page.get_by_text("Engineers and administrators may plan and apply.")).to_be_visible()
+    expect(page.get_by_text("Engineers may plan and apply.")).to_be_visible()
     expect(page.get_by_role("button", name="Show plan")).to_be_disabled()
 
 

@@ -5,10 +5,11 @@ import pytest
 from sqlalchemy import Engine
 from tests.databases import DATABASES, fresh_engine
 
-from headrace.control.tables import metadata
+from headrace.control import guard_tables, tables
 
 
 @pytest.fixture(params=DATABASES)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    with fresh_engine(request.param, metadata, tmp_path) as engine:
+    with fresh_engine(request.param, tables.metadata, tmp_path) as engine:
+        guard_tables.metadata.create_all(engine)
         yield engine

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,119 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
+from tests.control.fakes import POINTS, PRESSURE, VIEWER, Rig, point
 
 from headrace.control.checks import confirms, why_not
-from headrace.control.desk import ControlDesk, ControlSettings
-from headrace.model import quality as q
-from headrace.model.batch import Batch, Value, ValueKind
-from headrace.model.commands import Command, CommandState
-from headrace.model.errors import AccessError, DataError, NotFound, Refused, Unavailable, Unreachable
-from headrace.model.events import Event
-from headrace.model.points import Access, Point, PointSource, Range
-from headrace.model.time import SECOND_NS
-from headrace.sdk.access import Action, Principal
-
-OPERATOR = Principal("wang", "operator", "session")
-VIEWER = Principal("guest", "viewer", "session")
-
-
-def point(name: str, kind: ValueKind = ValueKind.FLOAT64, access: Access = Access.READ_WRITE, **more: Any) -> Point:
-    return Point(f"acme/press/{name}", kind, access=access, **more)
-
-
-POINTS = {
-    one.path: one
-    for one in (
-        point("pressure", unit="bar", range=Range(0, 350), write_range=Range(80, 280)),
-        point("speed", range=Range(0, 100)),
-        point("count", ValueKind.INT64),
-        point("run", ValueKind.BOOL),
-        point("recipe", ValueKind.TEXT),
-        point("temperature", access=Access.READ),
-    )
-}
-PRESSURE = "acme/press/pressure"
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-
-    def now_ns(self) -> int:
-        return int(self.seconds * SECOND_NS)
-
-    def monotonic_s(self) -> float:
-        return self.seconds
-
-    async def sleep(self, delay_s: float) -> None:
-        self.seconds += delay_s
-        await asyncio.sleep(0)
-
-
-class FakeDevice:
-    """Holds values as float32 where asked; `before_write` and `answers` let a test interfere."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, Value] = dict.fromkeys(POINTS, 0.0)
-        self.writes: list[tuple[str, Value]] = []
-        self.keep: Callable[[Value], Value] = lambda value: value
-        self.before_write: Callable[[], Any] | None = None
-        self.read_errors: list[Exception] = []
-        self.bad_reads = 0
-
-    async def write(self, path: str, value: Value) -> None:
-        self.writes.append((path, value))
-        if self.before_write is not None:
-            result = self.before_write()
-            if asyncio.iscoroutine(result):
-                await result
-        self.held[path] = self.keep(value)
-
-    async def read_back(self, path: str) -> Batch:
-        if self.read_errors:
-            raise self.read_errors.pop(0)
-        if self.bad_reads:
-            self.bad_reads -= 1
-            return Batch.bad(POINTS[path].kind, [0], 0, q.BAD_TIMEOUT)
-        kind = POINTS[path].kind
-        return Batch.of(kind, [0], 0, np.array([self.held[path]], kind.dtype))
-
-
-class FakeAccess:
-    def __init__(self) -> None:
-        self.entries: list[tuple[str, str, str, str]] = []
-
-    def check(self, principal: Principal, action: Action, path: str) -> None:
-        assert action is Action.WRITE
-        if principal.role == "viewer":
-            raise AccessError(f"'{principal.name}' may not write to '{path}'")
-
-    async def record(
-        self, actor: str, action: str, subject: str, outcome: str, data: Mapping[str, Any] | None = None
-    ) -> None:
-        self.entries.append((actor, action, subject, outcome))
-
-
-class Rig:
-    def __init__(self, engine: Engine, **settings: float) -> None:
-        self.clock, self.device, self.access = FakeClock(), FakeDevice(), FakeAccess()
-        self.events: list[Event] = []
-        self.desk = ControlDesk(
-            lambda: POINTS,
-            self.device,
-            self.access,
-            self.access,
-            engine,
-            self.clock,
-            ControlSettings(**settings),
-            self.take,
-        )
-
-    async def take(self, events: Sequence[Event]) -> None:
-        self.events += events
-
-    async def write(self, value: Value, path: str = PRESSURE, who: Principal = OPERATOR, why: str = "test") -> Command:
-        return await self.desk.write(path, value, who, why)
+from headrace.model.batch import Value
+from headrace.model.commands import CommandState
+from headrace.model.errors import DataError, NotFound, Refused, Unavailable, Unreachable
+from headrace.model.points import PointSource
 
 
 @pytest.fixture
@@ -130,6 +23,7 @@ def rig(engine: Engine) -> Rig:
     return Rig(engine)
 
 
+@pytest.mark.clause("62443-3-3 SR 2.8", "62443-3-3 SR 2.12")
 async def test_a_write_is_confirmed_by_read_back_and_each_step_is_on_record(rig: Rig) -> None:
     command = await rig.write(120)
     assert (command.state, command.value, command.read_back) == (CommandState.CONFIRMED, 120.0, 120.0)
@@ -162,6 +56,7 @@ async def test_a_write_is_confirmed_by_read_back_and_each_step_is_on_record(rig:
         ("pressure", 100.0, "x" * 501, "at most 500"),
     ],
 )
+@pytest.mark.clause("62443-3-3 SR 3.5")
 async def test_what_cannot_be_is_refused_and_nothing_is_sent(
     rig: Rig, name: str, value: Value, why: str, said: str
 ) -> None:
@@ -172,6 +67,7 @@ async def test_what_cannot_be_is_refused_and_nothing_is_sent(
     assert [entry[3] for entry in rig.access.entries] == ["requested", "refused"]
 
 
+@pytest.mark.clause("62443-3-3 SR 2.1", "GB/T 22239-2019 8.1.4.2")
 async def test_without_the_right_nothing_is_sent(rig: Rig) -> None:
     command = await rig.write(100.0, who=VIEWER)
     assert (command.state, rig.device.writes) == (CommandState.REFUSED, [])
@@ -341,7 +237,7 @@ async def test_a_crash_leaves_no_command_open(rig: Rig, engine: Engine) -> None:
     await again.desk.start()
     assert again.access.entries == []
     task.cancel()
-    for left in list(rig.desk._running):
+    for left in list(rig.desk._record._running):
         left.cancel()
 
 
@@ -355,6 +251,7 @@ async def test_a_bug_in_a_driver_is_loud_and_closes_the_command(rig: Rig) -> Non
     assert [command.state for command in await rig.desk.list()] == [CommandState.FAILED]
 
 
+@pytest.mark.clause("62443-3-3 SR 2.10")
 async def test_without_a_record_nothing_is_sent(rig: Rig, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("drop table control_commands")
@@ -383,6 +280,7 @@ def test_a_scaled_integer_register_confirms_within_its_step() -> None:
 
 
 @given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()), st.sampled_from(list(POINTS)))
+@pytest.mark.clause("62443-3-3 SR 3.5")
 def test_anything_at_all_is_judged(value: Any, path: str) -> None:
     verdict = why_not(POINTS[path], value, "because")
     assert verdict is None or verdict

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
 from tests.e2e.platform_process import headrace
 
 
+@pytest.mark.clause("GB/T 22239-2019 8.4.3.4")
 def test_demo_runs_headless_and_reports(tmp_path: Path) -> None:
     run = headrace("demo", "--for", "12", "--report", "json", "--port", "0", "--home", str(tmp_path / "demo"))
     assert run.returncode == 0, run.stderr

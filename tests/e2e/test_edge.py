@@ -80,7 +80,7 @@ def through_every_end(tmp_path: Path, rounds: int) -> None:
 
             answer = client.post("/writes", {"path": SETPOINT, "value": 4711, "reason": "a test of the way down"})
             assert (answer["state"], answer["read_back"]) == ("confirmed", 4711), str(answer)
-            (alarm,) = [a for a in client.get("/alarms") if a["rule"].endswith(":counts")]
+            (alarm,) = [a for a in client.get("/alarms")["alarms"] if a["rule"].endswith(":counts")]
             assert alarm["state"] == "unack-active"
             (shown,) = client.get("/edges")["edges"]
             assert shown["actual"]["revision"] == shown["desired"] and not shown["actual"]["error"]
@@ -114,6 +114,7 @@ def through_every_end(tmp_path: Path, rounds: int) -> None:
 
 @pytest.mark.service("mosquitto_pub")
 @pytest.mark.timeout(300)
+@pytest.mark.clause("62443-3-3 SR 5.1 RE 2", "62443-3-3 SR 5.2 RE 2")
 def test_a_device_gets_in_at_an_edge_with_and_without_the_hub(tmp_path: Path) -> None:
     """With another vendor's client; and whoever is blocked on the hub is closed on the edge."""
     program = shutil.which("mosquitto_pub")

@@ -23,8 +23,13 @@ def test_the_page_on_devices_keeps_its_promises(tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     page = tmp_path / "devices.md"
-    page.write_text(DEVICES.read_text("utf-8").replace("1883", port), "utf-8")
-    _, added, waiting, let_in, imported, daily = run_page(page, tmp_path)
+    text = DEVICES.read_text("utf-8").replace("1883", port)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        text = text.replace("8883", str(probe.getsockname()[1]))
+    page.write_text(text, "utf-8")
+    _, added, certified, waiting, let_in, imported, daily = run_page(page, tmp_path)
+    assert "press-9" in certified
     assert "press-7" in added and "approved" in added and "hall 2" in added
     assert "quarantined" in waiting and "meters/meter-12/power" in waiting and "41.5" in waiting
     assert "declared as acme/meter-12" in let_in and "42.5" in let_in

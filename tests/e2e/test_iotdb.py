@@ -38,7 +38,7 @@ def test_history_in_a_cluster_outlives_everybody(tmp_path: Path, cluster: iotdb.
         plant.write_text(PLANT.format(port=device.port))
         with platform_process(tmp_path / "home", "--history", address, "-f", str(plant)) as first:
             client = first.start()
-            raised = wait_for(lambda: client.get("/alarms"), 20, "the alarm")
+            raised = wait_for(lambda: client.get("/alarms")["alarms"], 20, "the alarm")
             assert raised[0]["rule"] == "a/count:high"
             early = wait_for(lambda: client.get("/history/raw", **DAY)["values"], 20, "samples")
             first.kill()

@@ -46,6 +46,7 @@ def samples(client: Client) -> int:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.clause("62443-3-3 SR 7.4")
 def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")

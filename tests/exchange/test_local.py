@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ class TestLocalBus(BusContract):
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), publishers=st.integers(1, 4), capacity=st.integers(1, 12))
+@pytest.mark.clause("62443-3-3 SR 7.1")
 def test_a_blocking_queue_loses_nothing_and_keeps_each_publishers_order(
     seed: int, publishers: int, capacity: int
 ) -> None:

@@ -93,6 +93,7 @@ async def site(tmp_path: Path) -> Site:
     return site
 
 
+@pytest.mark.clause("62443-3-3 SR 7.3", "GB/T 22239-2019 8.1.4.9")
 async def test_what_was_acknowledged_before_the_call_is_in_the_backup(site: Site) -> None:
     for part in range(30):
         await site.append(part % 3, part * 20, 50, float(part))
@@ -107,6 +108,7 @@ async def test_what_was_acknowledged_before_the_call_is_in_the_backup(site: Site
     await site.store.close()
 
 
+@pytest.mark.clause("62443-3-3 SR 7.3", "GB/T 22239-2019 8.1.4.9")
 async def test_work_goes_on_while_a_backup_is_made(site: Site) -> None:
     """Appends, flushes, compaction and deletions during the copying; none of them is in this backup."""
     for part in range(20):
@@ -232,6 +234,7 @@ async def test_targets_that_would_be_lost_with_the_store_are_refused(site: Site,
     await site.store.close()
 
 
+@pytest.mark.clause("62443-3-3 SR 7.4", "GB/T 22239-2019 8.1.4.9")
 async def test_a_restore_goes_only_into_an_empty_folder_and_comes_whole_or_not_at_all(site: Site) -> None:
     await site.store.append(hour_of_noise(0)[:1])
     await site.store.flush()
@@ -279,6 +282,7 @@ def _stamp(found: list[object], before: object) -> str:
 # --- point in time ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("62443-3-3 SR 7.4", "62443-3-3 SR 7.3 RE 1", "GB/T 22239-2019 8.1.4.9")
 async def test_a_restore_equals_what_was_acknowledged_at_any_moment(site: Site) -> None:
     seed = int(os.environ.get("HEADRACE_SEED", str(random.SystemRandom().randrange(2**32))))
     print(f"HEADRACE_SEED={seed}")
@@ -376,6 +380,7 @@ async def test_a_moment_before_every_backup_is_refused(site: Site) -> None:
 # --- manifests from anywhere --------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("62443-3-3 SR 7.3 RE 1")
 async def test_a_damaged_manifest_is_named_and_the_other_backups_stay_good(site: Site) -> None:
     await site.append(0, 0, 10, 1.0)
     await site.back_up()

@@ -74,6 +74,7 @@ def cut(path: Path) -> None:
         ("catalog.db", Path.unlink),
     ],
 )
+@pytest.mark.clause("62443-3-3 SR 3.4", "GB/T 22239-2019 8.1.4.7")
 async def test_every_damage_is_found_and_named(tmp_path: Path, name: str, harm: Callable[[Path], None]) -> None:
     await a_history(tmp_path)
     path = tmp_path / name if name.endswith((".log", ".db")) else largest(tmp_path / name)

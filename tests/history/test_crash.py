@@ -141,6 +141,7 @@ async def compare_backup(place: Path, target: Path, known: Known) -> None:
     assert before - restored <= deleted
 
 
+@pytest.mark.clause("62443-3-3 SR 7.4")
 async def test_killed_at_random_moments(tmp_path: Path) -> None:
     await kill_again_and_again(tmp_path, KILLS)
 

@@ -320,6 +320,7 @@ HARMS: list[Callable[[bytearray, random.Random], None]] = [bit, truncated, splic
 
 
 @pytest.mark.parametrize("what", ["seg", "wal", "journal.log", "catalog.db"])
+@pytest.mark.clause("62443-3-3 SR 3.4", "62443-3-3 SR 7.4")
 async def test_whatever_is_damaged_is_named_or_harmless_and_can_be_repaired(
     tmp_path_factory: pytest.TempPathFactory, what: str
 ) -> None:

@@ -233,7 +233,7 @@ async def test_the_process_itself_says_no_without_telling_where_it_is(store: His
 def test_the_kernel_opens_nothing_for_a_confined_process() -> None:
     code = (
         "import socket, sys\n"
-        "from headrace.history.sql.jail import confine\n"
+        "from headrace.sdk.jail import confine\n"
         "confine(64_000_000)\n"
         "for attempt in (lambda: open('/etc/passwd'), lambda: open('/tmp/x', 'w'), lambda: socket.socket()):\n"
         "    try: attempt()\n"

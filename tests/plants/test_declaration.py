@@ -53,6 +53,10 @@ def test_the_registry_takes_the_declaration_as_it_is(model: PlantModel) -> None:
     assert set(model.assets) == {area.path for area in AREAS} | {machine.path for machine in MACHINES}
     assert model.connections["press-1-plc"].settings["port"] == 2502
     assert 60 <= len(model.alarms) <= 80
+    assert model.assets["acme/suzhou/utilities/chiller-1"].feeds == (
+        "acme/suzhou/moulding-shop/line-1",
+        "acme/suzhou/press-shop/line-1",
+    )
     for point in POINTS:
         declared = model.points[point.path]
         assert declared.kind is point.row.kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,58 @@ def test_what_an_older_version_wrote_is_there_after_the_steps(
     old.dispose()
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_what_one_plant_declared_is_the_platforms_own_once_there_are_tenants(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str
+) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    from headrace.platform.database import MIGRATIONS
+
+    old: Engine = (
+        create_engine(f"sqlite:///{tmp_path / 'database.db'}")
+        if database == "sqlite"
+        else request.getfixturevalue("postgres_engine")()
+    )
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+
+    def step(go: Callable[[Config, str], None], to: str) -> None:
+        with old.begin() as connection:
+            config.attributes["connection"] = connection
+            go(config, to)
+
+    step(command.upgrade, "0002")
+    rows = {
+        "registry_revisions": "(number, time_ns, actor, summary) values (1, 5, 'li', '1 created')",
+        "registry_objects": "(kind, key, spec, file, line, column_, ordinal, revision) "
+        "values ('asset', 'acme', '{}', 'a.yaml', 1, 2, 1, 1)",
+        "registry_changes": "(revision, kind, key, new_spec) values (1, 'asset', 'acme', '{}')",
+        "fleet_edges": "(name, prefix, state, created_by, created_ns, desired_revision, desired_digest) "
+        "values ('hall', 'acme', 'invited', 'li', 5, 0, '')",
+    }
+    with old.begin() as connection:
+        for table, row in rows.items():
+            connection.execute(text(f"insert into {table} {row}"))
+    migrate(old)
+    with old.begin() as connection:
+        for table in rows:
+            assert connection.execute(text(f"select tenant from {table}")).scalars().all() == ["default"], table
+        assert connection.execute(text("select spec, line from registry_objects")).one() == ("{}", 1)
+        of_acme = "(tenant, number, time_ns, actor, summary) values ('acme', 1, 6, 'wang', '')"
+        connection.execute(text(f"insert into registry_revisions {of_acme}"))  # its own number 1
+    keys = {table: inspect(old).get_pk_constraint(table)["constrained_columns"] for table in rows}
+    assert keys["registry_objects"] == ["tenant", "kind", "key"]
+    assert keys["registry_changes"] == ["tenant", "revision", "kind", "key"]
+    step(command.downgrade, "0003")
+    with old.begin() as connection:
+        assert connection.execute(text("select number, actor from registry_revisions")).all() == [(1, "li")]
+    assert inspect(old).get_pk_constraint("registry_revisions")["constrained_columns"] == ["number"]
+    migrate(old)
+    old.dispose()
+
+
 def test_tables_carry_the_name_of_their_room() -> None:
     names = [table.name for metadata in METADATA for table in metadata.tables.values()]
     assert len(names) == len(set(names))
@@ -94,6 +147,7 @@ def test_a_wrong_url_says_what_one_looks_like() -> None:
         open_database("no url")
 
 
+@pytest.mark.clause("62443-3-3 SR 3.7", "62443-3-3 SR 4.1")
 def test_an_unreachable_database_is_named_without_its_password() -> None:
     with pytest.raises(Unavailable) as caught:
         open_database("postgresql+psycopg://headrace:secret@127.0.0.1:1/headrace")

@@ -26,7 +26,7 @@ types:
 connections:
   gate:
     driver: gateway
-    settings: {{listen: "127.0.0.1:0", enrolment: {{key: "file:{key}"}}, payload: {{kind: raw}}}}
+    settings: {{listen: "127.0.0.1:0", enrolment: {{key: "file:enrolment"}}, payload: {{kind: raw}}}}
 assets: {{acme: {{level: site}}}}
 """
 
@@ -37,9 +37,11 @@ pytestmark = pytest.mark.service("mosquitto_pub")
 async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
     program = shutil.which("mosquitto_pub")
     require_service("mosquitto_pub", program is not None, "apt-get install mosquitto-clients")
-    (tmp_path / "key").write_text(KEY)
+    secrets = tmp_path / "home" / "secrets"
+    secrets.mkdir(parents=True)
+    (secrets / "enrolment").write_text(KEY)
     async with running(Settings(home=tmp_path / "home", commit_interval_s=0.01)) as platform:
-        await platform.registry.apply([SourceFile("a.yaml", PLANT.format(key=tmp_path / "key"))], actor="wang")
+        await platform.registry.apply([SourceFile("a.yaml", PLANT.format())], actor="wang")
         await until(lambda: bool(listening()))
         yield platform
 
@@ -65,6 +67,7 @@ async def publish(login: str, password: str, topic: str, message: str, qos: int 
     return await process.wait() == 0
 
 
+@pytest.mark.clause("62443-3-3 SR 1.13", "62443-3-3 SR 1.13 RE 1", "GB/T 22239-2019 8.4.2.1")
 async def test_a_stranger_waits_is_looked_at_and_becomes_a_point(platform: Platform) -> None:
     password = f"{KEY}:serial 4711"
     assert not await publish("m-1", "no key", "meters/m-1/power", "1.5")
@@ -83,6 +86,7 @@ async def test_a_stranger_waits_is_looked_at_and_becomes_a_point(platform: Platf
     await until(lambda: platform.devices.get("Hall-2").messages > 0)
 
 
+@pytest.mark.clause("62443-3-3 SR 2.1 RE 1", "GB/T 22239-2019 8.4.2.1")
 async def test_a_device_does_what_it_may_until_it_is_blocked(platform: Platform) -> None:
     _, secret = await platform.devices.add("wang", NewDevice("press-7", publish=("press/{device}/#",)))
     assert secret is not None

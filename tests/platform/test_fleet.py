@@ -41,6 +41,7 @@ async def enrol(platform: Platform) -> None:
     await platform.edges.door.admit(edge.certificate)
 
 
+@pytest.mark.clause("62443-3-3 SR 5.4")
 async def test_what_an_edge_runs_is_not_dialled_here(platform: Platform) -> None:
     await enrol(platform)
     await platform.registry.apply([SourceFile("plant.yaml", PLANT)], actor="wang")

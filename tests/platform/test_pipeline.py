@@ -73,6 +73,7 @@ async def test_everything_queued_is_stored_shown_and_judged_before_the_end() -> 
     assert live.version > 0
 
 
+@pytest.mark.clause("62443-3-3 SR 7.2")
 async def test_a_full_disk_is_waited_out_and_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -61,6 +61,7 @@ def test_text_in_another_encoding_says_where() -> None:
 @pytest.mark.parametrize(
     "name", ["../a.yaml", "/etc/a.yaml", "a\\b.yaml", "C:a.yaml", "a//b.yaml", "", "a.txt", "a\n.yaml"]
 )
+@pytest.mark.clause("62443-3-3 SR 3.5")
 def test_file_names_stay_inside_their_folder(name: str) -> None:
     assert len(_problems(SourceFile(name, "assets: {}"))) == 1
 
@@ -69,6 +70,7 @@ def test_a_file_given_twice_is_told() -> None:
     assert len(_problems(*files("assets: {}"), *files("assets: {}"))) == 1
 
 
+@pytest.mark.clause("62443-3-3 SR 3.5", "62443-3-3 SR 7.1")
 def test_aliases_that_unfold_without_end_are_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
@@ -84,6 +86,7 @@ def test_escapes_for_what_no_database_keeps_are_refused(escape: str) -> None:
     ]
 
 
+@pytest.mark.clause("62443-3-3 SR 3.5", "62443-3-3 SR 7.1")
 def test_deep_nesting_is_refused() -> None:
     assert "nested more than" in _problems(*files("assets: " + "[" * 5_000))[0]
 
@@ -95,6 +98,7 @@ def test_many_mistakes_are_counted_not_listed() -> None:
     assert said[-1] == "and 50 more problems; mend these first"
 
 
+@pytest.mark.clause("62443-3-3 SR 3.7", "62443-3-3 SR 4.1")
 def test_a_secret_is_not_quoted() -> None:
     from pydantic import BaseModel
 
@@ -109,6 +113,7 @@ def test_a_secret_is_not_quoted() -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=400))
+@pytest.mark.clause("62443-3-3 SR 3.5")
 def test_any_bytes_give_only_config_errors(data: bytes) -> None:
     try:
         file = decode("a.yaml", data)

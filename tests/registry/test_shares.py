@@ -26,7 +26,9 @@ types:
     alarms:
       oil.temperature:hot: {condition: high, limit: 75}
       oil.temperature:off: {condition: deviation, reference: acme/outdoor, limit: 9}
+      oil.temperature:run: {condition: high, limit: 60, suppressed_by: acme/frost}
   meter: {points: {energy: {unit: kW.h, address: {table: input, address: 1}}}}
+alarm_classes: {trip: {latched: true}, unused: {shelve: false}}
 connections:
   plc: {driver: modbus, settings: {host: 192.0.2.1}, edge: suzhou, title: {en: Press PLC}}
   spare: {driver: modbus, settings: {host: 192.0.2.9}, edge: suzhou, enabled: false}
@@ -35,11 +37,12 @@ connections:
 assets:
   acme: {level: enterprise, title: {en: Acme}}
   acme/suzhou: {level: site, type: meter, connection: meters}
-  acme/suzhou/line: {level: line, connection: plc}
+  acme/suzhou/line: {level: line, connection: plc, feeds: [acme/wuxi]}
   acme/suzhou/line/press-1: {type: press, connection: plc, parameters: {base: 4}}
   acme/suzhou/line/press-2: {type: press, connection: plc}
   acme/wuxi: {level: site}
 points:
+  acme/frost: {type: bool}
   acme/outdoor: {unit: Cel, connection: erp, address: {table: holding, address: 3}}
   acme/strayed: {connection: plc, address: {table: holding, address: 7}}
   acme/suzhou/line/speed: {connection: plc, address: {table: holding, address: 8}}
@@ -47,7 +50,8 @@ points:
   acme/suzhou/line/press-1/oil.temperature: {range: [0, 90], interval: 500ms}
   acme/suzhou/line/press-2/oil.temperature: {connection: erp, address: {table: holding, address: 1}}
 alarms:
-  acme/suzhou/line/speed:fast: {condition: high, limit: 5}
+  acme/suzhou/line/speed:fast: {condition: high, limit: 5, class: trip}
+  acme/suzhou/line/speed:cold: {condition: high, limit: 5, suppressed_by: acme/frost}
   acme/suzhou/line/speed:far: {condition: deviation, reference: acme/suzhou/line/plan, limit: 5}
   acme/suzhou/line/plan:fast: {condition: high, limit: 5}
   acme/suzhou/line/press-1/oil.temperature:hot: {limit: 70}
@@ -70,7 +74,7 @@ async def declared(folder: Path, files: dict[str, str]) -> PlantModel:
 @pytest.fixture
 async def shares(tmp_path: Path) -> dict[str, Share]:
     registry = registry_in(tmp_path)
-    half = PLANT.index("points:\n  acme/outdoor")
+    half = PLANT.index("points:\n  acme/frost")
     await registry.apply([SourceFile("a.yaml", PLANT[:half]), SourceFile("b/b.yaml", PLANT[half:])], actor="wang")
     return dict(await registry.shares(PREFIXES))
 
@@ -110,6 +114,9 @@ async def test_alarms_come_along_unless_they_look_elsewhere(tmp_path: Path, shar
         "acme/suzhou/line/speed:fast": 5,
         "acme/suzhou/line/press-1/oil.temperature:hot": 70,
     }
+    assert part.alarms["acme/suzhou/line/speed:fast"].latched
+    assert "unused" not in str(shares["suzhou"].files)
+    assert part.assets["acme/suzhou/line"].feeds == ()
 
 
 async def test_points_outside_the_prefix_are_left_out_and_told(shares: dict[str, Share]) -> None:

@@ -1,6 +1,6 @@
 """The HTTP application.
 
-Guard (host, body size, headers) ─► errors (one table) ─┬► /api/v1/…      GuardedRoute ─► routes/
+Guard (host, rate, body, headers) ─► errors (one table) ─┬► /api/v1/…      GuardedRoute ─► routes/
                                                         ├► /api/v1/live   LiveFeed
                                                         ├► /metrics       GuardedRoute
                                                         └► everything else: the console's files
@@ -21,9 +21,15 @@ from headrace.api.guard import Guard
 from headrace.api.guarded_route import PREFIX
 from headrace.api.live_feed import LiveFeed
 from headrace.api.routes import (
+    account,
     alarms,
+    audit,
+    backtests,
+    calculations,
+    certificates,
     connections,
     declarations,
+    device_certificates,
     devices,
     edges,
     exports,
@@ -33,9 +39,11 @@ from headrace.api.routes import (
     imports,
     ingest,
     plant,
+    providers,
     session,
     sql,
     system,
+    tenants,
     users,
     writes,
 )
@@ -49,13 +57,16 @@ def bare_app() -> FastAPI:
         title="Headrace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
     rooms = (
-        session, plant, history, history_jobs, sql, exports, imports, ingest, grafana, alarms, writes, connections,
-        devices, edges, declarations, users, system,
+        session, providers, account, plant, history, history_jobs, sql, exports, imports, ingest, grafana, alarms,
+        calculations, backtests,
+        writes, connections, devices, device_certificates, edges, declarations, users, tenants, certificates,
+        audit, system,
     )  # fmt: skip
     for module in rooms:
         app.include_router(module.router)
     app.include_router(system.root_router)
     app.include_router(ingest.influx_router)
+    app.include_router(device_certificates.est_router)
     return app
 
 
@@ -65,7 +76,7 @@ def create_app(services: Services, settings: ApiSettings) -> FastAPI:
     context = Context.of(services, settings)
     app.state.context = context
     errors.install(app)
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Guard, settings=settings, rates=context.rates)
     app.state.feed = LiveFeed(context)
     app.router.add_websocket_route(f"{PREFIX}/live", app.state.feed.endpoint)
     app.router.default = ConsoleFiles(settings.console_dir)  # after all routes, so that a wrong method stays a 405

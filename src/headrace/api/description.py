@@ -9,10 +9,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from headrace import __version__
+from headrace.api.cookies import COOKIE
 from headrace.api.guarded_route import PREFIX
 from headrace.api.rights import RIGHTS, Gate
 from headrace.api.schemas.live import MESSAGES
-from headrace.api.security import COOKIE
 
 _REF: Final = "#/components/schemas/{model}"
 _SECURITY: Final[list[dict[str, list[str]]]] = [{"session": []}, {"token": []}]
@@ -25,7 +25,9 @@ Errors have one shape, `{{"error": {{"code", "message", "hint"?}}}}`; programs l
 **Live feed**: WebSocket `{PREFIX}/live`, messages `LiveSubscribe` → `LivePoints`, `LiveChanges`, `LiveAlarms`.
 Close codes: 4401 sign in, 4403 not allowed, 4400 broken message, 4408 nothing taken for 30 s, 4429 too many clients.
 
-Roles: viewer < operator < engineer < administrator. `x-headrace-needs` names the right that an operation needs.
+`GET /api/v1/roles` tells what each role may do. `x-headrace-needs` names the right that an operation needs.
+Where `x-headrace-fresh-proof` is true, a session that was last proved more than five minutes ago gets 403
+`fresh-proof-needed`: prove again with `POST {PREFIX}/session/proof`, then repeat. A token is not asked.
 """
 _TAGS: Final = [
     {"name": "Session", "description": "Signing in and out."},
@@ -38,6 +40,7 @@ _TAGS: Final = [
     {"name": "Devices", "description": "Who may publish to a gateway, and who waits to be let in."},
     {"name": "Edges", "description": "Machines that run a part of the platform, and their links."},
     {"name": "Declarations", "description": "The plant as text."},
+    {"name": "Account", "description": "One's own second factors and sessions."},
     {"name": "Access", "description": "Users, tokens and the audit trail."},
     {"name": "System", "description": "The platform itself."},
 ]
@@ -50,9 +53,12 @@ def document(app: FastAPI) -> dict[str, Any]:
     )
     for operations in found["paths"].values():
         for operation in operations.values():
-            need = RIGHTS[operation["operationId"]].need
-            operation["security"] = [] if need is Gate.PUBLIC else _SECURITY
+            right = RIGHTS[operation["operationId"]]
+            need = right.need
+            operation["security"] = [] if need in (Gate.PUBLIC, Gate.DEVICE) else _SECURITY
             operation["x-headrace-needs"] = need.value
+            if right.fresh:
+                operation["x-headrace-fresh-proof"] = True
     components = found.setdefault("components", {})
     components["securitySchemes"] = {
         "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},

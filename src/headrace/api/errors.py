@@ -35,6 +35,7 @@ from headrace.model.errors import (
     Unavailable,
     Unreachable,
 )
+from headrace.sdk.entry import FreshProofNeeded
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ _STATUS_CODES: Final = {
     400: "bad-request",
     404: "not-found",
     405: "method-not-allowed",
+    408: "too-slow",
     413: "too-large",
     415: "unsupported-media-type",
 }
@@ -68,6 +70,13 @@ class PasswordChangeNeeded(AccessError):
 
     def __init__(self) -> None:
         super().__init__("change your one-time password first: POST /api/v1/session/password")
+
+
+class EnrolmentNeeded(AccessError):
+    """The caller's tenant asks for a second factor, and there is none yet."""
+
+    def __init__(self) -> None:
+        super().__init__("add a second factor first: an authenticator app (POST /api/v1/account/totp) or a passkey")
 
 
 class Forbidden(AccessError):
@@ -84,6 +93,10 @@ def describe(error: HeadraceError) -> tuple[int, str]:
     """(status, code) of an error."""
     if isinstance(error, PasswordChangeNeeded):
         return 403, "change-password"
+    if isinstance(error, EnrolmentNeeded):
+        return 403, "enrol-second-factor"
+    if isinstance(error, FreshProofNeeded):
+        return 403, "fresh-proof-needed"
     if isinstance(error, Forbidden):
         return 403, "untrusted-request"
     if isinstance(error, AccessError) and not error.authenticated:
@@ -93,7 +106,10 @@ def describe(error: HeadraceError) -> tuple[int, str]:
 
 def headrace_response(error: HeadraceError) -> Response:
     status, code = describe(error)
-    headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "5"}, 503: {"Retry-After": "1"}}.get(status)
+    retry_s = str(getattr(error, "retry_s", 5))
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": retry_s}, 503: {"Retry-After": "1"}}.get(
+        status
+    )
     if status == 500:
         return internal_response(error)
     if isinstance(error, ConfigError):

@@ -16,6 +16,7 @@ import numpy as np
 
 from headrace.api.columns import ARROW_STREAM, rfc3339
 from headrace.model.batch import Batch, ValueKind
+from headrace.model.text import guarded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -148,7 +149,7 @@ class CsvFile:
     """RFC 4180, UTF-8: path, source_time, received_time, kind, value, quality. `mark` opens it with a byte order mark.
 
     Floats are the shortest text that reads back to the same bits; text is always quoted, so that empty differs
-    from none.
+    from none. Text that a spreadsheet would run as a formula has an apostrophe before it, which an import removes.
     """
 
     media_type = "text/csv; charset=utf-8"
@@ -186,7 +187,7 @@ class CsvFile:
 def _csv_values(batch: Batch) -> list[Any]:
     values = batch.values.tolist()
     if batch.kind is ValueKind.TEXT:
-        return ['"' + value.replace('"', '""') + '"' for value in values]
+        return ['"' + guarded(value).replace('"', '""') + '"' for value in values]
     if batch.kind is ValueKind.BOOL:
         return ["true" if value else "false" for value in values]
     return [repr(value) for value in values]

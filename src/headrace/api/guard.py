@@ -1,6 +1,6 @@
 """The outermost layer, plain ASGI: what holds for every request before any route is chosen.
 
-Host header ─► body counted against its limit ─► application ─► security headers, a deadline on every send
+Host header ─► how often ─► body counted and timed ─► application ─► security headers, a deadline on every send
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any, Final
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from headrace.api.errors import error_response
+from headrace.api.errors import error_response, headrace_response
+from headrace.api.rates import Rates, TooOften, peer_of
 from headrace.api.security import host_is_ours
 from headrace.api.settings import ApiSettings
 
@@ -52,8 +53,8 @@ class _ClientTooSlow(Exception):
 
 
 class Guard:
-    def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
-        self._app, self._settings = app, settings
+    def __init__(self, app: ASGIApp, settings: ApiSettings, rates: Rates) -> None:
+        self._app, self._settings, self._rates = app, settings, rates
         self._headers = [*_HEADERS, *([_STRICT_TRANSPORT] if settings.secure else [])]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,9 +62,11 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        ours = host_is_ours(headers.get(b"host", b"").decode("latin-1").lower(), self._settings.hosts)
+        hosts = [value for name, value in scope["headers"] if name == b"host"]  # two are one too many: RFC 9112 §3.2
+        ours = len(hosts) == 1 and host_is_ours(hosts[0].decode("latin-1").lower(), self._settings.hosts)
+        too_often = self._too_often(scope)
         if scope["type"] == "websocket":
-            if ours:
+            if ours and too_often is None:
                 await self._app(scope, receive, send)
             else:
                 await receive()
@@ -74,15 +77,50 @@ class Guard:
             message = "this server is not called by that name; add it to the 'hosts' setting if it should be"
             await error_response(421, "wrong-host", message)(scope, receive, guarded_send)
             return
+        if too_often is not None:
+            await headrace_response(too_often)(scope, receive, guarded_send)
+            return
         limit = self._body_limit(scope)
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limit:
             await error_response(413, "too-large", _too_large(limit))(scope, receive, guarded_send)
             return
         try:
-            await self._app(scope, _counted(receive, limit), guarded_send)
+            await self._app(scope, self._counted(receive, limit), guarded_send)
         except _ClientTooSlow:
             return  # the response stays incomplete, so the server drops the connection
+
+    def _too_often(self, scope: Scope) -> TooOften | None:
+        try:
+            self._rates.peer(peer_of(scope, self._settings))
+        except TooOften as error:
+            return error
+        return None
+
+    def _counted(self, receive: Receive, limit: int) -> Receive:
+        """Refuse a body that grows beyond its limit, and one that drips: what counts is the time that we waited."""
+        settings, time_s = self._settings, asyncio.get_running_loop().time
+        taken, waited_s, whole = 0, 0.0, False
+
+        async def counted() -> Message:
+            nonlocal taken, waited_s, whole
+            if whole:
+                return await receive()  # waits for the peer to leave
+            began_s = time_s()
+            left_s = settings.body_silence_s + taken / settings.body_bytes_per_s - waited_s
+            try:
+                async with asyncio.timeout(max(left_s, 0.0)):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, "the body comes too slowly; send it faster, or in parts") from None
+            waited_s += time_s() - began_s
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                raise HTTPException(413, _too_large(limit))
+            whole = not message.get("more_body", False)
+            return message
+
+        return counted
 
     def _body_limit(self, scope: Scope) -> int:
         if scope["path"] == f"{API_PREFIX}v1/history/import":
@@ -114,21 +152,6 @@ def _add_headers(message: MutableMapping[str, Any], ours: list[tuple[bytes, byte
     if no_store and b"cache-control" not in present:
         headers.append((b"cache-control", b"no-store"))
     message["headers"] = headers
-
-
-def _counted(receive: Receive, limit: int) -> Receive:
-    """Refuse a chunked body that grows beyond its limit."""
-    taken = 0
-
-    async def counted() -> Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > limit:
-            raise HTTPException(413, _too_large(limit))
-        return message
-
-    return counted
 
 
 def _too_large(limit: int) -> str:

@@ -44,6 +44,7 @@ class Client:
         self._answered = asyncio.Event()
         self._ready = asyncio.Event()
         self._sending_since: float | None = None
+        self.sees: Callable[[str], bool] = _anything
         self._alarms: deque[Any] = deque()
         self._alarms_lost = False
 
@@ -60,6 +61,11 @@ class Client:
         self._answered.clear()
         self._ready.set()
         await self._answered.wait()
+
+    def forget(self) -> None:
+        """Send nothing more of what was watched, until the next answer."""
+        self._watch, self._changes_due = None, False
+        self._alarms.clear()
 
     def push_alarms(self, steps: Sequence[Any]) -> None:
         """Alarm steps, ready for JSON. A client that is too slow for them is told to ask for all."""
@@ -111,3 +117,7 @@ class Client:
             self._seen = frame.version
             return frame.text
         return None
+
+
+def _anything(_: str) -> bool:
+    return True

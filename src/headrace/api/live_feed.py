@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -24,24 +25,30 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from headrace.api.columns import json_bytes
 from headrace.api.context import Context
+from headrace.api.cookies import session_of
 from headrace.api.errors import Forbidden, describe, validation_message
 from headrace.api.live_client import Client, Watch
 from headrace.api.live_frames import Channels
-from headrace.api.rights import Right
+from headrace.api.rates import Buckets
+from headrace.api.rights import Reach, Right
 from headrace.api.schemas.alarms import TransitionAnswer
 from headrace.api.schemas.live import LiveSignIn, LiveSubscribe
-from headrace.api.security import COOKIE, Caller
+from headrace.api.security import Caller
+from headrace.api.sight import Sight
 from headrace.model.errors import AccessError, HeadraceError, LimitReached
-from headrace.sdk.access import Action
+from headrace.sdk.access import Action, Principal, Rights
 
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.01
 _CLOSE_TIMEOUT_S: Final = 2.0
-_RIGHT: Final = Right(Action.VIEW)
+_RIGHT: Final = Right(Action.VIEW, reach=Reach.ANYWHERE)
 
 Prove = Callable[[], Awaitable[Caller]]
 """Tells who the client is, again each time: a session ends, a token is withdrawn."""
+
+#: How soon a right that was taken away, or a grant that ended, is felt.
+RIGHTS_CHECK_S: Final = 0.2
 Shape = TypeVar("Shape", bound=BaseModel)
 
 SIGN_IN, NOT_ALLOWED, BROKEN, SLOW, FULL = 4401, 4403, 4400, 4408, 4429
@@ -53,6 +60,18 @@ class _Close(Exception):
     def __init__(self, code: int | None, reason: str = "") -> None:
         super().__init__(reason)
         self.code, self.reason = code, reason
+
+
+@dataclass(slots=True)
+class _Visit:
+    """One socket: who it is, what it asked for last, and the rights that this was answered by."""
+
+    client: Client
+    prove: Prove
+    principal: Principal
+    request: LiveSubscribe | None = None
+    rights: Rights | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class LiveFeed:
@@ -83,9 +102,13 @@ class LiveFeed:
             watching = [client for client in self._clients if client.wants_alarms]
             if watching:
                 plant = await self._services.registry.model()
-                shown = [TransitionAnswer.of(step, plant).model_dump() for step in steps]
+                shown = [
+                    (step.rule.rpartition(":")[0], TransitionAnswer.of(step, plant).model_dump()) for step in steps
+                ]
                 for client in watching:
-                    client.push_alarms(shown)
+                    own = [answer for point, answer in shown if client.sees(point)]
+                    if own:
+                        client.push_alarms(own)
 
     async def endpoint(self, socket: WebSocket) -> None:
         """One connection, from its handshake to its close."""
@@ -108,8 +131,13 @@ class LiveFeed:
     async def _sign_in(self, socket: WebSocket) -> Prove:
         door = self._context.door
         try:
-            if "authorization" in socket.headers or socket.cookies.get(COOKIE):
+            session = session_of(socket, self._settings)
+            if "authorization" in socket.headers:
                 prove: Prove = partial(door.identify, socket)
+            elif session:
+                # By its name from here on: a new secret for the same session does not close what it let in.
+                await door.by_session(session)
+                prove = partial(door.by_session_id, self._services.access.session(session).id)
             else:
                 async with asyncio.timeout(self._settings.live_sign_in_s):
                     prove = partial(door.by_token, (await _message(socket, LiveSignIn)).token)
@@ -117,18 +145,22 @@ class LiveFeed:
             raise _Close(SIGN_IN, "no token came in time") from None
         except (ValidationError, ValueError):
             raise _Close(SIGN_IN, 'the first message must be {"token": "…"}') from None
-        await self._admit(prove)
+        except HeadraceError as error:
+            raise _closing(error) from None
         return prove
 
     async def _serve(self, socket: WebSocket, prove: Prove) -> None:
         client = Client(self._services.clock, self._services.feed)
+        since = await self._services.access.changed()  # before the look: what changes meanwhile is heard, too
+        visit = _Visit(client, prove, await self._admit(prove))
         end: _Close | None = None
         self._attach(client)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._receive(socket, client))
+                group.create_task(self._receive(socket, visit))
                 group.create_task(self._send(socket, client))
-                group.create_task(self._watch(client, prove))
+                group.create_task(self._watch(visit))
+                group.create_task(self._hear(visit, since))
         except* _Close as closes:
             end = _first(closes)
         finally:
@@ -136,12 +168,17 @@ class LiveFeed:
         if end is not None:
             raise end
 
-    async def _receive(self, socket: WebSocket, client: Client) -> None:
-        """One message at a time: the next is read when the answer to the last was taken."""
+    async def _receive(self, socket: WebSocket, visit: _Visit) -> None:
+        """One message at a time: the next is read when the answer to the last was taken, and not too soon."""
+        client, clock, settings = visit.client, self._services.clock, self._settings
+        pace = Buckets(settings.live_messages_per_s, settings.live_messages_burst, clock.monotonic_s, 1)
         while True:
+            while wait_s := pace.take(""):
+                await clock.sleep(wait_s)
             try:
                 request = await _message(socket, LiveSubscribe)
-                await self._subscribe(client, request)
+                async with visit.turn:
+                    await self._subscribe(visit, request)
             except ValidationError as error:
                 await client.answer(_error("invalid-request", validation_message(error.errors())))
             except orjson.JSONDecodeError:
@@ -149,15 +186,21 @@ class LiveFeed:
             except HeadraceError as error:
                 await client.answer(_error(describe(error)[1], error.message))
 
-    async def _subscribe(self, client: Client, request: LiveSubscribe) -> None:
-        limit = self._settings.live_points_max
+    async def _subscribe(self, visit: _Visit, request: LiveSubscribe) -> None:
+        client, limit = visit.client, self._settings.live_points_max
         if len(request.subscribe) > limit:
             raise LimitReached(f"a client may watch {limit} points; subscribe to what is on the screen")
-        index = await self._context.plants.current()
+        context = self._context
+        visit.rights = self._services.access.rights(visit.principal)
+        sight = Sight.of(visit.rights, visit.principal.tenant)
+        index = await context.plants.seen_by(sight)
         asked = list(dict.fromkeys(request.subscribe))
-        known = [path for path in asked if index.knows(path)]
-        unknown = [path for path in asked if not index.knows(path)]
+        known = index.now([path for path in asked if index.knows(path)], self._services.clock.now_ns())
+        there = set(known)
+        unknown = [path for path in asked if path not in there]
+        await context.tell_shared_points(visit.principal, "live", index, known)
         channel = self._channels.of(index.handles(known))
+        visit.request, client.sees = request, sight.area.covers
         text = json_bytes({"type": "points", "paths": known, "unknown": unknown}).decode()
         await client.answer(text, Watch(channel, request.alarms, 1.0 / request.max_hz))
 
@@ -170,26 +213,57 @@ class LiveFeed:
         except WebSocketDisconnect:
             raise _Close(None) from None
 
-    async def _watch(self, client: Client, prove: Prove) -> None:
-        """Close a client that takes nothing, or that may no longer see."""
-        settings, clock = self._settings, self._services.clock
+    async def _watch(self, visit: _Visit) -> None:
+        """Close a client that takes nothing, or that may no longer see; narrow what it watches as its rights are."""
+        client, settings, clock = visit.client, self._settings, self._services.clock
         check_s = settings.live_session_check_s
         next_check_s = clock.monotonic_s() + check_s
         while True:
-            await clock.sleep(min(check_s, settings.live_slow_close_s / 4))
+            await clock.sleep(min(check_s, settings.live_slow_close_s / 4, RIGHTS_CHECK_S))
             now_s = clock.monotonic_s()
             if client.stuck_s(now_s) > settings.live_slow_close_s:
                 self._services.feed.slow_closed += 1
                 raise _Close(None)
-            if now_s >= next_check_s:
+            changed = self._services.access.rights(visit.principal) is not visit.rights
+            if changed or now_s >= next_check_s:
                 next_check_s = now_s + check_s
-                await self._admit(prove)
+                visit.principal = await self._admit(visit.prove)
+            if changed:
+                await self._narrow(visit)
 
-    async def _admit(self, prove: Prove) -> None:
+    async def _hear(self, visit: _Visit, since: int) -> None:
+        """Look again as soon as rights change or a session ends anywhere: what is taken away closes at once."""
+        access = self._services.access
+        while True:
+            since = await access.changed(since)
+            visit.principal = await self._admit(visit.prove)
+            if access.rights(visit.principal) is not visit.rights:
+                await self._narrow(visit)
+
+    async def _narrow(self, visit: _Visit) -> None:
+        """What it may see has changed: nothing of before is sent any more, and it is answered anew."""
+        async with visit.turn:
+            before, visit.rights = visit.rights, self._services.access.rights(visit.principal)
+            same = before is not None and _sight(visit, before) == _sight(visit, visit.rights)
+            if visit.request is None or (same and not visit.rights.shared):
+                return
+            visit.client.forget()
+            try:
+                async with asyncio.timeout(self._settings.live_slow_close_s):
+                    await self._subscribe(visit, visit.request)
+            except TimeoutError:
+                self._services.feed.slow_closed += 1
+                raise _Close(None) from None
+            except HeadraceError as error:
+                raise _closing(error) from None
+
+    async def _admit(self, prove: Prove) -> Principal:
         try:
-            self._context.door.check(await prove(), _RIGHT)
+            caller = await prove()
+            self._context.door.check(caller, _RIGHT)
         except HeadraceError as error:
             raise _closing(error) from None
+        return caller.principal
 
     def _attach(self, client: Client) -> None:
         self._clients = {*self._clients, client}  # the ticker may be inside its loop
@@ -201,6 +275,10 @@ class LiveFeed:
         self._services.feed.clients = len(self._clients)
         if not self._clients:
             self._somebody.clear()
+
+
+def _sight(visit: _Visit, rights: Rights) -> Sight:
+    return Sight.of(rights, visit.principal.tenant)
 
 
 def _first(closes: BaseExceptionGroup[_Close]) -> _Close:

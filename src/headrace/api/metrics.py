@@ -10,8 +10,10 @@ from typing import Final, Literal
 from headrace.api.services import Services
 from headrace.model.alarms import Priority
 from headrace.model.time import SECOND_NS
+from headrace.sdk.access import DEFAULT_TENANT
 from headrace.sdk.field import LinkState
 from headrace.sdk.store import DiskState, StoreStats
+from headrace.sdk.tenancy import Ground
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -27,15 +29,19 @@ class Family:
 
 
 def render(services: Services, history: StoreStats) -> str:
+    """Of the process, and by name of what is the platform's own: other tenants' names are theirs."""
+    ground = Ground(services.access.tenancy)
     families = [
         *_process(services),
-        *_queues(services),
-        *_links(services),
-        *_outlets(services),
+        *_queues(services, ground),
+        *_links(services, ground),
+        *_outlets(services, ground),
         *_history(history),
         *_feed(services),
+        *_audit(services),
     ]
-    return "".join(_text(family) for family in [*families, *_fleet(services), _alarms(services)])
+    families += [*_fleet(services), _certificates(services), _device_certificates(services), _alarms(services, ground)]
+    return "".join(_text(family) for family in families)
 
 
 def _process(services: Services) -> Iterator[Family]:
@@ -48,8 +54,22 @@ def _process(services: Services) -> Iterator[Family]:
     yield _single("headrace_samples_per_second", "gauge", "Samples taken in.", info.samples_per_s)
 
 
-def _queues(services: Services) -> Iterator[Family]:
-    counters = services.bus.counters()
+def _device_certificates(services: Services) -> Family:
+    samples = [({"state": name}, float(count)) for name, count in services.device_certificates.counts().items()]
+    return Family("headrace_device_certificates", "gauge", "Certificates of devices; some are ending.", samples)
+
+
+def _certificates(services: Services) -> Family:
+    samples = [
+        ({"kind": one.kind, "subject": one.subject}, one.ends_ns / SECOND_NS) for one in services.certificates.status()
+    ]
+    return Family("headrace_certificate_ends_seconds", "gauge", "When a certificate ends, Unix time.", samples)
+
+
+def _queues(services: Services, ground: Ground) -> Iterator[Family]:
+    counters = {
+        name: one for name, one in services.bus.counters().items() if ground.owns_name(name.removeprefix("outlet "))
+    }
     for field, kind, text in (
         ("published", "counter", "Samples given to a queue."),
         ("delivered", "counter", "Samples taken from a queue."),
@@ -62,8 +82,8 @@ def _queues(services: Services) -> Iterator[Family]:
         yield Family(name, "counter" if kind == "counter" else "gauge", text, samples)
 
 
-def _links(services: Services) -> Iterator[Family]:
-    status = services.links.status()
+def _links(services: Services, ground: Ground) -> Iterator[Family]:
+    status = [one for one in services.links.status() if ground.owns_name(one.connection)]
     yield Family(
         "headrace_connection_state",
         "gauge",
@@ -97,8 +117,8 @@ def _links(services: Services) -> Iterator[Family]:
     yield Family("headrace_connection_round_trip_seconds", "gauge", "The last round trip.", trips)
 
 
-def _outlets(services: Services) -> Iterator[Family]:
-    status = services.outlets.status()
+def _outlets(services: Services, ground: Ground) -> Iterator[Family]:
+    status = [one for one in services.outlets.status() if ground.owns_name(one.outlet)]
     yield Family(
         "headrace_outlet_state",
         "gauge",
@@ -163,12 +183,32 @@ def _feed(services: Services) -> Iterator[Family]:
     yield _single("headrace_feed_slow_closed_total", "counter", "Clients closed for taking nothing.", feed.slow_closed)
 
 
+def _audit(services: Services) -> Iterator[Family]:
+    state = services.trail.state()
+    counters = state.counters
+    yield _single("headrace_audit_entries_total", "counter", "Entries recorded.", counters.entries)
+    yield _single("headrace_audit_failures_total", "counter", "Entries that could not be.", counters.failures)
+    failing = float(state.failing_since_ns is not None)
+    yield _single("headrace_audit_failing", "gauge", "1 while the trail cannot be written.", failing)
+    yield _single("headrace_audit_troubles", "gauge", "What a person has to see to.", len(state.trouble))
+    yield _single("headrace_audit_head_sequence", "gauge", "The newest entry.", state.head.sequence)
+    if state.checkpoint is not None:
+        signed = state.checkpoint.sequence
+        yield _single("headrace_audit_checkpoint_sequence", "gauge", "The newest entry that was signed.", signed)
+    if state.checkpoint_ns is not None:
+        at_s = state.checkpoint_ns / SECOND_NS
+        yield _single("headrace_audit_checkpoint_time_seconds", "gauge", "When that was.", at_s)
+    yield _single("headrace_audit_archived_sequence", "gauge", "The newest entry in archives.", state.archived_until)
+    if state.free_bytes is not None:
+        yield _single("headrace_audit_disk_free_bytes", "gauge", "Free on the disk of its files.", state.free_bytes)
+
+
 def _fleet(services: Services) -> Iterator[Family]:
-    counts = dict(services.devices.page(limit=1).counts)
+    counts = dict(services.devices.page(limit=1, tenant=DEFAULT_TENANT).counts)
     yield _single("headrace_devices_online", "gauge", "Devices that are connected.", counts.pop("online"))
     states = [({"state": state}, float(count)) for state, count in counts.items()]
     yield Family("headrace_devices", "gauge", "Devices by state.", states)
-    edges = services.edges.edges()
+    edges = services.edges.edges(tenant=DEFAULT_TENANT)
     for name, text, value in (
         ("connected", "1 where the link stands.", [float(edge.connected) for edge in edges]),
         ("desired_revision", "What it should run.", [float(edge.desired or 0) for edge in edges]),
@@ -185,8 +225,10 @@ def _fleet(services: Services) -> Iterator[Family]:
         yield Family(f"headrace_edge_{name}", "gauge", text, samples)
 
 
-def _alarms(services: Services) -> Family:
-    counts = Counter((one.rule.priority.value, one.state.value) for one in services.alarms.current())
+def _alarms(services: Services, ground: Ground) -> Family:
+    counts = Counter(
+        (one.rule.priority.value, one.state.value) for one in services.alarms.current() if ground.owns(one.rule.point)
+    )
     for priority in Priority:
         counts.setdefault((priority.value, "unack-active"), 0)
     samples = [({"priority": p, "state": s}, float(count)) for (p, s), count in sorted(counts.items())]
@@ -214,4 +256,4 @@ def _number(value: float) -> str:
         return "NaN"
     if value in (float("inf"), float("-inf")):
         return "+Inf" if value > 0 else "-Inf"
-    return str(int(value)) if value.is_integer() and abs(value) < 2**63 else repr(value)
+    return str(int(value)) if float(value).is_integer() and abs(value) < 2**63 else repr(value)

@@ -17,7 +17,7 @@ from headrace.api.promql import Series
 from headrace.model.batch import Handles
 from headrace.model.errors import DataError
 from headrace.model.time import MILLISECOND_NS
-from headrace.sdk.store import Aggregate, HistoryStore
+from headrace.sdk.store import Aggregate, HistoryReader
 
 STEPS_MAX: Final = 11_000
 SERIES_MAX: Final = 1_000
@@ -35,7 +35,7 @@ _NEEDED: Final = {
 
 
 async def evaluate(
-    store: HistoryStore, handles: Handles, series: Series, start_ns: int, step_ns: int, steps: int
+    store: HistoryReader, handles: Handles, series: Series, start_ns: int, step_ns: int, steps: int
 ) -> NDArray[np.float64]:
     """Shape: (series, steps) float64, NaN where a window is empty. Raises: DataError for too much at once."""
     if steps > STEPS_MAX:

@@ -25,8 +25,8 @@ RANGE_NS_MAX: Final = 10 * 366 * DAY_NS
 _TOKEN: Final = re.compile(
     r"""\s*(?:
         (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)
-      | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
-      | (?P<duration>(?:\d+(?:ms|[smhdwy]))+(?!\w))
+      | (?P<number>(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?(?![\w.]))
+      | (?P<duration>(?:\d++(?:ms|[smhdwy]))++(?!\w))
       | (?P<name>[A-Za-z_:][\w:]*)
       | (?P<sign>=~|!~|!=|==|[{}()\[\],=+\-*/%^<>@])
     )""",
@@ -93,8 +93,8 @@ def parse_selector(text: str) -> tuple[Matcher, ...]:
 
 def duration_ns(text: str) -> int:
     """A duration of Prometheus: `1h30m`, `2w`, `1y`. Raises: DataError."""
-    plain = re.sub(r"(\d+)y", lambda found: f"{int(found[1]) * 365}d", text)
-    plain = re.sub(r"(\d+)w", lambda found: f"{int(found[1]) * 7}d", plain)
+    plain = re.sub(r"(?<!\d)(\d{1,9})y", lambda found: f"{int(found[1]) * 365}d", text)
+    plain = re.sub(r"(?<!\d)(\d{1,9})w", lambda found: f"{int(found[1]) * 7}d", plain)
     return parse_duration_ns(plain)
 
 

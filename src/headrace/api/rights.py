@@ -14,37 +14,121 @@ class Gate(StrEnum):
     """Needs that are no right of a role."""
 
     PUBLIC = "public"  # no login
+    DEVICE = "device"  # a machine, by its own credential: the route itself asks the register of devices
     SIGNED_IN = "signed-in"  # anybody who has proved who they are
+
+
+class Reach(StrEnum):
+    """How much of the tenant a right has to span."""
+
+    ANYWHERE = "anywhere"  # on some part: what is answered is narrowed to it, what is changed is checked by its path
+    WHOLE = "whole"
+    PLATFORM = "platform"  # and the tenant is the platform's own
 
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """`before_password_change`: also for a user who still has the one-time password. `timed`: the request timeout
-    applies; a write to a device has its own expiry and must not be abandoned half-way."""
+    """`before_password_change`: also for a user who still has the one-time password. `before_enrolment`: also for one
+    whose second factor is missing. `fresh`: a person at a browser proved themselves within the last five minutes; for
+    what lets somebody in, gives rights, or takes a safeguard away. A token has no person to ask. `any_query`: the
+    caller is sent by a program that adds parameters of its own. `timed`: the request timeout applies; a write to a
+    device has its own expiry and must not be abandoned half-way. `essential`: also while nothing can be recorded; a
+    plant that has to stop writes may always."""
 
     need: Action | Gate
     before_password_change: bool = False
+    before_enrolment: bool = False
+    fresh: bool = False
+    any_query: bool = False
     timed: bool = True
+    reach: Reach = Reach.WHOLE
+    essential: bool = False
+
+    @property
+    def recorded(self) -> bool:
+        """Whether doing it, where it changes something, is refused while the audit trail cannot be written.
+
+        Samples flow on: no essential function stops. Source: IEC 62443-3-3 SR 2.10.
+        """
+        return not self.essential and self.need not in (Action.VIEW, Action.INGEST)
 
 
-_VIEW: Final = Right(Action.VIEW)
+_VIEW: Final = Right(Action.VIEW, reach=Reach.ANYWHERE)
+_VIEW_WHOLE: Final = Right(Action.VIEW)  # of what has no place in the plant
 _CONFIGURE: Final = Right(Action.CONFIGURE)
+_MAINTAIN: Final = Right(Action.MAINTAIN)
 _ADMINISTER: Final = Right(Action.ADMINISTER)
-_INGEST: Final = Right(Action.INGEST, timed=False)  # as long as the body is, which is bounded in bytes and in silence
-_OWN_SESSION: Final = Right(Gate.SIGNED_IN, before_password_change=True)
+_SECURE: Final = Right(Action.SECURE)
+_AUDIT: Final = Right(Action.AUDIT)
+_OPERATE: Final = Right(Action.OPERATE, reach=Reach.PLATFORM)
+_STATE: Final = Right(Action.VIEW, reach=Reach.PLATFORM)  # of the process that all tenants share
+# As long as the body is, which is bounded in bytes and in silence:
+_INGEST: Final = Right(Action.INGEST, timed=False, reach=Reach.ANYWHERE)
+# What whoever finds a screen unattended must not do. Source: IEC 62443-3-3 SR 1.1, SR 2.1; OWASP ASVS 5.0 V7.5.
+_ADMINISTER_FRESH: Final = Right(Action.ADMINISTER, fresh=True)
+_SECURE_FRESH: Final = Right(Action.SECURE, fresh=True)
+_OPERATE_FRESH: Final = Right(Action.OPERATE, reach=Reach.PLATFORM, fresh=True)
+_OWN_SESSION: Final = Right(Gate.SIGNED_IN, before_password_change=True, before_enrolment=True)
+_OWN_ACCOUNT: Final = Right(Gate.SIGNED_IN, before_enrolment=True)
+_OWN_FACTORS: Final = Right(Gate.SIGNED_IN, before_enrolment=True, fresh=True)
+_DOOR: Final = Right(Gate.PUBLIC, before_password_change=True, before_enrolment=True)
 
 RIGHTS: Final[Mapping[str, Right]] = {
     "getHealth": Right(Gate.PUBLIC, before_password_change=True),
-    "createSession": Right(Gate.PUBLIC, before_password_change=True),
+    "createSession": _DOOR,
+    "completeSession": _DOOR,
+    "getPendingSession": _DOOR,
+    "createPasskeyOptions": _DOOR,
+    "createPasskeySession": _DOOR,
+    "listProviders": _DOOR,
+    "getNotice": _DOOR,
+    "departToProvider": _DOOR,
+    "arriveFromProvider": Right(
+        Gate.PUBLIC, before_password_change=True, before_enrolment=True, any_query=True
+    ),  # RFC 6749 §4.1.2
     "getSession": _OWN_SESSION,
     "deleteSession": _OWN_SESSION,
     "changePassword": _OWN_SESSION,
+    "getProofOptions": _OWN_ACCOUNT,
+    "proveAgain": _OWN_ACCOUNT,
+    "getFactors": _OWN_ACCOUNT,
+    "offerTotp": _OWN_FACTORS,
+    "confirmTotp": _OWN_FACTORS,
+    "removeTotp": _OWN_FACTORS,
+    "createRecoveryCodes": _OWN_FACTORS,
+    "offerPasskey": _OWN_FACTORS,
+    "addPasskey": _OWN_FACTORS,
+    "removePasskey": _OWN_FACTORS,
+    "removeIdentity": _OWN_FACTORS,
+    "listOwnSessions": _OWN_ACCOUNT,
+    "endOwnSession": _OWN_ACCOUNT,
+    "endOtherSessions": _OWN_ACCOUNT,
+    "listSafeguards": _SECURE,
+    "listUserSessions": _SECURE,
+    "endUserSession": _SECURE_FRESH,
+    "endUserSessions": _SECURE_FRESH,
+    "resetUserFactors": _SECURE_FRESH,
+    "unlockUser": _SECURE_FRESH,
     "listUsers": _ADMINISTER,
-    "createUser": _ADMINISTER,
-    "updateUser": _ADMINISTER,
-    "deleteUser": _ADMINISTER,
+    "createUser": _ADMINISTER_FRESH,
+    "updateUser": _ADMINISTER_FRESH,
+    "deleteUser": _ADMINISTER_FRESH,
+    "resetPassword": _ADMINISTER_FRESH,
+    "listRoles": Right(Gate.SIGNED_IN),
+    "setRole": _SECURE_FRESH,
+    "deleteRole": _SECURE,
+    "getTenant": Right(Gate.SIGNED_IN),
+    "getPolicy": _SECURE,
+    "setPolicy": _SECURE_FRESH,
+    "listTenants": _OPERATE,
+    "createTenant": _OPERATE_FRESH,
+    "updateTenant": _OPERATE_FRESH,
+    "listPartners": Right(Action.SHARE, reach=Reach.ANYWHERE),
+    "listGrants": _VIEW,
+    "createGrant": Right(Action.SHARE, reach=Reach.ANYWHERE, fresh=True),
+    "endGrant": Right(Action.SHARE, reach=Reach.ANYWHERE),
     "listTokens": _ADMINISTER,
-    "createToken": _ADMINISTER,
+    "createToken": _ADMINISTER_FRESH,
     "deleteToken": _ADMINISTER,
     "listAssets": _VIEW,
     "listTypes": _VIEW,
@@ -54,11 +138,13 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "getHistoryRaw": _VIEW,
     "getHistoryDownsample": _VIEW,
     "exportHistory": _VIEW,
-    "importHistory": Right(Action.CONFIGURE, timed=False),  # as long as the file is; paced, and bounded in bytes
+    "importHistory": Right(
+        Action.CONFIGURE, timed=False, reach=Reach.ANYWHERE
+    ),  # as long as the file is; paced, bounded
     "ingestJson": _INGEST,
     "ingestLines": _INGEST,
     "ingestLinesV1": _INGEST,
-    "queryHistory": Right(Action.VIEW, timed=False),  # reads what every viewer reads; it has time limits of its own
+    "queryHistory": Right(Action.VIEW, timed=False, reach=Reach.ANYWHERE),  # has time limits of its own
     "prometheusQuery": _VIEW,
     "prometheusQueryForm": _VIEW,
     "prometheusQueryRange": _VIEW,
@@ -70,39 +156,77 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "prometheusValues": _VIEW,
     "prometheusMetadata": _VIEW,
     "prometheusBuildinfo": _VIEW,
-    "startHistoryJob": _ADMINISTER,
-    "getHistoryJob": _ADMINISTER,
-    "listHistoryJobs": _ADMINISTER,
+    "startHistoryJob": _OPERATE,
+    "getHistoryJob": _OPERATE,
+    "listHistoryJobs": _OPERATE,
+    "listCalculations": _VIEW,
+    "startBackfill": _CONFIGURE,
+    "listBackfills": _VIEW_WHOLE,
+    "startBacktest": _CONFIGURE,
+    "listBacktests": _CONFIGURE,
+    "getBacktest": _CONFIGURE,
     "listAlarms": _VIEW,
-    "acknowledgeAlarms": Right(Action.ACKNOWLEDGE),
+    "acknowledgeAlarms": Right(Action.ACKNOWLEDGE, reach=Reach.ANYWHERE),
     "getAlarmHistory": _VIEW,
-    "writePoint": Right(Action.WRITE, timed=False),
+    "getAlarmKpis": _VIEW,
+    "resetAlarms": Right(Action.ACKNOWLEDGE, reach=Reach.ANYWHERE),
+    "shelveAlarms": Right(Action.ACKNOWLEDGE, reach=Reach.ANYWHERE),
+    "unshelveAlarms": Right(Action.ACKNOWLEDGE, reach=Reach.ANYWHERE),
+    "removeAlarms": Right(Action.WRITE, reach=Reach.ANYWHERE, fresh=True),
+    "returnAlarms": Right(Action.WRITE, reach=Reach.ANYWHERE),
+    "writePoint": Right(Action.WRITE, timed=False, reach=Reach.ANYWHERE),
     "listWrites": _VIEW,
+    "getWriteConditions": _VIEW,
+    "approveWrite": Right(Action.APPROVE, timed=False, reach=Reach.ANYWHERE),
+    "rejectWrite": Right(Action.APPROVE, timed=False, reach=Reach.ANYWHERE),
+    "withdrawWrite": Right(Gate.SIGNED_IN, timed=False),  # their own, also when the right to write is gone
+    "listLocks": _VIEW,
+    "createLock": Right(Gate.SIGNED_IN, timed=False, essential=True),  # one of three rights, which the desk asks for
+    "releaseLock": Right(Action.LOCK, timed=False, reach=Reach.ANYWHERE, fresh=True),
     "listConnections": _VIEW,
     "listOutlets": _VIEW,
-    "browseConnection": _CONFIGURE,
-    "getConnectionFingerprint": _CONFIGURE,
+    "browseConnection": _MAINTAIN,
+    "getConnectionFingerprint": _MAINTAIN,
     "trustConnection": _CONFIGURE,
-    "listDevices": _VIEW,
-    "listDeviceRefusals": _VIEW,
-    "getDevice": _VIEW,
+    "listDevices": _VIEW_WHOLE,
+    "listDeviceRefusals": _VIEW_WHOLE,
+    "getDevice": _VIEW_WHOLE,
     "createDevice": _CONFIGURE,
     "importDevices": Right(Action.CONFIGURE, timed=False),  # bounded in rows; assets of thousands take their time
     "updateDevice": _CONFIGURE,
     "approveDevice": Right(Action.CONFIGURE, timed=False),
-    "blockDevice": _CONFIGURE,
-    "rotateDeviceSecret": _CONFIGURE,
+    "blockDevice": _MAINTAIN,
+    "rotateDeviceSecret": _MAINTAIN,
     "deleteDevice": _CONFIGURE,
-    "listEdges": _VIEW,
-    "getEdge": _VIEW,
+    "listEdges": _VIEW_WHOLE,
+    "getEdge": _VIEW_WHOLE,
     "inviteEdge": _CONFIGURE,
     "revokeEdge": _CONFIGURE,
     "deleteEdge": _CONFIGURE,
+    "listDeviceCertificates": _VIEW_WHOLE,
+    "getDeviceCertificates": _VIEW_WHOLE,
+    "issueDeviceCertificate": _MAINTAIN,
+    "revokeDeviceCertificate": _MAINTAIN,
+    # By the device, which shows what it has: its login and secret, or the signature of its key.
+    "renewDeviceCertificate": Right(Gate.DEVICE, before_password_change=True),
+    "estCacerts": Right(Gate.PUBLIC, before_password_change=True),
+    "estEnroll": Right(Gate.DEVICE, before_password_change=True),
+    "getDeviceAuthority": Right(Gate.PUBLIC, before_password_change=True),
+    "getDeviceRevocations": Right(Gate.PUBLIC, before_password_change=True),
+    "getAuthority": Right(Gate.PUBLIC, before_password_change=True),
+    "listCertificates": _STATE,
+    "renewCertificate": Right(Action.SECURE, reach=Reach.PLATFORM, fresh=True),
+    # Must not be abandoned half-way, and is bounded by what is sealed:
+    "rotateKeys": Right(Action.SECURE, timed=False, reach=Reach.PLATFORM, fresh=True),
     "getDeclarations": _CONFIGURE,
     "planDeclarations": _CONFIGURE,
     "applyDeclarations": Right(Action.CONFIGURE, timed=False),
-    "getSystem": _VIEW,
-    "getAudit": Right(Action.AUDIT),
-    "getMetrics": _VIEW,
-    "getOpenapi": _VIEW,
+    "getSystem": _STATE,
+    "getSecuritySettings": Right(Action.SECURE, reach=Reach.PLATFORM),
+    "getAudit": _AUDIT,
+    "getAuditState": _AUDIT,
+    "exportAudit": _AUDIT,
+    "verifyAudit": Right(Action.AUDIT, timed=False),  # as long as the trail is; one at a time
+    "getMetrics": _STATE,
+    "getOpenapi": Right(Gate.SIGNED_IN),
 }

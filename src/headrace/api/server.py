@@ -1,6 +1,6 @@
 """uvicorn inside the platform's own task group: it binds before it promises, and leaves signals to their owner.
 
-serving(services, settings) ─► bind ─► LiveFeed.run ∥ uvicorn ─► yields the address ─► drain, close
+serving(services, settings, tls) ─► bind ─► LiveFeed.run ∥ uvicorn ─► yields the address ─► drain, close
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import errno
 import logging
 import math
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import uvicorn
 from headrace.api.app import create_app
 from headrace.api.services import Services
 from headrace.api.settings import ApiSettings
+from headrace.api.wire import bounded_protocol
 from headrace.model.errors import ConfigError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -45,15 +47,19 @@ class Address:
 
 
 @asynccontextmanager
-async def serving(services: Services, settings: ApiSettings) -> AsyncIterator[Address]:
+async def serving(
+    services: Services, settings: ApiSettings, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Address]:
     """Serve until the block ends; a server or feed that fails ends the block with its error.
 
-    Raises: Unavailable for a port in use; ConfigError for an address, port or certificate that cannot be used.
+    Raises: Unavailable for a port in use; ConfigError for an address or port that cannot be used.
     """
+    if settings.tls != (tls is not None):
+        raise ConfigError("the settings and the context do not agree on TLS")
     app = create_app(services, settings)
     listener = _listen(settings)
     try:
-        server = _Server(_config(app, settings), settings)
+        server = _Server(_config(app, settings, tls), settings)
     except BaseException:
         listener.close()
         raise
@@ -67,7 +73,7 @@ async def serving(services: Services, settings: ApiSettings) -> AsyncIterator[Ad
             http = group.create_task(server.serve(sockets=[listener]), name="http server")
             try:
                 await server.up.wait()
-                yield Address(settings.host, port, settings.certificate is not None)
+                yield Address(settings.host, port, settings.tls)
             except Exception as error:  # the block's own: passed on as it is, not in a group
                 failure = error
             finally:
@@ -126,10 +132,10 @@ class _Server(uvicorn.Server):
             one.transport.abort()
 
 
-def _config(app: Any, settings: ApiSettings) -> uvicorn.Config:
+def _config(app: Any, settings: ApiSettings, tls: ssl.SSLContext | None) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=bounded_protocol(settings.head_bytes_max, settings.head_timeout_s),
         ws="websockets-sansio",
         ws_max_size=_MESSAGE_BYTES_MAX,
         ws_ping_interval=_PING_S,
@@ -137,22 +143,16 @@ def _config(app: Any, settings: ApiSettings) -> uvicorn.Config:
         ws_per_message_deflate=False,  # changes are small and many: deflate costs more than it saves on a LAN
         lifespan="off",
         log_config=None,
-        log_level=logging.WARNING,
+        log_level=logging.ERROR,  # its warnings are a line for each wrong byte that a stranger sends
         access_log=False,
         server_header=False,
         proxy_headers=False,
         limit_concurrency=settings.connections_max,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=math.ceil(settings.shutdown_timeout_s) + 1,
-        ssl_certfile=str(settings.certificate) if settings.certificate else None,
-        ssl_keyfile=str(settings.private_key) if settings.private_key else None,
     )
-    try:
-        config.load()
-    except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(
-            f"the certificate {settings.certificate} and its key cannot be used: {error.strerror or error}"
-        ) from None
+    config.load()
+    config.ssl = tls  # ours: its certificate changes while connections go on
     return config
 
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headrace.sdk.access import AuditLog
+from headrace.sdk.accounts import AccessDesk
+from headrace.sdk.audit import AuditDesk
 from headrace.sdk.bus import Bus
+from headrace.sdk.certificates import Certificates
 from headrace.sdk.clock import Clock
-from headrace.sdk.fleet import DeviceRegister, EdgeRegister
-from headrace.sdk.services import (
-    AccessDesk,
-    AlarmDesk,
-    CommandDesk,
-    FeedCounters,
-    HistoryCare,
-    Ingest,
-    Links,
-    LiveValues,
-    Outlets,
-    Registry,
-)
+from headrace.sdk.commands import CommandDesk
+from headrace.sdk.computing import Backtests, Calculations
+from headrace.sdk.fleet import DeviceCertificateDesk, DeviceRegister, EdgeRegister
+from headrace.sdk.posture import SettingInForce
+from headrace.sdk.services import AlarmDesk, FeedCounters, HistoryCare, Ingest, Links, LiveValues, Outlets, Registry
 from headrace.sdk.store import HistoryStore
 
 
@@ -49,6 +44,7 @@ class Services:
     links: Links
     access: AccessDesk
     audit: AuditLog
+    trail: AuditDesk
     bus: Bus
     clock: Clock
     feed: FeedCounters
@@ -58,3 +54,8 @@ class Services:
     edges: EdgeRegister
     ingest: Ingest
     outlets: Outlets
+    certificates: Certificates
+    device_certificates: DeviceCertificateDesk
+    posture: Callable[[], Awaitable[Sequence[SettingInForce]]]
+    calculations: Calculations
+    backtests: Backtests

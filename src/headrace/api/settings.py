@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 CONSOLE_DIR = Path(__file__).parent / "console"
 
@@ -13,7 +12,7 @@ CONSOLE_DIR = Path(__file__).parent / "console"
 class ApiSettings(BaseModel):
     """`hosts` and `origins` name what the API may be called as, beyond IP addresses, localhost and the machine's name.
 
-    `behind_tls` says that a proxy in front terminates TLS, so cookies are marked Secure.
+    `tls` says that this server does TLS, `behind_tls` that a proxy in front does it: cookies are marked Secure then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,8 +21,7 @@ class ApiSettings(BaseModel):
     port: int = Field(8470, ge=0, le=65535)
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
-    certificate: Path | None = None
-    private_key: Path | None = None
+    tls: bool = False
     behind_tls: bool = False
     console_dir: Path = CONSOLE_DIR
 
@@ -34,6 +32,19 @@ class ApiSettings(BaseModel):
     shutdown_timeout_s: float = Field(3.0, gt=0)
     send_buffer_bytes: int | None = Field(None, gt=0, description="SO_SNDBUF of accepted sockets; None: the system's.")
     connections_max: int = Field(1_000, gt=0)
+    head_bytes_max: int = Field(64 << 10, gt=0, description="Of a request, beyond its body.")
+    head_timeout_s: float = Field(20.0, gt=0, description="From the first byte to the last of a request's head.")
+    body_silence_s: float = Field(30.0, gt=0, description="How much longer than at `body_bytes_per_s` a body may take.")
+    body_bytes_per_s: float = Field(1_024, gt=0)
+
+    peer_requests_per_s: float = Field(500, gt=0, description="From one address, beyond this machine.")
+    peer_requests_burst: float = Field(5_000, ge=1)
+    principal_requests_per_s: float = Field(500, gt=0, description="Of one user or token.")
+    principal_requests_burst: float = Field(5_000, ge=1)
+    anonymous_requests_per_s: float = Field(10, gt=0, description="Without a sign-in, from one address.")
+    anonymous_requests_burst: float = Field(200, ge=1)
+    heavy_running_max: int = Field(16, gt=0, description="Questions to history of one user or token at a time.")
+    heavy_waiting_max: int = Field(100, ge=0)
     exports_max: int = Field(2, gt=0)
     import_bytes_max: int = Field(64 << 30, gt=0)
     import_rows_per_s: float = Field(
@@ -51,14 +62,10 @@ class ApiSettings(BaseModel):
     live_slow_close_s: float = Field(30.0, gt=0)
     live_sign_in_s: float = Field(10.0, gt=0)
     live_session_check_s: float = Field(15.0, gt=0)
-
-    @model_validator(mode="after")
-    def _certificate_has_key(self) -> Self:
-        if (self.certificate is None) != (self.private_key is None):
-            raise ValueError("TLS needs both 'certificate' and 'private_key'")
-        return self
+    live_messages_per_s: float = Field(20, gt=0, description="Of one client; it is read no faster.")
+    live_messages_burst: float = Field(100, ge=1)
 
     @property
     def secure(self) -> bool:
         """Whether browsers reach this server over TLS."""
-        return self.behind_tls or self.certificate is not None
+        return self.behind_tls or self.tls

@@ -2,7 +2,7 @@
 
 A platform that starts writes `<home>/run/server.json` (its address) and `<home>/run/local.token` (readable by its
 owner alone), so that a command on the same machine under the same account needs no options. Elsewhere: `--server`
-and the environment variable HEADRACE_TOKEN.
+and the environment variable HEADRACE_TOKEN; over TLS also `--ca` or HEADRACE_CA, see `trust.py`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import httpx
 import typer
 
+from headrace.cli.trust import context_for, context_of, not_trusted
 from headrace.model.errors import (
     AccessError,
+    ConfigError,
     Conflict,
     DataError,
     DeviceError,
@@ -63,16 +66,28 @@ _ERRORS: dict[str, type[HeadraceError]] = {
 class Client:
     """A thin wrapper of httpx: `get`, `post` … give decoded JSON and raise our errors."""
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: str | None, verify: Any = None) -> None:
+        """`verify` is an SSLContext; without one the system's authorities and HEADRACE_CA vouch for a server.
+
+        Raises: ConfigError for an address with a password: addresses are shown, and kept by shells.
+        """
+        if "@" in urlsplit(url).netloc:
+            raise ConfigError("an address has no name and password in it; make a token and set HEADRACE_TOKEN to it")
         self.url = url.rstrip("/")
         self.token = token
+        self.verify: Any = (verify or context_for()) if self.url.startswith("https:") else True
         headers = {"X-Headrace": "1"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        self.http = httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=60.0, trust_env=False)
+        self.http = httpx.Client(
+            base_url=f"{self.url}/api/v1", headers=headers, timeout=60.0, trust_env=False, verify=self.verify
+        )
 
     def get(self, route: str, /, **params: Any) -> Any:
         return self._send("GET", route, params={k: v for k, v in params.items() if v is not None})
+
+    def get_bytes(self, route: str) -> bytes:
+        return self._request("GET", route).content
 
     def post(self, route: str, body: Any) -> Any:
         return self._send("POST", route, json=body)
@@ -148,6 +163,9 @@ class _Translating:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, httpx.TransportError):
+            not_good = not_trusted(self.url, error)
+            if not_good is not None:
+                raise not_good from None
             raise Unavailable(
                 f"nobody answers at {self.url}; start a platform with `headrace serve`, or name another with --server",
                 detail=str(error),
@@ -180,7 +198,7 @@ def connect(home: Path, server: str | None) -> Client:
                         f"cannot read {candidate / 'run' / 'local.token'} ({error.strerror}); "
                         "set HEADRACE_TOKEN to a token of yours"
                     ) from None
-            return Client(str(document["url"]), token)
+            return Client(str(document["url"]), token, context_of(document))
     raise Unavailable(
         f"no platform runs on {home}; start one with `headrace demo` or `headrace serve`, or name one with --server"
     )

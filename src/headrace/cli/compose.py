@@ -11,6 +11,7 @@ from headrace import __version__
 from headrace.api.services import Services, SystemInfo
 from headrace.api.settings import ApiSettings
 from headrace.platform.platform import Platform
+from headrace.platform.posture import posture
 from headrace.platform.settings import Settings
 from headrace.sdk.services import FeedCounters
 
@@ -24,10 +25,13 @@ def services(platform: Platform) -> Services:
         store=platform.store,
         live=platform.live,
         alarms=platform.alarms,
+        calculations=platform.calculations,
+        backtests=platform.backtests,
         commands=platform.commands,
         links=platform.links,
         access=platform.access,
         audit=platform.access,
+        trail=platform.trail,
         bus=platform.bus,
         clock=platform.clock,
         feed=FeedCounters(),
@@ -37,6 +41,9 @@ def services(platform: Platform) -> Services:
         outlets=platform.outlets,
         devices=platform.devices,
         edges=platform.edges,
+        certificates=platform.certificates,
+        device_certificates=platform.devices.certificates,
+        posture=lambda: posture(platform),
     )
 
 
@@ -44,8 +51,7 @@ def api_settings(settings: Settings) -> ApiSettings:
     return ApiSettings(
         host=settings.host,
         port=settings.port,
-        certificate=settings.tls_certificate,
-        private_key=settings.tls_key,
+        tls=settings.secure,
         behind_tls=settings.behind_tls,
         hosts=settings.hosts,
     )

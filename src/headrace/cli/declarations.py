@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from headrace.cli.client import DEFAULT_HOME, HomeOption, JsonOption, ServerOption, connect, running
-from headrace.cli.output import note, print_json
+from headrace.cli.output import note, print_json, say
 from headrace.model.errors import ConfigError, ConfigErrors
 from headrace.sdk.services import Plan, SourceFile
 
@@ -170,9 +170,9 @@ def _show(document: dict[str, Any], as_json: bool, *, done: bool = False) -> Non
     if not done:
         for change in changes:
             sign, colour = _SIGNS[change["action"]]
-            typer.secho(f"{sign} {change['kind']} {change['key']}", fg=colour)
+            say(f"{sign} {change['kind']} {change['key']}", fg=colour)
             for detail in change["details"] if change["action"] == "change" else ():
-                typer.echo(f"    {detail['field']}: {_brief(detail['old'])} → {_brief(detail['new'])}")
+                say(f"    {detail['field']}: {_brief(detail['old'])} → {_brief(detail['new'])}")
     count = {action: sum(change["action"] == action for change in changes) for action in _SIGNS}
     summary = f"{count['create']} to create, {count['change']} to change, {count['remove']} to remove"
     if done:
@@ -180,7 +180,7 @@ def _show(document: dict[str, Any], as_json: bool, *, done: bool = False) -> Non
         summary = summary.replace("create", "created").replace("change", "changed").replace("remove", "removed")
     elif not changes:
         summary = "nothing to do: the platform is as the folder says"
-    typer.echo(summary)
+    say(summary)
 
 
 def _brief(value: Any) -> str:

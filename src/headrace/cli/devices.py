@@ -13,8 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from headrace.cli.client import DEFAULT_HOME, HomeOption, JsonOption, ServerOption, connect
-from headrace.cli.output import note, print_json, print_table
+from headrace.cli.output import note, print_json, print_table, say
 from headrace.model.errors import ConfigError, DataError, HeadraceError
+from headrace.model.text import guarded, shown
 
 app = typer.Typer(help="Devices that publish to a gateway: add, approve, block, import.", no_args_is_help=True)
 
@@ -69,7 +70,7 @@ def show(
         return
     print_table(("", ""), [(key, _plain(value)) for key, value in found["device"].items() if value not in ("", None)])
     for one in found["previews"]:
-        typer.echo(f"{one['received_at']}  {one['topic']}  {one['bytes']} bytes  {one['payload'][:200]}")
+        say(f"{one['received_at']}  {one['topic']}  {one['bytes']} bytes  {shown(one['payload'][:200])}")
     if found["suggested_publish"]:
         note(f"what it sends fits: --publish {' --publish '.join(map(repr, found['suggested_publish']))}")
 
@@ -105,7 +106,7 @@ def add(
         **_change(publish, subscribe, rate, remark or None),
         "name": name,
         **({"asset": asset} if asset else {}),
-        **({"certificate": _fingerprint(certificate)} if certificate else {}),
+        **({"certificate": _certificate(certificate)} if certificate else {}),
     }
     made = connect(home, server).post("/devices", body)
     if as_json:
@@ -114,7 +115,7 @@ def add(
         note(f"{name} may connect with its certificate")
     else:
         note(f"{name} may connect with this secret as its password. It is shown only now:")
-        typer.echo(made["secret"])
+        say(made["secret"])
 
 
 @app.command("approve")
@@ -185,7 +186,7 @@ def rotate(
         print_json(done)
         return
     note("The new secret is shown only now" + (":" if at_once else "; the old one is good until it is used:"))
-    typer.echo(done["secret"])
+    say(done["secret"])
 
 
 @app.command("remove")
@@ -219,9 +220,107 @@ def import_devices(
         where = f", their secrets in {output} (mode 600)" if output is not None else ""
         note(f"{done['devices']} devices added{where}; {done['assets']} assets declared")
     for error in done["errors"]:
-        typer.secho(f"✗ {sheet.name}, row {error['row']}: {error['message']}", err=True, fg="red")
+        say(f"✗ {sheet.name}, row {error['row']}: {error['message']}", err=True, fg="red")
     if done["errors"]:
         raise typer.Exit(1)
+
+
+@app.command("certificate")
+def certificate(
+    name: NameArgument,
+    request: Annotated[
+        Path | None, typer.Option("--request", help="PKCS #10 of the device, PEM; else the key is made here.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for NAME.pem, NAME.key and authority.pem.")
+    ] = None,
+    days: Annotated[float | None, typer.Option(help="How long it lasts; 825 at most.")] = None,
+    at_once: Annotated[bool, typer.Option("--at-once", help="What was good before is good no more.")] = False,
+    home: HomeOption = DEFAULT_HOME,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a device a certificate; what it showed before is good until it shows this."""
+    client = connect(home, server)
+    key: bytes | None = None
+    if request is not None:
+        asked = request.read_text()
+    else:
+        key, asked = _new_request(name)
+    body = {"request": asked, "at_once": at_once, **({"days": days} if days is not None else {})}
+    made = client.post(f"/devices/{name}/certificate", body)
+    if as_json:
+        print_json({**made, **({"key": key.decode()} if key is not None else {})})
+        return
+    folder = output or Path()
+    folder.mkdir(parents=True, exist_ok=True)
+    if key is not None:
+        _write_private(folder / f"{_file_name(name)}.key", key.decode())
+    (folder / f"{_file_name(name)}.pem").write_text(made["certificate"])
+    (folder / "authority.pem").write_text(made["authority"])
+    note(f"{name} may connect with {folder / _file_name(name)}.pem until {made['ends_at'][:10]}")
+
+
+@app.command("certificates")
+def certificates(
+    name: Annotated[str, typer.Argument(help="Name of a device; without one, those that end soon.")] = "",
+    home: HomeOption = DEFAULT_HOME,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the certificates of a device, or which ones end soon."""
+    client = connect(home, server)
+    found = client.get(f"/devices/{name}/certificates") if name else client.get("/device-certificates")
+    if as_json:
+        print_json(found)
+        return
+    rows = found if name else found["ending"]
+    print_table(
+        ("device", "state", "ends", "first shown", "reason", "SHA-256"),
+        [
+            (
+                one["device"],
+                one["state"],
+                (one["ends_at"] or "")[:10],
+                one["used_at"] or "",
+                one["reason"],
+                one["sha256"],
+            )
+            for one in rows
+        ],
+        empty="no certificates" if name else "no certificate ends within 30 days",
+    )
+
+
+@app.command("revoke")
+def revoke(
+    name: NameArgument,
+    reason: Annotated[str, typer.Option(help="unspecified, keyCompromise, cessationOfOperation.")] = "unspecified",
+    home: HomeOption = DEFAULT_HOME,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back all certificates of a device: it is closed at once."""
+    done = connect(home, server).post(f"/devices/{name}/certificate/revoke", {"reason": reason})
+    _tell(done, as_json, f"the certificates of {name} open nothing any more")
+
+
+def _new_request(name: str) -> tuple[bytes, str]:
+    """A key made here, and a request for it."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name[:64])])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    form = serialization.PrivateFormat.PKCS8
+    private = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    return private, request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.\-]", "_", name)
 
 
 def _change(
@@ -246,27 +345,26 @@ def _parameter(text: str) -> tuple[str, Any]:
     return name, value
 
 
-def _fingerprint(given: str) -> str:
-    """Of a PEM file, or as it was given."""
+def _certificate(given: str) -> str:
+    """The fingerprint that was given, or the certificate in the file that was named: it is taken as it is then."""
     if _FINGERPRINT.fullmatch(given):
         return given
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-
     try:
-        certificate = x509.load_pem_x509_certificate(Path(given).read_bytes())
+        text = Path(given).read_text()
     except OSError as error:
         raise ConfigError(f"cannot read '{given}' ({error.strerror}); give a PEM file or 64 hex digits") from None
     except ValueError:
-        raise DataError(f"'{given}' holds no certificate in PEM") from None
-    return certificate.fingerprint(hashes.SHA256()).hex()
+        text = ""
+    if "-----BEGIN CERTIFICATE-----" not in text:
+        raise DataError(f"'{given}' holds no certificate in PEM")
+    return text
 
 
 def _secrets(secrets: Sequence[Mapping[str, str]]) -> str:
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("name", "secret"))
-    writer.writerows((one["name"], one["secret"]) for one in secrets)
+    writer.writerows((guarded(one["name"]), one["secret"]) for one in secrets)
     return out.getvalue()
 
 

@@ -20,9 +20,11 @@ import typer
 
 from headrace import __version__
 from headrace.cli.client import DEFAULT_HOME, HomeOption, JsonOption, connect, running
-from headrace.cli.doctor_fleet import fleet_findings
+from headrace.cli.doctor_audit import audit_findings
+from headrace.cli.doctor_fleet import certificate_findings, device_certificate_findings, fleet_findings
+from headrace.cli.doctor_security import security_findings
 from headrace.cli.finding import Finding
-from headrace.cli.output import print_json
+from headrace.cli.output import print_json, say
 from headrace.model.errors import HeadraceError
 
 DISK_FREE_MIN_GB = 2.0
@@ -46,10 +48,10 @@ def doctor(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
         marks = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
         for finding in findings:
             mark, colour = marks[finding.level]
-            typer.secho(f"{mark} ", fg=colour, nl=False)
-            typer.echo(f"{finding.check:<18} {finding.found}")
+            say(f"{mark} ", fg=colour, nl=False)
+            say(f"{finding.check:<18} {finding.found}")
             if finding.advice:
-                typer.echo(f"{'':<21}→ {finding.advice}")
+                say(f"{'':<21}→ {finding.advice}")
     if failed:
         raise typer.Exit(1)
 
@@ -181,6 +183,10 @@ def _connections(home: Path) -> list[Finding]:
     if (disk := system["history"].get("disk")) is not None:
         findings.append(_history_disk(disk))
     findings += fleet_findings(client.get("/devices", limit=1), client.get("/device-refusals"), client.get("/edges"))
+    findings += certificate_findings(client.get("/certificates"))
+    findings += device_certificate_findings(client.get("/device-certificates"))
+    findings += audit_findings(client.get("/audit/state"))
+    findings += security_findings(client.get("/system/security"))
     for link in links:
         if link["state"] in ("connected", "disabled"):
             findings.append(Finding(link["name"], "ok", f"{link['state']}, {link['points']} points"))

@@ -10,6 +10,7 @@ from headrace.cli.finding import Finding
 from headrace.model.time import DAY_NS, parse_time_ns
 
 CERTIFICATE_ENDS_DAYS: Final = 30
+_OWN_ENDS_DAYS: Final = 20  # they are renewed when 30 are left
 SPOOL_FULL: Final = 0.8
 BACKLOG_LONG_S: Final = 60.0
 
@@ -19,6 +20,40 @@ def fleet_findings(
 ) -> list[Finding]:
     """From the answers of the API; nothing where there are neither devices nor edges."""
     return [*_devices(devices["counts"], refusals), *_edges(edges)]
+
+
+def certificate_findings(certificates: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Those that somebody has to renew, a month before they end; our own, where they should have been renewed."""
+    for one in certificates:
+        days = _days_until(one["ends_at"])
+        name, until = f"{one['kind']} certificate", f"until {one['ends_at'][:10]}"
+        if days < 0:
+            yield Finding(name, "fail", f"has ended {until[6:]}: nobody can connect", _renewal(one))
+        elif days < (_OWN_ENDS_DAYS if one["own"] else CERTIFICATE_ENDS_DAYS):
+            yield Finding(name, "warn", f"ends in {days:.0f} days", _renewal(one))
+        else:
+            yield Finding(name, "ok", until)
+
+
+def device_certificate_findings(found: Mapping[str, Any]) -> Iterator[Finding]:
+    """Which devices will be shut out soon, or are already."""
+    counts = found["counts"]
+    if counts["good"] or counts["ended"]:
+        yield Finding("device certificates", "ok", f"{counts['good']} good, {counts['revoked']} revoked")
+    for words, states in (("end within 30 days", ("in use",)), ("have ended", ("ended",))):
+        names = [one["device"] for one in found["ending"] if one["state"] in states]
+        if names:
+            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            yield Finding(
+                "device certificates", "warn", f"{len(names)} {words}: {shown}",
+                "headrace device certificate NAME, or let the device renew it; all: headrace device certificates",
+            )  # fmt: skip
+
+
+def _renewal(one: Mapping[str, Any]) -> str:
+    if not one["own"]:
+        return "renew the files of --tls-cert and --tls-key; they are taken without a restart"
+    return "headrace ca renew" if one["kind"] == "console" else "headrace ca renew --authority"
 
 
 def _devices(counts: Mapping[str, int], refusals: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:

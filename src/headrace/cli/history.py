@@ -15,7 +15,7 @@ import typer
 from headrace.cli import history_export, history_import, history_migrate
 from headrace.cli.client import DEFAULT_HOME, HomeOption, JsonOption, ServerOption, connect
 from headrace.cli.history_keep import backup, backups, check, repair, restore
-from headrace.cli.output import note, print_json, print_table
+from headrace.cli.output import note, print_json, print_table, say
 from headrace.model import quality
 from headrace.model.errors import DataError
 
@@ -65,7 +65,7 @@ def show(
                 )
                 if mean is not None
             ]
-            typer.echo(f"{series['path']} [{series['unit']}]")
+            say(f"{series['path']} [{series['unit']}]")
             print_table(("time", "min", "mean", "max"), rows[-limit:], empty="no samples in this time")
         return
     for path in paths:
@@ -73,7 +73,7 @@ def show(
         if as_json:
             print_json(answer)
             continue
-        typer.echo(path)
+        say(path)
         samples = list(
             zip(answer["time"], answer["values"], (quality.name_of(code) for code in answer["quality"]), strict=True)
         )

@@ -16,7 +16,7 @@ import typer
 from headrace.cli.client import DEFAULT_HOME, Client, HomeOption, JsonOption, ServerOption, connect
 from headrace.cli.import_cells import Clock
 from headrace.cli.import_files import Findings, Reading, import_schema, read_file
-from headrace.cli.output import note, print_json
+from headrace.cli.output import note, print_json, say
 from headrace.cli.progress import RowBar, row_bar
 from headrace.model.batch import ValueKind
 from headrace.model.errors import DataError
@@ -119,16 +119,16 @@ def _stream(file: Path, reading: Reading, findings: Findings, bar: RowBar) -> It
 
 def _tell(report: dict[str, Any], reading: Reading, dry_run: bool) -> None:
     for line in report["wrong"][:SHOWN_MAX]:
-        typer.secho(f"✗ {line}", err=True, fg="red")
+        say(f"✗ {line}", err=True, fg="red")
     if report["wrong_rows"] > SHOWN_MAX:
-        typer.secho(f"✗ {report['wrong_rows']} rows of {report['file']} are wrong in all", err=True, fg="red")
+        say(f"✗ {report['wrong_rows']} rows of {report['file']} are wrong in all", err=True, fg="red")
     for one in report["refused"][:SHOWN_MAX]:
-        typer.secho(f"✗ {one['path']} {one['reason']}: {one['rows']} rows refused", err=True, fg="red")
+        say(f"✗ {one['path']} {one['reason']}: {one['rows']} rows refused", err=True, fg="red")
     pool = list(reading.points)[:20_000]
     for path, rows in list(report["unknown"].items())[:SHOWN_MAX]:
         near = difflib.get_close_matches(path, pool, 1, 0.6)
         hint = f"; did you mean '{near[0]}'?" if near else ""
-        typer.secho(f"✗ '{path}' is no declared point, {rows} samples left out{hint}", err=True, fg="yellow")
+        say(f"✗ '{path}' is no declared point, {rows} samples left out{hint}", err=True, fg="yellow")
     if len(report["unknown"]) > SHOWN_MAX:
         note(f"and {len(report['unknown']) - SHOWN_MAX} more names that are no point")
     done = "could be brought in" if dry_run else "brought in"

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from headrace.cli.client import DEFAULT_HOME, Client, HomeOption, JsonOption, ServerOption, connect, running
-from headrace.cli.output import note, print_json, print_table
+from headrace.cli.output import note, print_json, print_table, say
 from headrace.model.errors import Conflict, HeadraceError, NotFound
 from headrace.model.time import format_time
 
@@ -41,7 +41,7 @@ def check(home: HomeOption = DEFAULT_HOME, server: ServerOption = None, as_json:
         print_json(found)
     else:
         _show_findings(found["findings"])
-        typer.echo(
+        say(
             f"{'sound' if found['sound'] else 'DAMAGED'}: {found['files']} segments, {found['logs']} logs, "
             f"{found['points']} points, {found['samples']} samples, {_size(found['bytes'])} read"
         )
@@ -73,23 +73,23 @@ def repair(
         )
         return
     if done.sound:
-        typer.echo("nothing is damaged")
+        say("nothing is damaged")
         return
     _show_findings([asdict(finding) for finding in done.findings])
     for action in done.actions:
-        typer.echo(f"{'done' if done.applied else 'would'}: {action}")
+        say(f"{'done' if done.applied else 'would'}: {action}")
     rows = [
         (loss.file, loss.point or "several", _moment(loss.first_ns), _moment(loss.last_ns),
          "unknown" if loss.samples is None else loss.samples)
         for loss in done.losses
     ]  # fmt: skip
     if rows:
-        typer.echo("lost:")
+        say("lost:")
         print_table(("file", "point", "from", "to", "samples"), rows[:_LISTED_MAX])
         if len(rows) > _LISTED_MAX:
             note(f"{len(rows) - _LISTED_MAX} more; --json tells all")
     else:
-        typer.echo("lost: nothing")
+        say("lost: nothing")
     note(f"the damaged files are in {done.quarantine}" if done.applied else "nothing was changed; do it with --apply")
 
 
@@ -114,7 +114,7 @@ def backup(
     if as_json:
         print_json(made)
         return
-    typer.echo(
+    say(
         f"{made['name']}: {made['points']} points, {made['samples']} samples in {made['files']} files; "
         f"{_size(made['copied_bytes'])} copied, {_size(made['reused_bytes'])} were there already"
     )
@@ -163,7 +163,7 @@ def restore(
     if as_json:
         print_json(found)
         return
-    typer.echo(
+    say(
         f"{done.backup} and {found['replayed_samples']} later samples: {found['points']} points, {found['samples']} "
         f"samples from {found['oldest'] or 'nowhere'} to {found['newest'] or 'nowhere'}"
     )
@@ -268,8 +268,8 @@ def _bar(what: str) -> Iterator[Callable[[str, int, int], None]]:
 
 def _show_findings(findings: list[dict[str, Any]]) -> None:
     for finding in findings:
-        typer.echo(f"✗ {finding['file']}: {finding['what']}")
-        typer.echo(f"  lost: {finding['lost']}; {finding['action']}")
+        say(f"✗ {finding['file']}: {finding['what']}")
+        say(f"  lost: {finding['lost']}; {finding['action']}")
 
 
 def _moment(time_ns: int | None) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from headrace.model import quality as q
 from headrace.model.batch import TEXT_BYTES_MAX, ValueKind
 from headrace.model.errors import DataError
+from headrace.model.text import unguarded
 from headrace.model.time import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS, parse_time_ns
 
 Bad = Callable[[int, str], None]
@@ -116,7 +117,7 @@ def values(kind: ValueKind, cells: Sequence[str], keep_empty: bool, bad: Bad) ->
             if len(cell) > TEXT_BYTES_MAX // 4 and len(cell.encode()) > TEXT_BYTES_MAX:
                 good[row] = False
                 bad(row, f"text longer than {TEXT_BYTES_MAX} bytes")
-        return np.array(cells, object), good
+        return np.array([unguarded(cell) for cell in cells], object), good
     if kind is not ValueKind.BOOL and present.all():
         try:
             wanted = pa.float64() if kind is ValueKind.FLOAT64 else pa.int64()

@@ -1,9 +1,8 @@
-"""`headrace tail` and `headrace write`: watch values as they come, change a setpoint."""
+"""`headrace tail`: watch values as they come."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -11,9 +10,10 @@ import orjson
 import typer
 
 from headrace.cli.client import DEFAULT_HOME, Client, HomeOption, JsonOption, ServerOption, connect
-from headrace.cli.output import note, print_json
+from headrace.cli.output import note, print_json, say
 from headrace.model import quality
 from headrace.model.errors import HeadraceError, NotFound
+from headrace.model.text import shown as plain
 
 
 def tail(
@@ -28,43 +28,6 @@ def tail(
     points = _expand(client, paths or [""])
     units = {point["path"]: point for point in points}
     asyncio.run(_tail(client, units, count, as_json))
-
-
-def write(
-    path: Annotated[str, typer.Argument(help="Path of a point.")],
-    value: Annotated[str, typer.Argument(help="The new value, in the point's unit.")],
-    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; it is kept in the audit trail.")],
-    home: HomeOption = DEFAULT_HOME,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Change a setpoint, and wait until the device confirms it by read-back."""
-    client = connect(home, server)
-    point = client.get(f"/points/{path}")
-    command = client.post("/writes", {"path": path, "value": _typed(value, point["kind"]), "reason": reason})
-    if as_json:
-        print_json(command)
-    elif command["state"] == "confirmed":
-        typer.echo(f"confirmed: {path} is {command['read_back']} {point['unit']}")
-    if command["state"] != "confirmed":
-        raise HeadraceError(f"{command['state']}: {command['detail']}")
-
-
-def _typed(text: str, kind: str) -> Any:
-    if kind == "text":
-        return text
-    if kind == "bool":
-        known = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
-        if text.lower() not in known:
-            raise HeadraceError(f"'{text}' is neither true nor false")
-        return known[text.lower()]
-    try:
-        number = int(text) if kind == "int64" else float(text)
-    except ValueError:
-        raise HeadraceError(f"'{text}' is not a {kind} value") from None
-    if isinstance(number, float) and not math.isfinite(number):
-        raise HeadraceError(f"'{text}' cannot be written: it is no number")
-    return number
 
 
 def _expand(client: Client, paths: list[str]) -> list[dict[str, Any]]:
@@ -97,10 +60,11 @@ async def _tail(client: Client, points: dict[str, dict[str, Any]], count: int, a
     from websockets.asyncio.client import connect as open_socket
 
     address = client.url.replace("http", "ws", 1) + "/api/v1/live"
+    tls = client.verify if address.startswith("wss:") else None
     headers = {"Authorization": f"Bearer {client.token}"} if client.token else {}
     known: list[str] = []
     seen = 0
-    async with open_socket(address, additional_headers=headers, max_size=None, proxy=None) as socket:
+    async with open_socket(address, additional_headers=headers, max_size=None, proxy=None, ssl=tls) as socket:
         await socket.send(orjson.dumps({"subscribe": list(points), "alarms": False, "max_hz": 10}).decode())
         async for text in socket:
             message = orjson.loads(text)
@@ -128,4 +92,4 @@ def _print_value(point: dict[str, Any], value: Any, time_ms: float, code: int, a
     shown = f"{value:.{decimals}f}" if isinstance(value, float) and decimals is not None else str(value)
     flag = "" if quality.severity(code) == "good" else f"  [{quality.name_of(code)}]"
     unit = "" if point["unit"] == "1" else f" {point['unit']}"
-    typer.echo(f"{moment}  {point['path']}  {shown}{unit}{flag}")
+    say(f"{moment}  {point['path']}  {plain(shown)}{unit}{flag}")

@@ -1,8 +1,9 @@
-"""`headrace points list|import|export`: points in bulk, also through CSV and XLSX."""
+"""`headrace points list|import|export|backfill`: points in bulk, through CSV and XLSX; calculated ones over again."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,6 +65,31 @@ def import_points(
         complain(error)
     if imported.errors:
         raise typer.Exit(1)
+
+
+@app.command("backfill")
+def backfill(
+    points: Annotated[list[str], typer.Argument(help="Paths of calculated points.")],
+    start: Annotated[str, typer.Option("--from", help="RFC 3339, or before now such as now-7d.")],
+    end: Annotated[str | None, typer.Option("--to", help="Default: now.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Work calculated points out anew over a stretch of history, and wait until it is done."""
+    client = connect(home, server)
+    job = client.post("/calculations/backfills", {"points": points, "start": start, "end": end})
+    while job["ended_at"] is None:
+        time.sleep(0.5)
+        job = next(one for one in client.get("/calculations/backfills") if one["id"] == job["id"])
+        if not as_json:
+            note(f"up to {job['upto']}, {job['results']} samples")
+    if as_json:
+        print_json(job)
+    if job["error"]:
+        raise DataError(job["error"])
+    if not as_json:
+        note(f"done: {job['results']} samples of {len(job['points'])} points")
 
 
 @app.command("export")

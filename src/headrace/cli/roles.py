@@ -20,11 +20,17 @@ from headrace.cli.client import DEFAULT_HOME, HomeOption
 from headrace.cli.output import note, print_json
 from headrace.cli.serve import (
     DEFAULT_PORT,
+    AuditKeepOption,
+    AuditWarnOption,
     ForOption,
     HostOption,
     LogOption,
     PortOption,
+    ReachOption,
     ReportOption,
+    SealKeyOption,
+    SecretsOption,
+    SignInOption,
     run,
     serve_platform,
     set_up_logging,
@@ -54,6 +60,10 @@ def hub(
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.", exists=True)] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.", exists=True)] = None,
     behind_tls: Annotated[bool, typer.Option("--behind-tls", help="A proxy in front does TLS.")] = False,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="TLS on loopback too, with a certificate of its own if none is given.")
+    ] = False,
+    seal_key: SealKeyOption = "",
     allow_host: Annotated[list[str] | None, typer.Option(help="Name under which browsers reach this server.")] = None,
     database: Annotated[str, typer.Option(envvar="HEADRACE_DATABASE_URL", help="SQLAlchemy URL; else SQLite.")] = "",
     history: Annotated[
@@ -61,12 +71,18 @@ def hub(
         typer.Option(envvar="HEADRACE_HISTORY", help="iotdb://user@host:6667/database; else a folder of its home."),
     ] = "",
     backup_to: Annotated[Path | None, typer.Option(help="Folder for backups of the history, on another disk.")] = None,
+    sign_in: SignInOption = None,
+    audit_keep: AuditKeepOption = 365,
+    audit_warn: AuditWarnOption = 90.0,
+    reach: ReachOption = None,
+    secrets: SecretsOption = None,
     run_for: ForOption = 0.0,
     report: ReportOption = "",
     log_level: LogOption = "info",
 ) -> None:
     """Run the platform, and let edges in."""
     set_up_logging(log_level)
+    from headrace.access.audit import AuditSettings
     from headrace.platform.settings import Settings
 
     settings = Settings(
@@ -76,12 +92,18 @@ def hub(
         tls_certificate=tls_cert,
         tls_key=tls_key,
         behind_tls=behind_tls,
+        tls=tls,
+        seal_key=seal_key,
         hosts=tuple(allow_host or ()),
+        sign_in=sign_in,
         database_url=database,
+        audit=AuditSettings(keep_days=audit_keep, warn_percent=audit_warn),
         history_url=history,
         backup_to=None if backup_to is None else backup_to.absolute(),
         listen_edges=_place(listen_edges, "--listen-edges"),
         listen_edges_web=_place(listen_edges_web, "--listen-edges-web") if listen_edges_web else None,
+        reach=tuple(reach or ()),
+        secrets=tuple(secrets or ()),
     )
     serve_platform(settings, folder, run_for, report)
 
@@ -99,6 +121,9 @@ def edge(
     when_full: Annotated[
         str, typer.Option(help="drop-oldest (and count), or block: the devices are read no further.")
     ] = "drop-oldest",
+    seal_key: SealKeyOption = "",
+    reach: ReachOption = None,
+    secrets: SecretsOption = None,
     run_for: ForOption = 0.0,
     report: ReportOption = "",
     log_level: LogOption = "info",
@@ -121,6 +146,9 @@ def edge(
         token=EdgeToken.parse(token) if token else None,
         proxy=Proxy.parse(proxy) if proxy else None,
         spool=SpoolSettings(bytes_max=_size(spool), overflow=overflow),
+        seal_key=seal_key,
+        reach=tuple(reach or ()),
+        secrets=tuple(secrets or ()),
     )
     run(_edge(settings, run_for, report, began_s))
 

@@ -22,6 +22,7 @@ import typer
 from headrace.cli.client import DEFAULT_HOME, HomeOption
 from headrace.cli.output import note, print_json
 from headrace.model.errors import ConfigError
+from headrace.model.text import shown
 from headrace.model.time import SECOND_NS, parse_duration_ns
 
 if TYPE_CHECKING:
@@ -33,11 +34,40 @@ DEFAULT_PORT = 8470
 SWITCH_S = 0.001
 """How long a thread may keep others from Python: a fifth of the usual, for commits and sockets wait behind a flush."""
 
-HostOption = Annotated[str, typer.Option("--host", help="Address to listen on; anything beyond loopback needs TLS.")]
+HostOption = Annotated[str, typer.Option("--host", help="Address to listen on; beyond loopback it is TLS.")]
+SealKeyOption = Annotated[
+    str,
+    typer.Option(
+        "--seal-key", envvar="HEADRACE_SEAL_KEY", help="env:NAME or file:PATH with the keys that seal secrets on disk."
+    ),
+]
 PortOption = Annotated[int, typer.Option("--port", "-p", help="Port of the console and the API; 0 takes a free one.")]
 ForOption = Annotated[float, typer.Option("--for", help="Stop after this many seconds; 0 runs until Ctrl-C.")]
 ReportOption = Annotated[str, typer.Option("--report", help="'json' ends with one JSON object on the last line.")]
+ReachOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reach",
+        metavar="[TENANT=]CIDR|HOST[:PORT]",
+        help="Where declared connections and outlets may go, and nowhere else; may be given several times.",
+    ),
+]
+SecretsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--secrets", help="Folder whose files declarations may refer to (file:PATH), beside <home>/secrets."),
+]
+SignInOption = Annotated[
+    Path | None, typer.Option("--sign-in", help="Providers of identities that people may sign in with, YAML.")
+]
 LogOption = Annotated[str, typer.Option("--log", help="debug, info, warning or error.")]
+
+
+AuditKeepOption = Annotated[
+    int, typer.Option("--audit-keep", min=183, help="Days that audit entries stay in the database before an archive.")
+]
+AuditWarnOption = Annotated[
+    float, typer.Option("--audit-warn", help="Tell when the disk of the audit trail is this full, in percent.")
+]
 
 
 def serve(
@@ -48,6 +78,10 @@ def serve(
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.", exists=True)] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.", exists=True)] = None,
     behind_tls: Annotated[bool, typer.Option("--behind-tls", help="A proxy in front does TLS.")] = False,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="TLS on loopback too, with a certificate of its own if none is given.")
+    ] = False,
+    seal_key: SealKeyOption = "",
     allow_host: Annotated[list[str] | None, typer.Option(help="Name under which browsers reach this server.")] = None,
     database: Annotated[str, typer.Option(envvar="HEADRACE_DATABASE_URL", help="SQLAlchemy URL; else SQLite.")] = "",
     history: Annotated[
@@ -57,15 +91,21 @@ def serve(
     backup_to: Annotated[Path | None, typer.Option(help="Folder for backups of the history, on another disk.")] = None,
     backup_every: Annotated[str, typer.Option(help="How often; the logs between go there every minute.")] = "24h",
     backup_keep: Annotated[int, typer.Option(min=1, help="How many backups stay.")] = 7,
+    sign_in: SignInOption = None,
     share_bus: Annotated[
         bool, typer.Option("--share-bus", help="Let other processes of this account join the bus: run/bus.sock.")
     ] = False,
+    audit_keep: AuditKeepOption = 365,
+    audit_warn: AuditWarnOption = 90.0,
+    reach: ReachOption = None,
+    secrets: SecretsOption = None,
     run_for: ForOption = 0.0,
     report: ReportOption = "",
     log_level: LogOption = "info",
 ) -> None:
     """Run the platform on this machine."""
     set_up_logging(log_level)
+    from headrace.access.audit import AuditSettings
     from headrace.platform.settings import Settings
 
     settings = Settings(
@@ -75,13 +115,19 @@ def serve(
         tls_certificate=tls_cert,
         tls_key=tls_key,
         behind_tls=behind_tls,
+        tls=tls,
+        seal_key=seal_key,
         hosts=tuple(allow_host or ()),
+        sign_in=sign_in,
         share_bus=share_bus,
         database_url=database,
         history_url=history,
         backup_to=None if backup_to is None else backup_to.absolute(),
         backup_every_s=parse_duration_ns(backup_every) / SECOND_NS,
         backup_keep=backup_keep,
+        audit=AuditSettings(keep_days=audit_keep, warn_percent=audit_warn),
+        reach=tuple(reach or ()),
+        secrets=tuple(secrets or ()),
     )
     serve_platform(settings, folder, run_for, report)
 
@@ -123,6 +169,7 @@ def demo(
 def run(work: Any) -> None:
     """On uvloop where it exists, with Ctrl-C as an orderly stop."""
     sys.setswitchinterval(SWITCH_S)
+    os.umask(0o077)  # whatever this process makes is its owner's alone
     try:
         import uvloop
 
@@ -148,6 +195,7 @@ async def _serve(
     async with AsyncExitStack() as stack:
         platform, url = await stack.enter_async_context(_listening(settings, files))
         note(f"Headrace listens on {url}")
+        tell_trust(platform, url)
         if platform.hub is not None and platform.hub.where is not None:
             note(f"Edges connect to {platform.hub.where}")
         await until_stopped(run_for_s)
@@ -193,7 +241,11 @@ async def _listening(settings: Settings, files: list[SourceFile] | None = None) 
     from headrace.platform.platform import running
     from headrace.platform.runfile import announced
 
-    async with running(settings) as platform, serving(services(platform), api_settings(settings)) as address:
+    async with (
+        running(settings) as platform,
+        serving(services(platform), api_settings(settings), platform.tls_context) as address,
+    ):
+        platform.reaches.occupy(address.port)
         newcomer = await platform.access.bootstrap()
         if newcomer is not None:
             name, password = newcomer
@@ -207,6 +259,18 @@ async def _listening(settings: Settings, files: list[SourceFile] | None = None) 
             note(f"{len(plan.changes)} changes applied; revision {model.revision}, {len(model.points)} points")
         async with announced(platform, address.url):
             yield platform, address.url
+
+
+def tell_trust(platform: Platform, url: str) -> None:
+    """How others come to trust a certificate that was made here."""
+    if not platform.settings.secure or platform.web.fingerprint is None:
+        return
+    note("")
+    note("  Its certificate comes from an authority of its own, for the names of this machine alone. SHA-256:")
+    note(f"  {platform.web.fingerprint}")
+    note("  To trust it on another machine, compare that and import the file:")
+    note(f"    headrace ca export --server {url} --fingerprint … -o headrace-ca.pem     (or open {url}/api/v1/ca.pem)")
+    note("")
 
 
 async def until_stopped(run_for_s: float) -> None:
@@ -241,22 +305,34 @@ def _settled(document: dict[str, Any], platform: Platform) -> dict[str, Any]:
     return document
 
 
+class OneLine(logging.Formatter):
+    """A message is one line, whatever a device or a stranger put into it; only a traceback has more."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the library's name
+        record.message = shown(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return shown(super().formatException(ei), lines=True)
+
+
 def set_up_logging(level: str) -> None:
     known = {"debug", "info", "warning", "error"}
     if level not in known:
         raise ConfigError(f"'{level}' is no log level; use {', '.join(sorted(known))}")
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
     if level != "debug":
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # its plumbing is not what an operator asked about
+        for plumbing in ("alembic", "httpx"):  # not what an operator asked about; addresses of webhooks are secrets
+            logging.getLogger(plumbing).setLevel(logging.WARNING)
 
 
 def _forget(home: Path) -> None:
     """Remove a demo's folder, and nothing that is not one."""
     strangers = {entry.name for entry in home.iterdir()} - {
         "database.db", "database.db-wal", "database.db-shm", "history", "connections", "fleet", "outlets", "run",
-        "plant",
+        "plant", "keys", "tls", "seal.probe", "audit",
     }  # fmt: skip
     if strangers:
         raise ConfigError(f"'{home}' holds more than a demo ({', '.join(sorted(strangers)[:3])}); not removed")

@@ -14,8 +14,9 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from headrace.cli.client import DEFAULT_HOME, Client, HomeOption, JsonOption, ServerOption, connect
-from headrace.cli.output import complain, note, print_json, print_table
+from headrace.cli.output import complain, note, print_json, print_table, say
 from headrace.model.errors import DataError, HeadraceError
+from headrace.model.text import guarded
 
 ROUTE = "/history/sql"
 ARROW_STREAM = "application/vnd.apache.arrow.stream"
@@ -83,7 +84,7 @@ def _write_csv(answer: dict[str, Any], file: TextIO) -> None:
 
 
 def _csv_cell(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
+    return str(value).lower() if isinstance(value, bool) else guarded(value) if isinstance(value, str) else value
 
 
 def _write_parquet(client: Client, body: dict[str, Any], output: Path) -> None:
@@ -116,7 +117,7 @@ def _prompt(client: Client, timezone: str, limit: int) -> None:
         try:
             line = input("  ...> " if lines else "  sql> ")
         except EOFError:
-            typer.echo()
+            say()
             return
         lines.append(line)
         if not line.rstrip().endswith(";"):

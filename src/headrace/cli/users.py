@@ -17,15 +17,18 @@ app = typer.Typer(help="Accounts, for whoever owns the platform's files.", no_ar
 @app.command("reset")
 def reset(
     name: Annotated[str, typer.Argument(help="Account whose password was forgotten.")],
+    factors: Annotated[
+        bool, typer.Option("--factors", help="Forget its authenticator app, passkeys and recovery codes instead.")
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Give an account a new one-time password; the platform must be stopped."""
+    """Give an account a new one-time password, or forget its second factors; the platform must be stopped."""
     if running(home) is not None:
         raise Conflict(
             f"the platform on {home} is running; stop it first, or let an administrator do this in the console"
         )
 
-    async def work() -> str:
+    async def password() -> str:
         from headrace.platform.offline import open_access
         from headrace.platform.runfile import LOCAL
 
@@ -33,6 +36,17 @@ def reset(
             secret: str = await access.reset_password(LOCAL, name)
             return secret
 
-    secret = asyncio.run(work())
+    async def forget() -> None:
+        from headrace.platform.offline import open_access
+        from headrace.platform.runfile import LOCAL
+
+        async with open_access(home) as access:
+            await access.reset_factors(LOCAL, name)
+
+    if factors:
+        asyncio.run(forget())
+        note(f"{name} signs in with the password alone now, and should add a second factor again at once.")
+        return
+    secret = asyncio.run(password())
     note(f"{name} must choose a new password after signing in with this one, which works once:")
     typer.echo(secret)

@@ -172,8 +172,11 @@ class Session:
             await self._recover(error)
 
     def _open(self) -> Driver:
-        directory = self._around.state_dir / self.driver_type.name
-        context = DriverContext(self.name, self._clock, directory, self._trusted(), self._around.devices)
+        around, reach = self._around, self._around.reach_of(self.name)
+        context = DriverContext(
+            self.name, self._clock, around.state_dir / self.driver_type.name, self._trusted(), around.devices,
+            around.secrets, around.certificates, reach, around.references_of(self.name),
+        )  # fmt: skip
         return self.driver_type.open(self.settings, context)
 
     async def _close(self, driver: Driver) -> None:

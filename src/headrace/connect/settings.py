@@ -2,18 +2,16 @@
 
 Settings(BaseModel):
     timeout_ns: Annotated[int, duration("100ms", "5m")] = Field(5 * SECOND_NS, alias="timeout")
-    password: SecretReference | None = None        # env:NAME or file:/path, never the secret itself
+    password: SecretReference | None = None        # env:NAME or file:/path, never the secret: sdk/references.py
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-from headrace.model.errors import DataError, Refused
+from headrace.model.errors import DataError
 from headrace.model.time import parse_duration_ns
 
 
@@ -43,18 +41,3 @@ def _secret_reference(text: str) -> str:
 
 
 SecretReference = Annotated[str, AfterValidator(_secret_reference)]
-
-
-def read_secret(reference: str) -> str:
-    """The value that `env:NAME` or `file:path` refers to. Raises: Refused, naming the reference, never the value."""
-    scheme, _, rest = reference.partition(":")
-    if scheme == "env":
-        value = os.environ.get(rest)
-        if value is None:
-            raise Refused(f"the password refers to {reference}, and that variable is not set; set it and restart")
-        return value
-    try:
-        return Path(rest).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise Refused(f"the password refers to {reference}, which cannot be read: {reason}") from None

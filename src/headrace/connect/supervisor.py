@@ -102,7 +102,15 @@ class Supervisor:
         if link.settings is None:
             raise Unavailable(f"'{connection}' cannot be opened: {self._status(link).error}")
         driver_type = self._drivers[link.connection.driver]
-        context = DriverContext(connection, self._around.clock, self._around.state_dir / driver_type.name)
+        directory, around = self._around.state_dir / driver_type.name, self._around
+        context = DriverContext(
+            connection,
+            around.clock,
+            directory,
+            secrets=around.secrets,
+            reach=around.reach_of(connection),
+            references=around.references_of(connection),
+        )
         driver = driver_type.open(link.settings, context)
         try:
             if not isinstance(driver, Trusting):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from headrace.connect.outbox import CAPACITY_SAMPLES, Publish, PublishEvents
+from headrace.sdk.certificates import ListenerCertificates
 from headrace.sdk.clock import Clock
 from headrace.sdk.devices import DeviceDoor
 from headrace.sdk.intake import Intake
+from headrace.sdk.reach import Reach
+from headrace.sdk.references import References
+from headrace.sdk.secret_files import PLAIN, SecretFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,9 @@ class SessionPolicy:
 class Surroundings:
     """What all sessions share. Without `intake` no driver can promise its peers that samples are safe.
 
-    `devices` is who decides which device a driver that listens lets in.
+    `devices` is who decides which device a driver that listens lets in, `secrets` how private keys are kept,
+    `certificates` what such a driver shows. `reach_of(connection)` is where its driver may connect to and listen,
+    `references_of(connection)` what reads the secrets that its settings refer to.
     """
 
     clock: Clock
@@ -40,6 +47,10 @@ class Surroundings:
     policy: SessionPolicy = SessionPolicy()
     intake: Intake | None = None
     devices: DeviceDoor | None = None
+    secrets: SecretFiles = PLAIN
+    certificates: ListenerCertificates | None = None
+    reach_of: Callable[[str], Reach] = lambda _connection: Reach()
+    references_of: Callable[[str], References] = lambda _connection: References()
 
 
 def pause_s(policy: SessionPolicy, attempt: int, rng: random.Random) -> float:

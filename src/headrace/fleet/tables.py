@@ -30,6 +30,7 @@ devices: Final = Table(
     Column("last_seen_ns", BigInteger),
     Column("messages", BigInteger, nullable=False),
     Column("refused", BigInteger, nullable=False),
+    Column("tenant", String(32), nullable=False, server_default="default"),
 )
 
 edges: Final = Table(
@@ -49,6 +50,7 @@ edges: Final = Table(
     Column("desired_revision", Integer, nullable=False),  # 0: nothing was ever declared for it
     Column("desired_digest", String(64), nullable=False),  # SHA-256 of what that revision says
     Column("actual", Text),  # JSON, as it reported last
+    Column("tenant", String(32), nullable=False, server_default="default"),
 )
 
 tokens: Final = Table(

@@ -201,7 +201,8 @@ def _aggregate(
         if name is Aggregate.MEAN:
             column = buckets["sum"] / n
         elif name is Aggregate.STANDARD_DEVIATION:
-            column = np.sqrt(buckets["m2"] / n)
+            # Infinite values have no mean to deviate from, a single one neither.
+            column = np.where(np.isfinite(buckets["sum"]), np.sqrt(buckets["m2"] / n), np.nan)
         else:
             column = buckets[name.value]
     return _spread(np.where(n > 0, column, np.nan), where, size)

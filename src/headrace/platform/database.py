@@ -13,20 +13,28 @@ from sqlalchemy import Engine, MetaData, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from headrace.access import audit_tables, factor_tables
 from headrace.access import tables as access_tables
 from headrace.compute import tables as compute_tables
+from headrace.control import guard_tables
 from headrace.control import tables as control_tables
 from headrace.fleet import tables as fleet_tables
+from headrace.fleet.devices import certificate_tables
 from headrace.model.errors import ConfigError, Unavailable
 from headrace.registry import tables as registry_tables
 
 METADATA: tuple[MetaData, ...] = (
     access_tables.metadata,
+    audit_tables.metadata,
+    factor_tables.metadata,
     compute_tables.metadata,
     control_tables.metadata,
+    guard_tables.metadata,
     fleet_tables.metadata,
     registry_tables.metadata,
 )
+
+assert certificate_tables.certificates.metadata is fleet_tables.metadata  # imported, so that METADATA has it
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

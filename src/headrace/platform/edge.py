@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from headrace.access.desk import AccessDesk
+from headrace.access.seal import open_keyring
 from headrace.compute.alarms.desk import AlarmDesk
 from headrace.compute.live import LiveTable
 from headrace.connect import drivers as driver_folder
@@ -38,9 +39,13 @@ from headrace.platform.pipeline import Pipeline
 from headrace.platform.reconcile import Reconciler
 from headrace.platform.settings import make_home
 from headrace.registry import DeclarationRegistry
+from headrace.sdk.access import DEFAULT_TENANT
 from headrace.sdk.bus import Overflow
 from headrace.sdk.clock import Clock, SystemClock
 from headrace.sdk.edges import EdgeToken
+from headrace.sdk.reach import Reaches
+from headrace.sdk.references import References
+from headrace.sdk.secret_files import SecretFiles
 
 log = logging.getLogger(__name__)
 _EVENTS: Final = 10_000
@@ -60,6 +65,9 @@ class EdgeSettings:
     commit_interval_s: float = 0.1
     alarm_tick_s: float = 1.0
     bus_capacity: int = 400_000
+    seal_key: str = ""
+    reach: tuple[str, ...] = ()
+    secrets: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,8 @@ async def running_edge(settings: EdgeSettings, clock: Clock | None = None) -> As
     in. Raises: ConfigError without a token then; AccessError for a token that is no good; Unavailable."""
     make_home(settings.home)
     time = clock or SystemClock()
+    ring = await asyncio.to_thread(open_keyring, settings.home, settings.seal_key)
+    secrets = SecretFiles(ring, settings.home)
     identity = await _enrolled(settings, time)
     async with AsyncExitStack() as stack:
         engine = await asyncio.to_thread(open_database, f"sqlite:///{settings.home / 'database.db'}")
@@ -99,7 +109,12 @@ async def running_edge(settings: EdgeSettings, clock: Clock | None = None) -> As
         )  # fmt: skip
         door = GuestDoor(settings.home / "devices.json", time)
         stack.callback(door.close)
-        around = Surroundings(time, bus.publish, bus.publish_events, connections, intake=pipeline, devices=door)
+        reach = Reaches(settings.reach).of(DEFAULT_TENANT)
+        references = References.of(settings.home, settings.secrets)
+        around = Surroundings(
+            time, bus.publish, bus.publish_events, connections, intake=pipeline, devices=door, secrets=secrets,
+            reach_of=lambda _connection: reach, references_of=lambda _connection: references,
+        )  # fmt: skip
         links = Supervisor(drivers, around, TrustStore(connections / "trusted.json"))
         reconciler = Reconciler(spool, alarms, links, drivers)
         plant = EdgePlant(settings.home, DeclarationRegistry(engine, drivers, time), reconciler, links, door)
@@ -164,7 +179,7 @@ async def _tell_alarms(alarms: AlarmDesk, bus: LocalBus) -> None:
         await bus.publish_events(
             [
                 Event(
-                    str(uuid.uuid4()), "alarms", f"alarm.{each.action.value}", each.rule.rpartition(":")[0],
+                    str(uuid.uuid4()), "alarms", each.event, each.rule.rpartition(":")[0],
                     each.time_ns, {k: v for k, v in asdict(each).items() if k != "time_ns"},
                 )
                 for each in transitions

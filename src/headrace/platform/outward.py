@@ -26,12 +26,18 @@ from headrace.sdk.access import Action
 from headrace.sdk.bus import Bus
 from headrace.sdk.clock import Clock
 from headrace.sdk.outlet import OutletContext
+from headrace.sdk.secret_files import PLAIN, SecretFiles
 
 _KINDS = {float: ValueKind.FLOAT64, int: ValueKind.INT64, bool: ValueKind.BOOL, str: ValueKind.TEXT}
 
 
 def outlet_context(
-    live: LiveTable, access: AccessDesk, commands: ControlDesk, clock: Clock, state_dir: Path
+    live: LiveTable,
+    access: AccessDesk,
+    commands: ControlDesk,
+    clock: Clock,
+    state_dir: Path,
+    secrets: SecretFiles = PLAIN,
 ) -> OutletContext:
     return OutletContext(
         outlet="",
@@ -41,6 +47,7 @@ def outlet_context(
         authenticate=access.by_known_token,
         may_view=lambda principal: access.check(principal, Action.VIEW, ""),
         write=commands.write,
+        secrets=secrets,
     )
 
 
@@ -71,11 +78,12 @@ async def tell_alarms(alarms: AlarmDesk, bus: Bus, plant: Callable[[], PlantMode
 
 
 def _event(step: AlarmTransition, rule: AlarmRule | None) -> Event:
-    data: dict[str, Any] = {"rule": step.rule, "state": step.state.value, "value": step.value}
+    data: dict[str, Any] = {
+        "rule": step.rule, "action": step.action.value, "state": step.state.value, "value": step.value,
+    }  # fmt: skip
     if rule is not None:
         data |= {"priority": rule.priority.value, "limit": rule.limit, "message": dict(rule.message)}
     if step.actor:
         data |= {"actor": step.actor, "comment": step.comment}
-    kind = f"alarm.{step.action.value}"
     point = step.rule.rpartition(":")[0]
-    return Event(f"{step.rule}:{step.action.value}:{step.time_ns}", "alarms", kind, point, step.time_ns, data)
+    return Event(f"{step.rule}:{step.action.value}:{step.time_ns}", "alarms", step.event, point, step.time_ns, data)

@@ -62,6 +62,8 @@ class Pipeline:
         self._to_keep = bus.subscribe("keep", capacity=capacity, overflow=Overflow.BLOCK, stored=False)
         self._to_show = bus.subscribe("show", capacity=capacity, overflow=Overflow.DROP_OLDEST)
         self._to_judge = bus.subscribe("judge", capacity=capacity, overflow=Overflow.BLOCK)
+        self._kept = asyncio.Condition()
+        self._handled = 0  # samples that `keep` has stored or given up
         self.stored = self.taken = 0  # samples; by way of the bus, and by way of `take`
         self.quarantined = 0
         self.first_sample_s: float | None = None
@@ -84,9 +86,18 @@ class Pipeline:
         self.taken += sum(map(len, batches))
         await self._bus.publish(batches, stored=True)
 
+    async def settled(self) -> None:
+        """Returns once everything that was published before is in history, or was given up."""
+        target = self._to_keep.counters.published
+        async with self._kept:
+            await self._kept.wait_for(lambda: self._handled >= target)
+
     async def _keep(self, queue: Subscription) -> None:
         async for batches in queue:
             await self._store_durably(batches)
+            async with self._kept:
+                self._handled += sum(map(len, batches))
+                self._kept.notify_all()
             await asyncio.sleep(self._commit_interval_s)
 
     async def _store_durably(self, batches: Sequence[Batch]) -> None:

@@ -10,13 +10,23 @@ Nothing here decides anything: it only knows who needs whom.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
+from headrace.access.audit import AuditFolder, AuditKeeper, AuditTrail
+from headrace.access.certificates import CertificateDesk
 from headrace.access.desk import AccessDesk
+from headrace.access.oidc import Providers, read_providers
+from headrace.access.seal import Keyring, open_keyring
+from headrace.access.web_identity import Given, WebIdentity
 from headrace.compute.alarms.desk import AlarmDesk
+from headrace.compute.backtests.desk import BacktestDesk
 from headrace.compute.live import LiveTable
+from headrace.compute.points.desk import CalculationDesk
+from headrace.compute.streams.desk import StreamDesk
+from headrace.compute.streams.register import Register
 from headrace.connect import drivers as driver_folder
 from headrace.connect import outlets as outlet_folder
 from headrace.connect.ingest.desk import IngestDesk
@@ -26,22 +36,29 @@ from headrace.connect.surroundings import Surroundings
 from headrace.connect.trust import TrustStore
 from headrace.control.desk import ControlDesk
 from headrace.exchange.link import EdgeHub
-from headrace.exchange.local import LocalBus
 from headrace.exchange.numbering import Declared
 from headrace.exchange.unix_server import BusServer
 from headrace.fleet.devices import Devices
+from headrace.fleet.devices.authority import DeviceAuthority
 from headrace.fleet.edges import Edges
 from headrace.history import open_history
+from headrace.platform.calculating import CalculatingBus
 from headrace.platform.database import open_database
 from headrace.platform.history_care import HistoryDesk
+from headrace.platform.listening import GatewayCertificates
 from headrace.platform.outward import outlet_context, tell_alarms
 from headrace.platform.pipeline import Pipeline
-from headrace.platform.reaching import FieldWriter
+from headrace.platform.reaching import FieldWriter, PlantReadings, persons
 from headrace.platform.reconcile import Reconciler, ReconcilingRegistry
 from headrace.platform.settings import Settings, make_home
-from headrace.registry import DeclarationRegistry
+from headrace.platform.this_machine import names_of
+from headrace.registry import TenantRegistries
 from headrace.sdk.clock import Clock, SystemClock
+from headrace.sdk.reach import Reach, Reaches
+from headrace.sdk.references import References
+from headrace.sdk.secret_files import SecretFiles
 from headrace.sdk.store import HistoryStore
+from headrace.sdk.tenancy import tenant_of_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +68,14 @@ class Platform:
     settings: Settings
     clock: Clock
     started_ns: int
-    bus: LocalBus
+    bus: CalculatingBus
     store: HistoryStore
     live: LiveTable
     access: AccessDesk
+    trail: AuditTrail
     alarms: AlarmDesk
+    calculations: CalculationDesk
+    backtests: BacktestDesk
     links: Supervisor
     commands: ControlDesk
     registry: ReconcilingRegistry
@@ -67,6 +87,16 @@ class Platform:
     hub: EdgeHub | None
     ingest: IngestDesk
     outlets: OutletSupervisor
+    reaches: Reaches
+    sealer: Keyring
+    web: WebIdentity
+    certificates: CertificateDesk
+    streams: StreamDesk
+
+    @property
+    def tls_context(self) -> ssl.SSLContext | None:
+        """For the console's listener."""
+        return self.web.live.context if self.settings.secure else None
 
 
 @asynccontextmanager
@@ -83,15 +113,23 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         )
         store = await open_history(settings.history_url or settings.history_dir, keeping, time)
         stack.push_async_callback(store.close)
-        bus = LocalBus()
+        ring = await asyncio.to_thread(open_keyring, settings.home, settings.seal_key)
+        secrets = SecretFiles(ring, settings.home)
+        bus = CalculatingBus()
         live = LiveTable()
-        access = AccessDesk(engine, time)
+        kept = await asyncio.to_thread(AuditFolder, settings.audit_dir, settings.keys_dir, settings.audit)
+        trail = AuditTrail(engine, time, kept)
+        keeper = AuditKeeper(trail, kept, bus.publish_events)
+        await keeper.start()
+        stack.push_async_callback(keeper.close)
+        providers = () if settings.sign_in is None else read_providers(settings.sign_in)
+        access = AccessDesk(engine, time, trail=trail, providers=Providers(providers, time), sealer=ring)
         care = HistoryDesk(
             store, time, access, backup_to=settings.backup_to, backup_every_s=settings.backup_every_s,
             keep=settings.backup_keep,
         )  # fmt: skip
         stack.push_async_callback(care.close)
-        alarms = AlarmDesk(engine, time, access, access, live)
+        alarms = AlarmDesk(engine, time, access, access, live, access.memory.tenant_of)
         trust = TrustStore(settings.connections_dir / "trusted.json")
         drivers = driver_folder.load()
         pipeline = Pipeline(
@@ -104,31 +142,74 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             commit_interval_s=settings.commit_interval_s,
             tick_s=settings.alarm_tick_s,
         )
-        devices = Devices(engine, time, access, lambda: registry)
+        calculations = CalculationDesk(store, time, bus.publish_results, pipeline.settled, tick_s=settings.alarm_tick_s)
+        bus.calculate = calculations.take
+        backtests = BacktestDesk(store, alarms, lambda: {path: at for at, path in store.paths().items()}, time)
+        reaches = _reaches(settings)
+
+        def reach_of(name: str) -> Reach:
+            return reaches.of(tenant_of_name(access.memory, name))
+
+        def references_of(name: str) -> References:
+            return References.of(settings.home, settings.secrets, tenant_of_name(access.memory, name))
+
+        devices = Devices(
+            engine, time, access, lambda: registry, access.memory,
+            authority=DeviceAuthority(settings.fleet_dir, secrets), publish_events=bus.publish_events,
+        )  # fmt: skip
+        web = await _web_identity(settings, secrets, time, access)
+        stack.callback(web.close)
+        shown = GatewayCertificates(web, devices.certificates)
+        stack.callback(shown.close)
         around = Surroundings(
-            time, bus.publish, bus.publish_events, settings.connections_dir, intake=pipeline, devices=devices.door
+            time,
+            bus.publish,
+            bus.publish_events,
+            settings.connections_dir,
+            intake=pipeline,
+            devices=devices.door,
+            secrets=secrets,
+            certificates=shown,
+            reach_of=reach_of,
+            references_of=references_of,
         )
         links = Supervisor(drivers, around, trust)
         commands = ControlDesk(
             lambda: reconciler.directory.points(),
             FieldWriter(lambda: reconciler.directory.model, links, lambda: hub),
             access, access, engine, time, emit=bus.publish_events,
+            plant=PlantReadings(live, store, lambda: reconciler.directory.handles), person_of=persons(access),
+            tenant_of=access.memory.tenant_of,
         )  # fmt: skip
         outlet_types = outlet_folder.load()
-        context = outlet_context(live, access, commands, time, settings.outlets_dir)
+        context = outlet_context(live, access, commands, time, settings.outlets_dir, secrets)
         outlets = OutletSupervisor(
-            outlet_types, OutletSurroundings(bus, context, bus.publish_events, settings.outlets_dir)
+            outlet_types,
+            OutletSurroundings(
+                bus,
+                context,
+                bus.publish_events,
+                settings.outlets_dir,
+                tenants=access.memory,
+                reach_of=reach_of,
+                references_of=references_of,
+            ),
         )
-        reconciler = Reconciler(store, alarms, links, drivers, outlets)
-        declared = DeclarationRegistry(engine, drivers, time, outlet_types)
+        reconciler = Reconciler(store, alarms, links, drivers, outlets, calculations)
+        declared = TenantRegistries(engine, drivers, time, outlet_types, tenants=access.memory, on_hub=reaches.on_hub)
         registry = ReconcilingRegistry(declared, reconciler, lambda model: edges.refresh(model))
         edges = Edges(
             engine, time, access, declared, settings.fleet_dir, provide=registry.provide,
             handles=lambda: reconciler.directory.handles, publish=bus.publish, guests=devices.guests,
+            tenants=access.memory,
+            secrets=secrets,
         )  # fmt: skip
         hub = None
         if settings.listen_edges is not None:
-            hub = EdgeHub(store, pipeline, edges.door, edges.desk, bus.publish_events, time)
+            hub = EdgeHub(store, pipeline, edges.door, edges.desk, bus.publish_events, time, tenants=access.memory)
+        certificates = CertificateDesk(
+            web, ring, settings.home, engine, access, reference=settings.seal_key, others=devices.certificates.status
+        )
         platform = Platform(
             settings=settings,
             clock=time,
@@ -137,7 +218,10 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             store=store,
             live=live,
             access=access,
+            trail=trail,
             alarms=alarms,
+            calculations=calculations,
+            backtests=backtests,
             links=links,
             commands=commands,
             registry=registry,
@@ -147,9 +231,20 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             devices=devices,
             edges=edges,
             hub=hub,
-            ingest=IngestDesk(lambda: reconciler.directory, pipeline, time),
+            ingest=IngestDesk(lambda: reconciler.directory, pipeline, time, access.memory),
             outlets=outlets,
+            sealer=ring,
+            web=web,
+            certificates=certificates,
+            reaches=reaches,
+            streams=StreamDesk(Register(settings.streams_dir), bus, store, pipeline, time),
         )
+
+        async def in_the_way(name: str, roots: Sequence[str]) -> Sequence[str]:
+            found = [*devices.in_the_way(name, roots), *edges.in_the_way(name, roots)]
+            return [*await registry.in_the_way(name, roots), *found]
+
+        access.watch_tenants(in_the_way, registry.tenants_changed)
         await access.tokens()  # from here on tokens are known without waiting
         await alarms.start()
         stack.push_async_callback(alarms.close)
@@ -166,9 +261,16 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             field = tasks.create_task(links.run(), name="links")
             outward = tasks.create_task(outlets.run(), name="outlets")
             by_the_clock = [
+                tasks.create_task(keeper.run(), name="audit"),
                 tasks.create_task(care.run(), name="history-care"),
                 tasks.create_task(devices.run(), name="devices"),
                 tasks.create_task(edges.run(), name="edges"),
+                tasks.create_task(web.run(), name="web-identity"),
+                tasks.create_task(shown.run(), name="gateway-certificates"),
+                tasks.create_task(commands.run(), name="commands"),
+                tasks.create_task(calculations.run(), name="calculations"),
+                tasks.create_task(backtests.run(), name="backtests"),
+                tasks.create_task(platform.streams.run(), name="streams"),
                 tasks.create_task(tell_alarms(alarms, bus, lambda: reconciler.directory.model), name="tell-alarms"),
             ]
             try:
@@ -185,6 +287,25 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
                 await outward
                 await bus.close()
                 await flow
+
+
+async def _web_identity(settings: Settings, secrets: SecretFiles, clock: Clock, audit: AccessDesk) -> WebIdentity:
+    given = None
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        given = Given(settings.tls_certificate, settings.tls_key)
+    web = WebIdentity(settings.tls_dir, secrets, lambda: names_of(settings), clock, audit, given)
+    if settings.secure:
+        await web.start()
+    return web
+
+
+def _reaches(settings: Settings) -> Reaches:
+    """Where declarations may connect to: never to what this platform itself listens on."""
+    reaches = Reaches(settings.reach)
+    for port in (settings.port, *(where[1] for where in (settings.listen_edges, settings.listen_edges_web) if where)):
+        if port:
+            reaches.occupy(port)
+    return reaches
 
 
 @asynccontextmanager

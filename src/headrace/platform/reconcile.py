@@ -2,6 +2,7 @@
 
 PlantModel ──► history.register ──► handle of each path ──► history.retain(classes, handles of each)
     ├──► alarms.configure(rules, handles)
+    ├──► calculations.configure(calculations, points, handles)
     ├──► outlets.reconcile(model, handles)
     └──► connect.bind ──► links.reconcile(connections, bindings)      but for those that an edge runs
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,9 +19,11 @@ import numpy as np
 
 from headrace.connect.binding import bind
 from headrace.model.alarms import AlarmRule
+from headrace.model.calculations import Calculation
 from headrace.model.plant import Connection, PlantModel
 from headrace.model.points import Point
-from headrace.registry import DeclarationRegistry
+from headrace.registry import Revision, TenantRegistries
+from headrace.sdk.access import DEFAULT_TENANT
 from headrace.sdk.driver import DriverType, PointBinding
 from headrace.sdk.services import Plan, SourceFile
 from headrace.sdk.store import Retaining, SampleStore
@@ -30,6 +33,12 @@ log = logging.getLogger(__name__)
 
 class AlarmSink(Protocol):
     async def configure(self, rules: Mapping[str, AlarmRule], handles: Mapping[str, int]) -> object: ...
+
+
+class CalculationSink(Protocol):
+    async def configure(
+        self, calculations: Mapping[str, Calculation], points: Mapping[str, Point], handles: Mapping[str, int]
+    ) -> None: ...
 
 
 class LinkSink(Protocol):
@@ -63,9 +72,10 @@ class Reconciler:
         links: LinkSink,
         drivers: Mapping[str, DriverType],
         outlets: OutletSink | None = None,
+        calculations: CalculationSink | None = None,
     ) -> None:
         self._store, self._alarms, self._links, self._drivers = store, alarms, links, drivers
-        self._outlets = outlets
+        self._outlets, self._calculations = outlets, calculations
         self._one_at_a_time = asyncio.Lock()
         self.directory = Directory()
 
@@ -86,6 +96,8 @@ class Reconciler:
                 log.error("not connected: %s", error)
             if self._outlets is not None:  # consumers first
                 await self._outlets.reconcile(model, handles)
+            if self._calculations is not None:  # before new samples, for they read their past
+                await self._calculations.configure(model.calculations, model.points, handles)
             await self._links.reconcile(ours, bindings.by_connection)
 
     async def _retain(self, model: PlantModel, handles: Mapping[str, int]) -> None:
@@ -104,23 +116,36 @@ class ReconcilingRegistry:
     """The registry as the rooms above see it: what is applied is also done, here and (`edges`) elsewhere."""
 
     def __init__(
-        self, registry: DeclarationRegistry, reconciler: Reconciler, edges: Callable[[PlantModel], Awaitable[None]]
+        self, registry: TenantRegistries, reconciler: Reconciler, edges: Callable[[PlantModel], Awaitable[None]]
     ) -> None:
         self._registry, self._reconciler, self._edges = registry, reconciler, edges
 
     async def model(self) -> PlantModel:
         return self._reconciler.directory.model
 
-    async def plan(self, files: Sequence[SourceFile], *, prune: bool = True) -> Plan:
-        return await self._registry.plan(files, prune=prune)
+    async def model_of(self, tenant: str) -> PlantModel:
+        return await self._registry.model_of(tenant)
+
+    async def plan(self, files: Sequence[SourceFile], *, prune: bool = True, tenant: str = DEFAULT_TENANT) -> Plan:
+        return await self._registry.plan(files, prune=prune, tenant=tenant)
+
+    async def preview(
+        self, files: Sequence[SourceFile], *, prune: bool = False, tenant: str = DEFAULT_TENANT
+    ) -> PlantModel:
+        return await self._registry.preview(files, prune=prune, tenant=tenant)
 
     async def apply(
-        self, files: Sequence[SourceFile], *, actor: str, prune: bool = True, revision: int | None = None
+        self,
+        files: Sequence[SourceFile],
+        *,
+        actor: str,
+        prune: bool = True,
+        revision: int | None = None,
+        tenant: str = DEFAULT_TENANT,
     ) -> tuple[Plan, PlantModel]:
-        plan, model = await self._registry.apply(files, actor=actor, prune=prune, revision=revision)
-        await self._reconciler.reconcile(model)
-        await self._edges(model)
-        return plan, model
+        plan, theirs = await self._registry.apply(files, actor=actor, prune=prune, revision=revision, tenant=tenant)
+        await self._become()
+        return plan, theirs
 
     async def provide(self, files: Sequence[SourceFile]) -> None:
         """What the platform itself declares, in place of what it did before."""
@@ -129,9 +154,25 @@ class ReconcilingRegistry:
 
     async def start(self) -> None:
         """Bring everything to what is declared."""
+        await self._become()
+
+    async def tenants_changed(self) -> None:
+        """A tenant came, or owns something else."""
+        self._registry.forget()
+        await self._become()
+
+    async def in_the_way(self, tenant: str, roots: Iterable[str]) -> Sequence[str]:
+        """What the platform's own tenant declares that a new one would take; see `TenantRegistries`."""
+        return await self._registry.in_the_way(tenant, roots)
+
+    async def export(self, *, tenant: str = DEFAULT_TENANT) -> Sequence[SourceFile]:
+        return await self._registry.export(tenant=tenant)
+
+    async def revisions(self, limit: int = 100, *, tenant: str = DEFAULT_TENANT) -> Sequence[Revision]:
+        return await self._registry.revisions(limit, tenant=tenant)
+
+    async def _become(self) -> None:
+        """The plant of all tenants, as it is now: of two who apply at once, either brings what both did."""
         model = await self._registry.model()
         await self._reconciler.reconcile(model)
         await self._edges(model)
-
-    async def export(self) -> Sequence[SourceFile]:
-        return await self._registry.export()

@@ -55,11 +55,11 @@ async def history_agrees(platform: Platform) -> bool:
 
 
 async def _alarms_raised(alarms: AlarmDesk, since_ns: int) -> int:
-    """Raised since the start, counted over every page."""
+    """Annunciated since the start, counted over every page."""
     count, cursor = 0, None
     while True:
         page = await alarms.history(start_ns=since_ns, limit=1000, cursor=cursor)
-        count += sum(transition.action.value == "raised" for transition in page.transitions)
+        count += sum(transition.annunciates for transition in page.transitions)
         cursor = page.next_cursor
         if cursor is None:
             return count

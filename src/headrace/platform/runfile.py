@@ -15,7 +15,7 @@ from headrace.sdk.access import Principal
 if TYPE_CHECKING:
     from headrace.platform.platform import Platform
 
-LOCAL = Principal("local", "administrator", "local")
+LOCAL = Principal("local", "owner", "local")
 
 
 @asynccontextmanager
@@ -25,11 +25,12 @@ async def announced(platform: Platform, url: str) -> AsyncIterator[None]:
     for stale in await platform.access.tokens():
         if stale.name == "local-command":
             await platform.access.delete_token(LOCAL, stale.id)
-    token, secret = await platform.access.create_token(LOCAL, "local-command", "administrator")
+    token, secret = await platform.access.create_token(LOCAL, "local-command", "owner")
     _write(run / "local.token", secret)
+    started = format_time(platform.started_ns)
     _write(
         run / "server.json",
-        json.dumps({"url": url, "pid": os.getpid(), "started": format_time(platform.started_ns), **_edges(platform)}),
+        json.dumps({"url": url, "pid": os.getpid(), "started": started, **_edges(platform), **_trust(platform)}),
     )
     try:
         yield
@@ -44,6 +45,16 @@ def _edges(platform: Platform) -> dict[str, str]:
     if platform.hub is None or platform.hub.where is None:
         return {}
     return {"edges": str(platform.hub.where)}
+
+
+def _trust(platform: Platform) -> dict[str, str]:
+    """Whom a command on this machine trusts: the authority made here, or exactly the certificate that was given."""
+    if not platform.settings.secure:
+        return {}
+    if platform.web.fingerprint is not None:
+        return {"ca": str((platform.settings.tls_dir / "ca.pem").absolute())}
+    assert platform.settings.tls_certificate is not None
+    return {"certificate": str(platform.settings.tls_certificate.absolute())}
 
 
 def _write(path: Path, text: str) -> None:

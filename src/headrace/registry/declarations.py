@@ -1,9 +1,11 @@
 """The registry: declarations in, plant out.
 
     files ──parse──► declared ─┐
-                               ├─(merge)─► declared, new ──expand──► PlantModel ──┐
-    database ──load──► declared ┴──────────expand──► PlantModel ──────────────────┴─diff─► Plan ──apply──► database
+                               ├─(merge)─► borders? ─► declared, new ──expand──► PlantModel ──┐
+    database ──load──► declared ┴───────── borders? ──────────expand──► PlantModel ───────────┴─diff─► Plan ─► database
     the platform ──provide──► its own assets, in every expansion and in no file
+
+It is the registry of one tenant; `tenants.py` has one for each.
 
 All of it is pure but for the database, and all of it runs in a thread: a big plant must not stop the event loop.
 """
@@ -19,6 +21,7 @@ from sqlalchemy import Engine
 
 from headrace.model.errors import ConfigError, ConfigErrors, Conflict
 from headrace.model.plant import PlantModel
+from headrace.registry.borders import Borders
 from headrace.registry.declared import Declared, Key, parse
 from headrace.registry.emit import emit
 from headrace.registry.expand import expand
@@ -26,11 +29,13 @@ from headrace.registry.plan import diff, summary
 from headrace.registry.problems import Problems
 from headrace.registry.shares import shares
 from headrace.registry.store import ObjectStore, Revision, Stored
+from headrace.sdk.access import DEFAULT_TENANT
 from headrace.sdk.clock import Clock
 from headrace.sdk.driver import DriverType
 from headrace.sdk.edges import Share
 from headrace.sdk.outlet import OutletType
 from headrace.sdk.services import Plan, SourceFile
+from headrace.sdk.tenancy import ONE_TENANT
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +58,7 @@ class _Prepared:
 
 
 class DeclarationRegistry:
-    """Implements `sdk.services.Registry` over any database that SQLAlchemy knows."""
+    """The declarations of one tenant, over any database that SQLAlchemy knows."""
 
     def __init__(
         self,
@@ -61,17 +66,33 @@ class DeclarationRegistry:
         drivers: Mapping[str, DriverType],
         clock: Clock,
         outlets: Mapping[str, OutletType] | None = None,
+        *,
+        tenant: str = DEFAULT_TENANT,
+        borders: Borders | None = None,
     ) -> None:
-        self._store = ObjectStore(engine)
+        """Without `borders` everything is its own, as on an edge or in a single plant."""
+        self._store, self._tenant = ObjectStore(engine, tenant), tenant
+        self._borders = borders or Borders(ONE_TENANT)
         self._drivers, self._outlets = drivers, outlets or {}
         self._clock = clock
         self._current: _Current | None = None
         self._own: Mapping[Key, Declared] = {}
+        self._generation = 0  # of what stands around the declarations
         self._applying = asyncio.Lock()
 
     async def model(self) -> PlantModel:
         """The plant as declared now. What is stored and no longer valid is left out and logged once."""
         return (await asyncio.to_thread(self._load)).model
+
+    def load(self, newest: int) -> PlantModel:
+        """`model`, for who is in a thread and knows the newest revision: asks the database only where that is new."""
+        current = self._current
+        return current.model if current is not None and current.stored.revision == newest else self._load().model
+
+    def forget(self) -> None:
+        """What belongs to whom has changed: look at everything anew."""
+        self._generation += 1
+        self._current = None
 
     async def errors(self) -> Sequence[ConfigError]:
         """What is stored and no longer valid, for instance because its driver is gone."""
@@ -80,6 +101,13 @@ class DeclarationRegistry:
     async def plan(self, files: Sequence[SourceFile], *, prune: bool = True) -> Plan:
         """Compare files with what is declared; `prune` removes what they lack. Errors are in the plan."""
         return (await asyncio.to_thread(self._prepare, files, prune)).plan
+
+    async def preview(self, files: Sequence[SourceFile], *, prune: bool = False) -> PlantModel:
+        """The plant as it would be with these files; nothing changes. Raises: ConfigErrors."""
+        prepared = await asyncio.to_thread(self._prepare, files, prune)
+        if prepared.plan.errors:
+            raise ConfigErrors(list(prepared.plan.errors))
+        return prepared.model
 
     async def apply(
         self, files: Sequence[SourceFile], *, actor: str, prune: bool = True, revision: int | None = None
@@ -104,7 +132,8 @@ class DeclarationRegistry:
         if problems:
             raise ConfigErrors(problems.errors())
         async with self._applying:
-            self._own, self._current = own, None
+            self._own = own
+            self.forget()
 
     async def shares(self, prefixes: Mapping[str, str]) -> Mapping[str, Share]:
         """The part of the plant that each edge (name to prefix) should run, as text that stands on its own."""
@@ -119,24 +148,30 @@ class DeclarationRegistry:
         """Who changed what when, newest first."""
         return await asyncio.to_thread(self._store.history, limit)
 
+    async def declared(self) -> Sequence[Declared]:
+        """What is stored, valid or not."""
+        return [*(await asyncio.to_thread(self._store.load)).objects.values()]
+
     def _load(self) -> _Current:
         current = self._current
         if current is not None and self._store.revision() == current.stored.revision:
             return current
+        generation = self._generation
         stored = self._store.load()
         problems = Problems()
-        model = expand(
-            self._with_own(stored.objects, problems), self._drivers, problems, stored.revision, self._outlets
-        )
+        ours = self._borders.inside(stored.objects, problems)
+        model = expand(self._with_own(ours, problems), self._drivers, problems, stored.revision, self._outlets)
         current = _Current(stored, model, problems.errors())
         if current.errors:
             log.warning(
-                "revision %d has %d declarations that are no longer valid and are left out; first: %s",
+                "revision %d of %s has %d declarations that are no longer valid and are left out; first: %s",
                 stored.revision,
+                "the plant" if self._tenant == DEFAULT_TENANT else f"tenant '{self._tenant}'",
                 len(current.errors),
                 current.errors[0],
             )
-        self._current = current
+        if generation == self._generation:
+            self._current = current
         return current
 
     def _with_own(self, declared: Mapping[Key, Declared], problems: Problems) -> Mapping[Key, Declared]:
@@ -150,6 +185,10 @@ class DeclarationRegistry:
         given = parse(files, problems)
         stored = current.stored
         declared = given if prune else {**stored.objects, **given}
+        if self._borders.is_too_much(files, declared, problems):
+            plan = Plan(stored.revision, (), tuple(problems.errors()))
+            return _Prepared(current, declared, current.model, plan)
+        self._borders.check(declared, problems)
         model = expand(self._with_own(declared, problems), self._drivers, problems, stored.revision, self._outlets)
         changes = [] if problems else diff(stored.objects, declared, current.model, model)
         plan = Plan(stored.revision, tuple(changes), tuple(problems.errors()))

@@ -43,6 +43,13 @@ class Declared:
         found = text.position(self.node, path, self.where.file, of_key=of_key)
         return self.where if (found.line, found.column) == (self.node.line, self.node.column) else found
 
+    def within(self, *path: str | int, value: str, offset: int) -> Where:
+        """Where a character of a text in one line stands; else where the text begins."""
+        node = None if self.node is None else text.part(self.node, path)
+        if not isinstance(node, text.Scalar) or node.text != value or not node.letters:
+            return self.at(*path)
+        return Where(self.where.file, node.line, node.letters + offset)
+
     def has(self, *path: str) -> bool:
         part: Any = self.spec
         for step in path:
@@ -50,6 +57,26 @@ class Declared:
                 return False
             part = part[step]
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Where a part of a spec was written: in `owner` below `prefix`, else in `behind`."""
+
+    owner: Declared
+    prefix: tuple[str, ...] = ()
+    behind: Blame | None = None
+
+    def at(self, *path: str | int, of_key: bool = False) -> Where:
+        if self.behind is not None and path and not self.owner.has(*self.prefix, str(path[0])):
+            return self.behind.at(*path, of_key=of_key)
+        return self.owner.at(*self.prefix, *path, of_key=of_key or not path)
+
+    def within(self, key: str, value: str, offset: int) -> Where:
+        """Where a character of the text at `key` stands."""
+        if self.behind is not None and not self.owner.has(*self.prefix, key):
+            return self.behind.within(key, value, offset)
+        return self.owner.within(*self.prefix, key, value=value, offset=offset)
 
 
 def parse(files: Iterable[SourceFile], problems: Problems) -> dict[Key, Declared]:

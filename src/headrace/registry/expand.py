@@ -18,11 +18,14 @@ from headrace.model.errors import ConfigError
 from headrace.model.plant import Connection, PlantModel
 from headrace.model.points import PATH_LENGTH_MAX, Point
 from headrace.model.retention import CLASSES_MAX, FOREVER, Retention, parse_age_ns
+from headrace.registry.alarm_classes import fed
 from headrace.registry.alarms import Alarms
-from headrace.registry.declared import Declared, Key
+from headrace.registry.calculations import Expressions, calculations, names_in
+from headrace.registry.declared import Blame, Declared, Key
 from headrace.registry.drivers import complaints
+from headrace.registry.guards import check_interlocks
 from headrace.registry.outward import ingest_maps, outlet_declarations
-from headrace.registry.points import Blame, PointBuilder, PointTemplate
+from headrace.registry.points import PointBuilder, PointTemplate
 from headrace.registry.problems import Problems, did_you_mean, nearest
 from headrace.registry.schema import KINDS, NEVER
 from headrace.sdk.driver import DriverType
@@ -54,11 +57,15 @@ def expand(
     }
     assets = _assets(by_kind["asset"], by_kind["type"], by_kind["connection"], problems)
     points, failed = _points(assets, by_kind, templates, builder, problems)
-    alarms = Alarms(points, failed, problems)
+    check_interlocks(builder.guarded, points, failed, problems)
+    calculated = calculations(points, builder.calculated, Expressions(points, problems, failed), problems)
+    failed |= {path for path in builder.calculated if path not in calculated}
+    points = {path: point for path, point in points.items() if path not in failed}
+    alarms = Alarms(points, failed, problems, by_kind["alarm-class"], Expressions(points, problems, failed))
     for path, asset in assets.items():
         if asset.type is not None:
             alarms.of_type(path, by_kind["type"][asset.type], by_kind["alarm"])
-    _check_unused(by_kind["type"], assets, templates, problems)
+    _check_unused(by_kind["type"], assets, templates, by_kind["alarm-class"], problems)
     for one in by_kind["alarm"].values():
         alarms.standing_alone(one)
     return PlantModel(
@@ -71,6 +78,7 @@ def expand(
         retention=_retention(by_kind["retention"].values(), problems),
         ingest=ingest_maps(by_kind["ingest"].values(), points, failed, problems),
         outlets=outlet_declarations(by_kind["outlet"].values(), outlets or {}, points, assets, problems),
+        calculations=calculated,
     )
 
 
@@ -154,7 +162,8 @@ def _assets(
         above = assets.get(parent)
         if above is not None and _RANK.get(level, 99) < _RANK.get(above.level, -1):
             problems.add(one.at("level"), f"a {level} cannot stand below '{parent}', which is a {above.level}")
-        assets[path] = Asset(path, level, spec.get("title", {}), type_name, spec.get("attributes", {}))
+        feeds = fed(one, declared, problems)
+        assets[path] = Asset(path, level, spec.get("title", {}), type_name, spec.get("attributes", {}), feeds)
     return assets
 
 
@@ -227,14 +236,36 @@ def _check_unused(
     types: Mapping[str, Declared],
     assets: Mapping[str, Asset],
     templates: Mapping[str, list[PointTemplate]],
+    classes: Mapping[str, Declared],
     problems: Problems,
 ) -> None:
-    """The alarms of a type that no asset has yet are checked as if one had it."""
+    """Alarms and interlocks of a type that no asset has yet are checked as if one had it."""
     used = {asset.type for asset in assets.values()}
     for name, one in types.items():
         if name not in used:
             points = {point.path: point for template in templates[name] if (point := template.prototype(name))}
-            Alarms(points, {f"{name}/{template.name}" for template in templates[name]}, problems).of_type(name, one, {})
+            failed = {f"{name}/{template.name}" for template in templates[name]}
+            Alarms(points, failed, problems, classes).of_type(name, one, {})
+            blames = {f"{name}/{template.name}": template.blame for template in templates[name]}
+            elsewhere = {
+                interlock.point
+                for point in points.values()
+                for interlock in point.guard.interlocks
+                if not interlock.point.startswith(f"{name}/")
+            }
+            check_interlocks(blames, points, elsewhere, problems)
+            _check_expressions(points, blames, problems)
+
+
+def _check_expressions(points: Mapping[str, Point], blames: Mapping[str, Blame], problems: Problems) -> None:
+    """Of a type that no asset has: only those that name nothing beyond it, for where it will stand is not known."""
+    near = {
+        path: point
+        for path, point in points.items()
+        if point.expression and not any("/" in name for name in names_in(point.expression))
+    }
+    others = {path: point for path, point in points.items() if not point.expression}
+    calculations({**others, **near}, blames, Expressions(points, problems), problems)
 
 
 def _belongs(path: str, one: Declared, assets: Mapping[str, Declared], problems: Problems) -> bool:

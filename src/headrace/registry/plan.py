@@ -16,7 +16,9 @@ from headrace.model.plant import PlantModel
 from headrace.model.points import Point, Range
 from headrace.model.retention import DEFAULT_CLASS
 from headrace.model.time import format_duration
+from headrace.registry.alarm_classes import handling_record
 from headrace.registry.declared import Declared, Key, same
+from headrace.registry.guards import guard_record
 from headrace.registry.schema import KINDS
 from headrace.sdk.services import Change, ChangeAction, FieldChange
 
@@ -48,10 +50,12 @@ def point_record(point: Point) -> dict[str, Any]:
         "write_range": _span(point.write_range),
         "title": dict(point.title),
         "decimals": point.decimals,
+        "expression": point.expression or None,
         "connection": source.connection if source else None,
         "address": source.address if source else None,
         "interval": format_duration(source.interval_ns) if source else None,
         "retention": point.retention if point.retention != DEFAULT_CLASS else None,
+        **guard_record(point.guard),
     }
     return {name: value for name, value in record.items() if value is not None and value != {}}
 
@@ -59,14 +63,16 @@ def point_record(point: Point) -> dict[str, Any]:
 def alarm_record(rule: AlarmRule) -> dict[str, Any]:
     """A rule in the words of a declaration, without what is not set."""
     record = {
-        "condition": rule.condition.value,
-        "limit": _number(rule.limit),
+        "when": rule.expression or None,
+        "condition": None if rule.expression else rule.condition.value,
+        "limit": None if rule.expression else _number(rule.limit),
         "reference": rule.reference,
-        "hysteresis": _number(rule.hysteresis),
+        "hysteresis": None if rule.expression else _number(rule.hysteresis),
         "on_delay": format_duration(rule.on_delay_ns),
         "off_delay": format_duration(rule.off_delay_ns),
         "priority": rule.priority.value,
         "message": dict(rule.message),
+        **handling_record(rule),
     }
     return {name: value for name, value in record.items() if value is not None and value != {}}
 
@@ -115,7 +121,8 @@ def _effects(
             changes[kind, name] = Change(ChangeAction.REMOVE, kind, name)
         else:
             details = tuple(_fields(record(before), record(after)))
-            changes[kind, name] = Change(ChangeAction.CHANGE, kind, name, details)
+            if details or (kind, name) in changes:  # else what it refers to has changed, and is told there
+                changes[kind, name] = Change(ChangeAction.CHANGE, kind, name, details)
 
 
 def _given(spec: Mapping[str, Any]) -> tuple[FieldChange, ...]:

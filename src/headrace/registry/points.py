@@ -7,37 +7,25 @@ checked for each. An override replaces whole fields of the type's point for one 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from headrace.model.batch import ValueKind
 from headrace.model.errors import DataError
+from headrace.model.guards import Guard
 from headrace.model.plant import Connection
 from headrace.model.points import Access, Point, PointSource, Range, Title
 from headrace.model.retention import DEFAULT_CLASS
 from headrace.model.time import SECOND_NS, parse_duration_ns
 from headrace.model.units import check_unit
-from headrace.registry.declared import Declared
+from headrace.registry.declared import Blame, Declared
 from headrace.registry.drivers import complaints
-from headrace.registry.problems import Problems, Where, did_you_mean
+from headrace.registry.guards import guard_of, with_paths
+from headrace.registry.problems import Problems, did_you_mean
 from headrace.registry.templates import Fill, compile_template
 from headrace.sdk.driver import DriverType
 
 _NUMERIC: Final = (ValueKind.FLOAT64, ValueKind.INT64)
-
-
-@dataclass(frozen=True, slots=True)
-class Blame:
-    """Where a part of a spec was written: in `owner` below `prefix`, else in `behind`."""
-
-    owner: Declared
-    prefix: tuple[str, ...] = ()
-    behind: Blame | None = None
-
-    def at(self, *path: str | int, of_key: bool = False) -> Where:
-        if self.behind is not None and path and not self.owner.has(*self.prefix, str(path[0])):
-            return self.behind.at(*path, of_key=of_key)
-        return self.owner.at(*self.prefix, *path, of_key=of_key or not path)
+_OF_DEVICES: Final = ("address", "connection", "interval", "access")
 
 
 class _Fields(NamedTuple):
@@ -52,6 +40,8 @@ class _Fields(NamedTuple):
     decimals: int | None
     interval_ns: int
     retention: str
+    guard: Guard
+    expression: str
 
 
 class PointBuilder:
@@ -70,6 +60,8 @@ class PointBuilder:
         self._retention = dict.fromkeys((DEFAULT_CLASS, *retention))
         self._drivers = drivers
         self._problems = problems
+        self.guarded: dict[str, Blame] = {}  # points with interlocks, and where these were written
+        self.calculated: dict[str, Blame] = {}  # points with an expression, and where this was written
 
     @property
     def problems(self) -> Problems:
@@ -111,11 +103,18 @@ class PointBuilder:
         if retention not in self._retention:
             hint = did_you_mean(retention, self._retention)
             self._problems.add(blame.at("retention"), f"there is no retention class '{retention}'{hint}")
+        guard = guard_of(spec, kind, access, blame, self._problems)
+        text = spec.get("expression", "")
+        for name in _OF_DEVICES if text else ():
+            if name in spec and not (name == "access" and access is Access.READ):
+                message = f"a calculated point has no {name}; take out '{name}' or 'expression'"
+                self._problems.add(blame.at(name, of_key=True), message)
         if len(self._problems) > before:
             return None
         interval_ns = parse_duration_ns(spec["interval"]) if "interval" in spec else SECOND_NS
         title = spec.get("title", {})
-        return _Fields(kind, unit, span, access, title, write, spec.get("decimals"), interval_ns, retention)
+        decimals = spec.get("decimals")
+        return _Fields(kind, unit, span, access, title, write, decimals, interval_ns, retention, guard, text)
 
     def bind(
         self, path: str, fields: _Fields, connection: str | None, address: Mapping[str, Any] | None, blame: Blame
@@ -138,6 +137,10 @@ class PointBuilder:
         elif fields.access is Access.READ_WRITE:
             self._problems.add(blame.at("access"), f"point '{path}' can be written and has no address to write to")
             return None
+        if fields.guard.interlocks:
+            self.guarded[path] = blame
+        if fields.expression:
+            self.calculated[path] = blame
         return Point(
             path,
             fields.kind,
@@ -149,6 +152,8 @@ class PointBuilder:
             fields.write_range,
             fields.decimals,
             fields.retention,
+            with_paths(fields.guard, path.rpartition("/")[0]),
+            fields.expression,
         )
 
     def _address_is_right(self, path: str, connection: str, address: Mapping[str, Any], blame: Blame) -> bool:
@@ -211,7 +216,14 @@ class PointTemplate:
         fields = self._fields
         if fields is None:
             return None
-        return Point(f"{asset}/{self.name}", fields.kind, fields.unit, fields.range)
+        return Point(
+            f"{asset}/{self.name}", fields.kind, fields.unit, fields.range, guard=with_paths(fields.guard, asset),
+            expression=fields.expression,
+        )  # fmt: skip
+
+    @property
+    def blame(self) -> Blame:
+        return self._blame
 
     def _bind(
         self,

@@ -3,6 +3,7 @@
     file ─┬─ retention:    name          → RETENTION   how long a class of points is kept
           ├─ types:        name          → TYPE        a template: points and alarms that its assets carry
           ├─ connections:  name          → CONNECTION  one session with one device
+          ├─ alarm_classes: name         → ALARM_CLASS how alarms of one kind are handled
           ├─ assets:       path          → ASSET       a node of the equipment hierarchy
           ├─ points:       path          → POINT       one time series, or an override of a type's point
           ├─ alarms:       path:rule     → ALARM       a condition on a point, or an override of a type's alarm
@@ -15,6 +16,7 @@ Readers normalise (durations, whole numbers written as floats, Unicode) and keep
 
 from __future__ import annotations
 
+import datetime
 import re
 from typing import Final
 
@@ -22,11 +24,13 @@ from headrace.model.alarms import AlarmCondition, Priority
 from headrace.model.assets import Level
 from headrace.model.batch import ValueKind
 from headrace.model.errors import DataError
+from headrace.model.guards import Comparison
 from headrace.model.outlets import Waiting
 from headrace.model.points import Access, check_path
 from headrace.model.retention import YEAR_NS, format_age, parse_age_ns
-from headrace.model.time import DAY_NS, HOUR_NS, MILLISECOND_NS
+from headrace.model.time import DAY_NS, HOUR_NS, MILLISECOND_NS, MINUTE_NS, SECOND_NS
 from headrace.registry.readers import (
+    BAD,
     Choice,
     Context,
     Duration,
@@ -47,6 +51,7 @@ from headrace.registry.text import Node, Scalar, describe
 from headrace.sdk.edges import check_edge_name
 
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def check_name(name: str) -> str:
@@ -109,6 +114,12 @@ def edge(node: Node, name: str, context: Context) -> object:
         return context.bad(node, error.message)
 
 
+def expression(node: Node, name: str, context: Context) -> object:
+    """A text of the language of expressions, whatever it looks like; what it says is checked where names are known."""
+    value: object = text(node, name, context)
+    return value if value is BAD or str(value).strip() else context.bad(node, f"'{name}' is empty")
+
+
 def limit(node: Node, name: str, context: Context) -> object:
     """A number, `true` or `false`, or a duration: the condition decides which, in `expand`."""
     if isinstance(node, Scalar) and isinstance(node.value, str):
@@ -116,6 +127,19 @@ def limit(node: Node, name: str, context: Context) -> object:
     if isinstance(node, Scalar) and isinstance(node.value, bool):
         return node.value
     return Number()(node, name, context)
+
+
+def date(node: Node, name: str, context: Context) -> object:
+    """A day of the calendar, as it is written: 2026-05-01."""
+    value = text(node, name, context)
+    try:
+        if isinstance(value, str):
+            if not _DATE.fullmatch(value):
+                raise ValueError
+            datetime.date.fromisoformat(value)
+    except ValueError:
+        return context.bad(node, f"'{name}' must be a date such as 2026-05-01, not {describe(node)}")
+    return value
 
 
 TITLE: Final = Key("title", title, "display text by language")
@@ -132,6 +156,31 @@ RETENTION: Final = Record(
     ),
 )
 
+LIMITS: Final = Record(
+    "a limits map",
+    (
+        Key("step", Number(0), "greatest step of one write, in the unit, from what the device holds"),
+        Key("rate", Number(0), "greatest sum of steps within a minute, in the unit"),
+        Key("interval", Duration(SECOND_NS // 2, DAY_NS), "least time between two writes; 500ms unless given"),
+        Key("writes", Whole(1, 120), "how many writes are sent within a minute, whoever asks"),
+        Key("writes_each", Whole(1, 120), "how many within a minute for each person or program"),
+    ),
+)
+
+INTERLOCK: Final = Record(
+    "an interlock",
+    (
+        Key("point", text, "what is looked at: a name of the same asset, or a path", required=True),
+        Key(Comparison.IS, scalar, "the value that a whole number, truth value or text must have"),
+        Key(Comparison.BELOW, Number(), "it must be less, in its unit"),
+        Key(Comparison.ABOVE, Number(), "it must be more, in its unit"),
+        Key(Comparison.BETWEEN, pair, "it must be in [low, high], in its unit"),
+        Key("for", Duration(0, HOUR_NS), "how long that must have held; 0s unless given"),
+        Key("fresh", Duration(100 * MILLISECOND_NS, HOUR_NS), "how old its newest value may be; 10s unless given"),
+        Key("text", title, "what a person reads who may not write, by language", required=True),
+    ),
+)
+
 POINT: Final = Record(
     "a point",
     (
@@ -139,27 +188,69 @@ POINT: Final = Record(
         Key("unit", text, "UCUM code, such as Cel, bar, kW.h or m3/h; 1 unless given"),
         Key("range", pair, "engineering range [low, high] in the unit; values outside are flagged"),
         TITLE,
+        Key("expression", expression, "what it is calculated from, instead of read; see docs/expressions.md"),
         Key("connection", text, "where its samples come from; a type's points take their asset's"),
         Key("address", free_map, "what to read, in the driver's words; {parameter} and {parameter+N} are filled in"),
         Key("interval", Duration(10 * MILLISECOND_NS, DAY_NS), "how often it is read; 1s unless given"),
         Key("access", Choice(tuple(Access)), "read unless given"),
         Key("write_range", pair, "what may be written; the range unless given"),
+        Key("critical", flag, "whether a second person must approve each write; false unless given"),
+        Key(
+            "approval", Duration(MINUTE_NS, DAY_NS), "how long a critical write waits for that person; 10m unless given"
+        ),
+        Key("limits", LIMITS, "how far, how fast and how often it may be written"),
+        Key("interlocks", ListOf("interlocks", INTERLOCK, 32), "what must hold for a write to be sent"),
         Key("decimals", Whole(0, 12), "digits shown after the point"),
         Key("retention", text, "the retention class that says how long it is kept; default unless given"),
     ),
 )
 
+REVIEWED: Final = Record(
+    "a review",
+    (
+        Key("on", date, "a date such as 2026-05-01", required=True),
+        Key("by", text, "who", required=True),
+    ),
+)
+
+_CONDITIONS: Final = tuple(one for one in AlarmCondition if one is not AlarmCondition.EXPRESSION)
+
 ALARM: Final = Record(
     "an alarm",
     (
-        Key("condition", Choice(tuple(AlarmCondition)), "what is compared"),
+        Key("condition", Choice(_CONDITIONS), "what is compared"),
+        Key("when", expression, "instead of condition and limit: an expression that is true or false"),
         Key("limit", limit, "in the point's unit; per second for rate, a duration for stale, true or false for equals"),
         Key("reference", text, "deviation: the other point, by name in a type, else by path"),
         Key("hysteresis", Number(0), "how far back it must go to clear, in the point's unit; 0 unless given"),
         Key("on_delay", Duration(), "how long the condition holds before the alarm is raised; 0s unless given"),
         Key("off_delay", Duration(), "how long it is gone before the alarm clears; 0s unless given"),
-        Key("priority", Choice(tuple(Priority)), "medium unless given"),
+        Key("priority", Choice(tuple(Priority)), "as its class says, else medium"),
         Key("message", title, "what the operator reads, by language"),
+        Key("class", text, "the alarm class that says how it is handled"),
+        Key("latched", flag, "whether it stays until somebody resets it; as its class says, else false"),
+        Key("suppressed_by", text, "the bool point that suppresses it while true, by name in a type, else by path"),
+        Key("release_delay", Duration(0, DAY_NS), "how long it stays suppressed after that; 0s unless given"),
+        Key("cause", title, "what brings it about, by language"),
+        Key("consequence", title, "what happens where nobody responds, by language"),
+        Key("response", title, "what the operator does, by language"),
+        Key("time_to_respond", Duration(SECOND_NS, 7 * DAY_NS), "how long there is for that"),
+        Key("setpoint_basis", text, "why the limit is what it is"),
+        Key("reviewed", REVIEWED, "when and by whom all this was last looked at"),
+    ),
+)
+
+ALARM_CLASS: Final = Record(
+    "an alarm class",
+    (
+        TITLE,
+        Key("acknowledge", flag, "whether its alarms must be acknowledged; true unless given"),
+        Key("comment", flag, "whether who acknowledges has to say something; false unless given"),
+        Key("proof", flag, "whether who acknowledges has to prove anew who they are; false unless given"),
+        Key("shelve", flag, "whether its alarms may be shelved; true unless given"),
+        Key("shelve_longest", Duration(MINUTE_NS, 7 * DAY_NS), "for how long at most; 8h unless given"),
+        Key("latched", flag, "of its alarms that do not say; false unless given"),
+        Key("priority", Choice(tuple(Priority)), "of its alarms that do not say; medium unless given"),
     ),
 )
 
@@ -194,6 +285,7 @@ ASSET: Final = Record(
         Key("connection", text, "where the points of its type come from"),
         Key("parameters", MapOf("parameters", check_parameter, scalar), "overrides of the type's defaults"),
         Key("attributes", MapOf("attributes", check_free, text), "anything worth knowing, as text"),
+        Key("feeds", ListOf("paths", text, 1_000), "assets that stand still without it, with all below them"),
     ),
 )
 
@@ -234,6 +326,7 @@ SECTIONS: Final = {
     "retention": ("retention", MapOf("retention classes", check_name, RETENTION)),
     "types": ("type", MapOf("types", check_name, TYPE)),
     "connections": ("connection", MapOf("connections", check_name, CONNECTION)),
+    "alarm_classes": ("alarm-class", MapOf("alarm classes", check_name, ALARM_CLASS)),
     "assets": ("asset", MapOf("assets", check_path, ASSET)),
     "points": ("point", MapOf("points", check_path, POINT)),
     "alarms": ("alarm", MapOf("alarms", check_rule, ALARM)),

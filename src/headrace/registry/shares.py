@@ -4,19 +4,22 @@
         ──► their types, retention classes, overrides and alarms  ──► parents, bare  ──► text, file by file
 
 A type may take some of its points from a connection that another machine runs. That connection comes along disabled,
-so that the text is complete and nobody dials a device twice. An alarm whose reference is elsewhere stays behind: it
-is judged on the hub, where both points are.
+so that the text is complete and nobody dials a device twice. An alarm whose reference, or what suppresses it, is
+elsewhere stays behind: it is judged on the hub, where both points are. So are the guards of writes: every write passes
+the hub's desk; what an asset feeds, which the hub's list of alarms wants to know; and points that are calculated, with
+the alarms on them: what they need may come from anywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from headrace.model.plant import PlantModel
 from headrace.registry.declared import Declared, Key
 from headrace.registry.emit import emit
+from headrace.registry.guards import GUARD_KEYS
 from headrace.sdk.edges import Share
 
 Objects = Mapping[Key, Declared]
@@ -81,6 +84,8 @@ class _Part:
         if "connection" in spec:
             self._connection(spec["connection"])
         for point in self._by_asset.get(path, ()):
+            if self._model.points[point].expression:
+                continue  # calculated on the hub
             source = self._model.points[point].source
             of_type = point.rpartition("/")[2] in template
             if not of_type and source is not None and self._model.connections[source.connection].edge != self._edge:
@@ -98,16 +103,29 @@ class _Part:
     def _alarms(self, assets: Mapping[str, Any], carried: set[str]) -> None:
         for (kind, _), one in list(self._picked.items()):
             if kind == "type":
-                kept = {name: spec for name, spec in one.spec.get("alarms", {}).items() if _near(spec, carried)}
+                points = one.spec.get("points", {})
+                kept = {
+                    name: spec
+                    for name, spec in one.spec.get("alarms", {}).items()
+                    if _near(spec, carried, points) and name.rpartition(":")[0] in points
+                }
                 one.spec = {**one.spec, "alarms": kept} if "alarms" in one.spec else one.spec
         for kind, key in self._objects:
             if kind != "alarm":
                 continue
             rule = self._model.alarms.get(key)
             point = key.rpartition(":")[0]
-            whole = rule is None or rule.reference is None or rule.reference in carried
+            others = () if rule is None else (rule.reference, rule.suppressed_by)
+            whole = all(other is None or other in carried for other in others)
+            if rule is not None and rule.calculation is not None:
+                continue  # what it looks at may come from anywhere
             if point in carried and point.rpartition("/")[0] in assets and whole:
                 self._pick("alarm", key)
+        for (kind, _), one in list(self._picked.items()):
+            alarms = one.spec.get("alarms", {}).values() if kind == "type" else [one.spec] if kind == "alarm" else ()
+            for alarm in alarms:
+                if "class" in alarm:
+                    self._pick("alarm-class", alarm["class"])
 
     def _connection(self, name: str) -> None:
         one = self._objects.get(("connection", name))
@@ -125,12 +143,24 @@ class _Part:
         one = self._objects.get((kind, key))
         if one is not None and (kind, key) not in self._picked:
             spec = one.spec if only is None else {name: one.spec[name] for name in only if name in one.spec}
+            if kind == "point":
+                spec = _unguarded(spec)
+            elif kind == "asset" and "feeds" in spec:
+                spec = {name: part for name, part in spec.items() if name != "feeds"}
+            elif kind == "type" and "points" in spec:
+                read = {name: part for name, part in spec["points"].items() if "expression" not in part}
+                spec = {**spec, "points": {name: _unguarded(part) for name, part in read.items()}}
             self._picked[kind, key] = replace(one, spec=spec, node=None)
 
 
-def _near(alarm: Mapping[str, Any], carried: set[str]) -> bool:
-    reference = alarm.get("reference")
-    return reference is None or "/" not in reference or reference in carried
+def _unguarded(point: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: part for name, part in point.items() if name not in GUARD_KEYS}
+
+
+def _near(alarm: Mapping[str, Any], carried: set[str], points: Collection[str]) -> bool:
+    """Whether all that an alarm of a type looks at is on the edge; `points` are those of the type there."""
+    others = [other for name in ("reference", "suppressed_by") if (other := alarm.get(name)) is not None]
+    return "when" not in alarm and all(other in (carried if "/" in other else points) for other in others)
 
 
 def _parents(path: str) -> Iterator[str]:

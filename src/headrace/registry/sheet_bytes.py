@@ -12,12 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from headrace.model.errors import ConfigError
+from headrace.model.text import guarded, unguarded
 
 SHEET_BYTES_MAX: Final = 64 * 1024 * 1024
 ROWS_MAX: Final = 1_000_000
 CELL_MAX: Final = 4_096
-
-_RISKY: Final = ("=", "+", "-", "@", "\t", "\r")
+CELLS_MAX: Final = 10_000_000
+#: Of a workbook, unpacked: its text is held as objects, several times as large.
+UNPACKED_BYTES_MAX: Final = 4 * SHEET_BYTES_MAX
 
 Row = tuple[int, list[Any]]
 """Row number from 1, and its cells."""
@@ -107,7 +109,7 @@ def _csv_rows(text: str, name: str) -> Iterator[Row]:
             cells = next(reader, None)
             if cells is None:
                 return
-            yield start, [_unguarded(cell) for cell in cells]
+            yield start, [unguarded(cell) for cell in cells]
     except csv.Error as error:
         raise ConfigError(f"the sheet cannot be read from here on: {error}", file=name, line=start) from None
 
@@ -118,14 +120,14 @@ def _xlsx_rows(data: bytes, name: str) -> Iterator[Row]:
     try:
         with ZipFile(io.BytesIO(data)) as archive:
             unpacked = sum(info.file_size for info in archive.infolist())
-        if unpacked > 16 * SHEET_BYTES_MAX:
+        if unpacked > UNPACKED_BYTES_MAX:
             raise ConfigError(f"the workbook unpacks to {unpacked:,} bytes; that is too much", file=name)
         from openpyxl import load_workbook
 
         book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         sheet = book.worksheets[0]
         sheet.reset_dimensions()
-        rows = [(number, list(cells)) for number, cells in enumerate(_bounded(sheet.iter_rows(values_only=True)), 1)]
+        rows = [(number, list(cells)) for number, cells in _bounded(sheet.iter_rows(values_only=True), name)]
         book.close()
     except ConfigError:
         raise
@@ -136,21 +138,17 @@ def _xlsx_rows(data: bytes, name: str) -> Iterator[Row]:
     yield from rows
 
 
-def _bounded(rows: Iterable[Any]) -> Iterator[Any]:
-    for number, row in enumerate(rows):
-        if number > ROWS_MAX:
-            return
-        yield row
+def _bounded(rows: Iterable[Any], name: str) -> Iterator[Row]:
+    """Numbered. A workbook of a kilobyte can have a thousand million empty cells."""
+    count = 0
+    for number, cells in enumerate(rows, 1):
+        count += len(cells) + 1
+        if number > ROWS_MAX + 1 or count > CELLS_MAX:
+            raise ConfigError(f"the workbook has more than {ROWS_MAX:,} rows or {CELLS_MAX:,} cells", file=name)
+        yield number, cells
 
 
 def _guarded(value: Any) -> Any:
-    """A CSV cell that no spreadsheet runs: an apostrophe before what begins like a formula."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str) and value and (value[0] in _RISKY or (value[0] == "'" and value[1:2] in (*_RISKY, "'"))):
-        return f"'{value}"
-    return value
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and cell[1:2] in (*_RISKY, "'") and cell[1:2] else cell
+    return guarded(value) if isinstance(value, str) else value

@@ -3,9 +3,9 @@
     bytes ──decode, sniff──► rows ──by column──► specs ──the schema's own readers──► YAML text + errors with row, column
 
 Columns: path, type, unit, low, high, access, interval, connection, retention, decimals, title.<language>, write_low,
-write_high, and `address.<word>` for each word of a driver's address (or one column `address` with JSON). A wrong row
-is told and left out; the good ones go on. The text that comes out is a declaration file: assets that the points need
-are in `missing_assets`, for a person to declare.
+write_high, critical, approval, limits and interlocks (JSON), expression, and `address.<word>` for each word of a
+driver's address (or one column `address` with JSON). A wrong row is told and left out; the good ones go on. The text
+that comes out is a declaration file: assets that the points need are in `missing_assets`, for a person to declare.
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ _COLUMNS: Final[tuple[str, ...]] = (
     "decimals",
     "connection",
     "retention",
+    "critical",
+    "approval",
+    "limits",
+    "interlocks",
+    "expression",
 )
 _OPEN_COLUMNS: Final[tuple[str, ...]] = ("title.", "address.")
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d{0,17})(?:\.\d+)?(?:[eE][-+]?\d{1,3})?|[-+]?\.\d+")
@@ -172,6 +177,17 @@ def _cell(column: str, cell: Any) -> Any:
         if not isinstance(address, dict):
             raise DataError("'address' must be a JSON object")
         return address
+    if column in ("limits", "interlocks"):
+        wanted, noun = (dict, "object") if column == "limits" else (list, "list")
+        try:
+            part = json.loads(str(cell))
+        except ValueError:
+            part = None
+        if not isinstance(part, wanted):
+            raise DataError(f"'{column}' must be a JSON {noun}, as the export writes it")
+        return part
+    if column == "critical":
+        return _number(cell)
     if column in ("low", "high", "write_low", "write_high", "decimals"):
         value = _number(cell)
         if isinstance(value, str):
@@ -201,7 +217,20 @@ def _number(cell: Any) -> Any:
 
 def _spec(cells: Mapping[str, Any]) -> dict[str, Any]:
     spec: dict[str, Any] = {}
-    for name in ("type", "unit", "access", "interval", "decimals", "connection", "retention"):
+    for name in (
+        "type",
+        "unit",
+        "access",
+        "interval",
+        "decimals",
+        "connection",
+        "retention",
+        "critical",
+        "approval",
+        "limits",
+        "interlocks",
+        "expression",
+    ):
         if name in cells:
             spec[name] = cells[name]
     for name, low, high in (("range", "low", "high"), ("write_range", "write_low", "write_high")):
@@ -268,6 +297,8 @@ def _record(point: Point) -> dict[str, Any]:
         elif name in ("title", "address"):
             for word, part in value.items():
                 record[f"{name}.{word}"] = part if not isinstance(part, dict | list) else json.dumps(part)
+        elif name in ("limits", "interlocks"):
+            record[name] = json.dumps(value, ensure_ascii=False)
         else:
             record[name] = value
     return record

@@ -38,12 +38,16 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]
 
 @dataclass(slots=True)
 class Scalar:
-    """A single value. `plain` is false where it was quoted, and then it is text whatever it looks like."""
+    """A single value. `plain` is false where it was quoted, and then it is text whatever it looks like.
+
+    `letters`: the column of its first character where all of them stand in that line as they are, else 0.
+    """
 
     text: str
     plain: bool
     line: int
     column: int
+    letters: int = 0
 
     @property
     def value(self) -> Plain:
@@ -226,7 +230,10 @@ class _Composer:
         if isinstance(event, ev.ScalarEvent):
             if _UNSTORABLE.search(event.value):  # an escape such as "\\0" or "\\ud800"
                 raise self._at(event, "this text has an escape for a character that no database keeps; remove it")
-            node = Scalar(event.value, event.style is None or event.style == "", line, column)
+            plain, quotes = not event.style, 2 if event.style in ("'", '"') else 0
+            width = event.end_mark.column - event.start_mark.column if event.end_mark.line == line - 1 else -1
+            letters = column + quotes // 2 if width == len(event.value) + quotes else 0
+            node = Scalar(event.value, plain, line, column, letters)
         elif isinstance(event, ev.SequenceStartEvent):
             items = []
             for child in self._events:
@@ -304,6 +311,19 @@ class _Composer:
 
     def _error(self, message: str, line: int, column: int, detail: str | None = None) -> ConfigError:
         return ConfigError(message, file=self._name, line=line, column=column, detail=detail)
+
+
+def part(root: Node, path: tuple[str | int, ...]) -> Node | None:
+    """The value at `path`; None where it is absent."""
+    node: Node = root
+    for step in path:
+        if isinstance(node, Mapping) and str(step) in node.entries:
+            node = node.entries[str(step)]
+        elif isinstance(node, Sequence) and isinstance(step, int) and 0 <= step < len(node.items):
+            node = node.items[step]
+        else:
+            return None
+    return node
 
 
 def position(root: Node, path: tuple[str | int, ...], file: str, *, of_key: bool = False) -> Where:

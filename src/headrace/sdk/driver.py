@@ -19,8 +19,12 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from headrace.model.batch import Batch, Value, ValueKind
+from headrace.sdk.certificates import ListenerCertificates
 from headrace.sdk.clock import Clock
 from headrace.sdk.devices import DeviceDoor
+from headrace.sdk.reach import Reach
+from headrace.sdk.references import References
+from headrace.sdk.secret_files import PLAIN, SecretFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +185,9 @@ class DriverContext:
     `state_dir` is kept across restarts and shared by all connections of this kind of driver; it may not exist yet.
     A driver keeps there what it must remember, such as its own certificate. `trusted` is the fingerprint of the peer
     that an engineer trusted, None while nobody has (see `Trusting`). `devices` decides who may connect to a driver that
-    listens; None where the platform has no register of devices, so that nobody may.
+    listens; None where the platform has no register of devices, so that nobody may. `secrets` is how a private key is
+    kept, `certificates` what a driver that listens shows, and whose it takes, where its settings do not say. `reach` is
+    where it may connect to and listen, `references` reads the secrets that its settings refer to.
     """
 
     connection: str
@@ -189,6 +195,10 @@ class DriverContext:
     state_dir: Path
     trusted: str | None = None
     devices: DeviceDoor | None = None
+    secrets: SecretFiles = PLAIN
+    certificates: ListenerCertificates | None = None
+    reach: Reach = field(default_factory=Reach)
+    references: References = field(default_factory=References)
 
 
 @dataclass(frozen=True, slots=True)

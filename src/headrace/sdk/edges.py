@@ -17,11 +17,11 @@ import binascii
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from headrace.model.errors import DataError
 from headrace.model.points import check_path
+from headrace.sdk.access import DEFAULT_TENANT
 
 #: The one name in the certificate of every hub: edges ask TLS for it, whatever address they dialled.
 HUB_NAME: Final = "headrace-hub"
@@ -77,11 +77,11 @@ class EdgeToken:
 
 @dataclass(frozen=True, slots=True)
 class HubIdentity:
-    """What the hub's listener needs: its CA (PEM), and the files of its own chain and key for `ssl`."""
+    """What the hub's listener needs, PEM: its CA, and its own chain and key."""
 
     authority: bytes
-    chain: Path
-    key: Path
+    chain: bytes
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,7 @@ class Edge:
     name: str
     prefix: str
     certificate: str  # SHA-256 of it, hex
+    tenant: str = DEFAULT_TENANT
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -64,4 +64,26 @@ class DeviceWriter(Protocol):
 
     async def read_back(self, path: str) -> Batch:
         """Raises: as `write`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The newest sample of a point. `value` is None where it has none yet."""
+
+    value: Value | None
+    source_ns: int
+    received_ns: int
+    quality: int
+
+
+class PlantReader(Protocol):
+    """What the plant says of itself, for conditions of writes."""
+
+    def newest(self, path: str) -> Reading | None:
+        """At once, from memory; None for a point that nobody declares."""
+        ...
+
+    async def span(self, path: str, start_ns: int, end_ns: int) -> Sequence[Batch]:
+        """All samples with a source time in [start, end). Raises: LimitReached for too many, Unavailable."""
         ...

@@ -26,6 +26,9 @@ from headrace.model.points import Point
 from headrace.sdk.access import Principal
 from headrace.sdk.clock import Clock
 from headrace.sdk.field import LinkState
+from headrace.sdk.reach import Reach
+from headrace.sdk.references import References
+from headrace.sdk.secret_files import PLAIN, SecretFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ class OutletContext:
 
     `state_dir` is its own and kept across restarts; it may not exist yet. `newest` gives the newest sample of points
     by handle. `authenticate` tells who holds a token and `may_view` whether somebody may look; both raise AccessError.
-    `write` carries a setpoint through its whole life (see `CommandDesk`).
+    `write` carries a setpoint through its whole life (see `CommandDesk`). `secrets` is how a private key is kept,
+    `reach` where it may connect to and listen, `references` reads the secrets that its settings refer to.
     """
 
     outlet: str
@@ -96,6 +100,9 @@ class OutletContext:
     authenticate: Callable[[str], Principal]
     may_view: Callable[[Principal], None]
     write: Callable[[str, Value, Principal, str], Awaitable[Command]]
+    secrets: SecretFiles = PLAIN
+    reach: Reach = field(default_factory=Reach)
+    references: References = field(default_factory=References)
 
 
 @dataclass(frozen=True, slots=True)

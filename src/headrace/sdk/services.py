@@ -3,9 +3,9 @@
 Registry    the plant as declared           registry/
 LiveValues  the newest sample of each point compute/live.py
 AlarmDesk   alarms and their history        compute/alarms/
-CommandDesk setpoints                       control/
+CommandDesk setpoints                       control/  (in commands.py)
 Links       sessions with devices           connect/supervisor.py
-AccessDesk  people, sessions, tokens        access/
+AccessDesk  people, sessions, tokens        access/  (in accounts.py)
 HistoryCare check and backup of the store   platform/history_care.py
 Ingest      samples that others send        connect/ingest/
 Outlets     who is told                     connect/outlets/
@@ -21,12 +21,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.model.alarm_kpis import AlarmKpis, Flood
 from headrace.model.alarms import AlarmRule, AlarmState, AlarmTransition
-from headrace.model.batch import Batch, Handles, Value
-from headrace.model.commands import Command
+from headrace.model.areas import Area
+from headrace.model.batch import Batch, Handles
 from headrace.model.errors import ConfigError
 from headrace.model.plant import PlantModel
-from headrace.sdk.access import Action, AuditEntry, Principal
+from headrace.sdk.access import DEFAULT_TENANT, Principal
 from headrace.sdk.driver import BrowseNode
 from headrace.sdk.field import LinkStatus
 from headrace.sdk.outlet import OutletStatus
@@ -57,7 +58,8 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`kind` is retention, type, connection, asset, point, alarm, ingest or outlet; `key` is its name or path."""
+    """`kind` is retention, type, connection, alarm-class, asset, point, alarm, ingest or outlet; `key` is its name or
+    path."""
 
     action: ChangeAction
     kind: str
@@ -75,19 +77,40 @@ class Plan:
 
 
 class Registry(Protocol):
-    async def model(self) -> PlantModel: ...
+    """Without a tenant each method is about the platform's own. Raises: NotFound for a tenant that is not one."""
 
-    async def plan(self, files: Sequence[SourceFile], *, prune: bool = True) -> Plan:
+    async def model(self) -> PlantModel:
+        """The plant of all tenants; its revision grows with each change of any."""
+        ...
+
+    async def model_of(self, tenant: str) -> PlantModel:
+        """What a tenant declared; its revision is the one that `apply` compares."""
+        ...
+
+    async def plan(self, files: Sequence[SourceFile], *, prune: bool = True, tenant: str = DEFAULT_TENANT) -> Plan:
         """Compare a folder with what is declared; `prune` removes what the folder lacks. Never raises ConfigError."""
         ...
 
-    async def apply(
-        self, files: Sequence[SourceFile], *, actor: str, prune: bool = True, revision: int | None = None
-    ) -> tuple[Plan, PlantModel]:
-        """All or nothing. Raises: ConfigErrors; Conflict where `revision` is no longer the current one."""
+    async def preview(
+        self, files: Sequence[SourceFile], *, prune: bool = False, tenant: str = DEFAULT_TENANT
+    ) -> PlantModel:
+        """The plant as it would be with these files; nothing changes. Raises: ConfigErrors."""
         ...
 
-    async def export(self) -> Sequence[SourceFile]:
+    async def apply(
+        self,
+        files: Sequence[SourceFile],
+        *,
+        actor: str,
+        prune: bool = True,
+        revision: int | None = None,
+        tenant: str = DEFAULT_TENANT,
+    ) -> tuple[Plan, PlantModel]:
+        """All or nothing; the model is the tenant's. Raises: ConfigErrors; Conflict where `revision` is no longer the
+        current one."""
+        ...
+
+    async def export(self, *, tenant: str = DEFAULT_TENANT) -> Sequence[SourceFile]:
         """Text that plans to no change."""
         ...
 
@@ -128,16 +151,25 @@ class LiveValues(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AlarmRecord:
-    """An alarm that is not normal, as it stands."""
+    """An alarm that is not normal, as it stands.
+
+    `active` is its condition, also beneath a state that is quiet; `raised_ns` is None where that has not held yet.
+    `quiet_by` and `quiet_reason` are of who shelved it or took it out of service.
+    """
 
     rule: AlarmRule
     state: AlarmState
     value: float | None
-    raised_ns: int
+    raised_ns: int | None
     cleared_ns: int | None = None
     acknowledged_ns: int | None = None
     acknowledged_by: str = ""
     comment: str = ""
+    active: bool = True
+    shelved_until_ns: int | None = None
+    shelved_once: bool = False
+    quiet_by: str = ""
+    quiet_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +183,39 @@ class AlarmDesk(Protocol):
         """Everything not normal, by priority then newest first."""
         ...
 
-    async def acknowledge(self, rules: Sequence[str], principal: Principal, comment: str) -> Sequence[AlarmTransition]:
-        """Those that can be are; durable on return. Raises: NotFound where a rule does not exist; AccessError."""
+    def needs_proof(self, rules: Sequence[str]) -> bool:
+        """Whether one of them is acknowledged only by a person who proves anew who they are."""
         ...
+
+    async def acknowledge(
+        self, rules: Sequence[str], principal: Principal, comment: str, *, proven: bool = False
+    ) -> Sequence[AlarmTransition]:
+        """Those that can be are; durable on return. Raises: NotFound where a rule does not exist; AccessError;
+        DataError where a class asks for a comment. So do the others of what people do, each all or none."""
+        ...
+
+    async def reset(self, rules: Sequence[str], principal: Principal, comment: str) -> Sequence[AlarmTransition]:
+        """Latched alarms whose condition is gone."""
+        ...
+
+    async def shelve(
+        self, rules: Sequence[str], principal: Principal, reason: str, *, duration_ns: int | None = None,
+        once: bool = False,
+    ) -> Sequence[AlarmTransition]:  # fmt: skip
+        """As long as the class allows unless given; `once`: at most until it next clears."""
+        ...
+
+    async def unshelve(self, rules: Sequence[str], principal: Principal, comment: str) -> Sequence[AlarmTransition]: ...
+
+    async def remove_from_service(
+        self, rules: Sequence[str], principal: Principal, reason: str
+    ) -> Sequence[AlarmTransition]:
+        """Until they are returned."""
+        ...
+
+    async def return_to_service(
+        self, rules: Sequence[str], principal: Principal, comment: str
+    ) -> Sequence[AlarmTransition]: ...
 
     async def history(
         self,
@@ -163,28 +225,23 @@ class AlarmDesk(Protocol):
         point: str | None = None,
         limit: int = 500,
         cursor: str | None = None,
+        within: Area | None = None,
     ) -> TransitionPage:
         """Newest first."""
         ...
 
+    async def kpis(
+        self, start_ns: int, end_ns: int, *, operators: float = 1.0, within: Area | None = None
+    ) -> AlarmKpis:
+        """Figures of a stretch, of one area and its operators."""
+        ...
+
+    def flood(self, within: Area | None = None) -> Flood | None:
+        """The flood that goes on now, if one does."""
+        ...
+
     def transitions(self) -> AsyncIterator[Sequence[AlarmTransition]]:
         """Each transition from now on; a slow reader loses the oldest, counted."""
-        ...
-
-
-# --- commands -----------------------------------------------------------------------------------------------------
-
-
-class CommandDesk(Protocol):
-    async def write(self, path: str, value: Value, principal: Principal, reason: str) -> Command:
-        """Carry a write through its whole life and return it CONFIRMED, REFUSED or FAILED; each step audited.
-
-        A refusal is an outcome, not an exception. Raises: NotFound for an unknown point.
-        """
-        ...
-
-    async def list(self, *, path: str | None = None, limit: int = 100) -> Sequence[Command]:
-        """Newest first."""
         ...
 
 
@@ -206,87 +263,6 @@ class Links(Protocol):
 
     async def trust(self, connection: str, fingerprint: str) -> None:
         """Remember the peer's certificate; durable. Raises: Conflict where the peer now shows another one."""
-        ...
-
-
-# --- access -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    name: str
-    role: str
-    disabled: bool = False
-    must_change_password: bool = False
-    created_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    id: str
-    name: str
-    role: str
-    created_by: str
-    created_ns: int
-    expires_ns: int | None
-    last_used_ns: int | None = None
-
-
-class AccessDesk(Protocol):
-    """Password and token checks take constant time for unknown names; failures are counted and slowed, then locked."""
-
-    async def bootstrap(self) -> tuple[str, str] | None:
-        """On an empty database create an administrator and return (name, one-time password); else None."""
-        ...
-
-    async def sign_in(self, user: str, password: str, *, peer: str) -> tuple[str, User]:
-        """(session secret, user). Raises: AccessError, the same for a wrong name and a wrong password; LimitReached."""
-        ...
-
-    async def sign_out(self, session: str) -> None: ...
-
-    async def by_session(self, session: str) -> Principal:
-        """Raises: AccessError(authenticated=False)."""
-        ...
-
-    async def by_token(self, token: str) -> Principal:
-        """Raises: AccessError(authenticated=False)."""
-        ...
-
-    async def change_password(self, user: str, old: str, new: str, *, session: str | None = None) -> None:
-        """Ends every session of the user but `session`. Raises: AccessError, DataError for a weak password."""
-        ...
-
-    async def users(self) -> Sequence[User]: ...
-
-    async def user(self, name: str) -> User: ...
-
-    async def create_user(self, actor: Principal, name: str, role: str) -> tuple[User, str]:
-        """(user, one-time password). Raises: Conflict, DataError, AccessError."""
-        ...
-
-    async def update_user(
-        self, actor: Principal, name: str, *, role: str | None = None, disabled: bool | None = None
-    ) -> User:
-        """Raises: Conflict for the last administrator."""
-        ...
-
-    async def delete_user(self, actor: Principal, name: str) -> None: ...
-
-    async def tokens(self) -> Sequence[Token]: ...
-
-    async def create_token(
-        self, actor: Principal, name: str, role: str, expires_ns: int | None = None
-    ) -> tuple[Token, str]:
-        """(token, secret shown once). No role above the actor's."""
-        ...
-
-    async def delete_token(self, actor: Principal, id: str) -> None: ...
-
-    def check(self, principal: Principal, action: Action, path: str) -> None: ...
-
-    async def audit(self, *, limit: int = 200, cursor: str | None = None) -> tuple[Sequence[AuditEntry], str | None]:
-        """Newest first, and the next cursor."""
         ...
 
 
@@ -395,12 +371,20 @@ class Ingest(Protocol):
     counters: IngestCounters
 
     async def receive(
-        self, chunks: AsyncIterator[bytes], dialect: IngestDialect, *, unit_ns: int = 1, bucket: str | None = None
+        self,
+        chunks: AsyncIterator[bytes],
+        dialect: IngestDialect,
+        *,
+        unit_ns: int = 1,
+        bucket: str | None = None,
+        within: Area | None = None,
+        tenant: str = DEFAULT_TENANT,
     ) -> IngestReceipt:
         """Returns when every sample of the receipt is on disk; lines that are wrong are in it and cost nobody else.
 
-        `unit_ns` is what a time that is a number counts. Raises: Unavailable, LimitReached; what was taken before
-        stays, and sending all of it again changes nothing.
+        Only points and maps of `tenant`, who sends, are there; and of these points those `within` which it has a right.
+        `unit_ns` is what a time that is a number counts.
+        Raises: Unavailable, LimitReached; what was taken before stays, and sending all of it again changes nothing.
         """
         ...
 

@@ -162,11 +162,11 @@ class SampleStore(Protocol):
         ...
 
 
-class HistoryStore(SampleStore, Protocol):
-    """Times are half-open `[start, end)` source times in ns. For an equal (point, time) the newest write wins."""
+class HistoryReader(Protocol):
+    """What answers need of a historian. Times are half-open `[start, end)` source times in ns."""
 
-    async def latest(self, handles: Handles, at_ns: int | None = None) -> Sequence[Batch]:
-        """The newest sample of each point (at or before `at_ns`); points without one are left out. One batch a kind."""
+    def paths(self) -> Mapping[int, str]:
+        """Every registered point."""
         ...
 
     async def raw(
@@ -199,10 +199,6 @@ class HistoryStore(SampleStore, Protocol):
         """
         ...
 
-    async def delete(self, handles: Handles, start_ns: int, end_ns: int) -> None:
-        """Forget samples; durable on return. Samples of that span written later are kept."""
-        ...
-
     def scan(
         self, handles: Handles | None = None, start_ns: int | None = None, end_ns: int | None = None
     ) -> AsyncIterator[Batch]:
@@ -210,3 +206,15 @@ class HistoryStore(SampleStore, Protocol):
         ...
 
     async def stats(self) -> StoreStats: ...
+
+
+class HistoryStore(SampleStore, HistoryReader, Protocol):
+    """For an equal (point, time) the newest write wins."""
+
+    async def latest(self, handles: Handles, at_ns: int | None = None) -> Sequence[Batch]:
+        """The newest sample of each point (at or before `at_ns`); points without one are left out. One batch a kind."""
+        ...
+
+    async def delete(self, handles: Handles, start_ns: int, end_ns: int) -> None:
+        """Forget samples; durable on return. Samples of that span written later are kept."""
+        ...

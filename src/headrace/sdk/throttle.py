@@ -45,6 +45,13 @@ class Throttle:
         if wait_s > 0:
             raise LimitReached(f"too many failed attempts; try again in {_words(wait_s)}")
 
+    def locked_s(self, key: str) -> float:
+        """How long the key is locked out; 0 where it is not, also where it only has to wait a little."""
+        record = self._live(key)
+        if record is None or record.attempts < self._limits.locked_after:
+            return 0.0
+        return max(record.next_s - self._clock.monotonic_s(), 0.0)
+
     def begin(self, key: str) -> bool:
         """Count an attempt; true when this one, should it fail, locks the key."""
         limits, now_s = self._limits, self._clock.monotonic_s()

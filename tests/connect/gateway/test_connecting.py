@@ -81,6 +81,7 @@ async def test_a_3_1_1_client_without_a_name_must_start_anew(tmp_path: Path) -> 
     ],
     ids=["mqtt 3.1", "level 3", "reserved flag", "ping first", "http", "subscribe first", "no utf-8"],
 )
+@pytest.mark.clause("62443-3-3 SR 3.5", "62443-3-3 SR 1.2")
 async def test_what_is_no_connect_is_cut_off(tmp_path: Path, hexed: str, answer: p.Packet | None) -> None:
     async with gateway(tmp_path) as bed:
         client = await bed.line()
@@ -133,6 +134,7 @@ async def test_packets_right_behind_connect_are_taken(tmp_path: Path) -> None:
     ids=["unknown", "blocked", "too often", "not now"],
 )
 @BOTH
+@pytest.mark.clause("62443-3-3 SR 1.2", "62443-3-3 SR 1.10")
 async def test_whom_the_door_refuses_hears_why_and_nothing_else(
     tmp_path: Path, version: Version, fault: Exception, reason: Reason, returned: ConnectReturn
 ) -> None:
@@ -186,12 +188,14 @@ async def test_the_same_client_takes_over_and_the_older_one_hears_it(tmp_path: P
         assert bed.hub.counters.taken_over == 1 and bed.hub.counters.connections == 1
 
 
+@pytest.mark.clause("62443-3-3 SR 3.8", "62443-3-3 SR 1.2 RE 1")
 async def test_no_device_takes_over_the_session_of_another(tmp_path: Path) -> None:
     async with gateway(tmp_path) as bed, bed.client("same", user="a") as one, bed.client("same", user="b") as two:
         await one.ping()
         await two.ping()
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1", "62443-3-3 SR 7.1 RE 1")
 async def test_a_device_has_so_many_connections_and_no_more(tmp_path: Path) -> None:
     limits = {"connections_per_device": 2}
     async with (
@@ -208,6 +212,7 @@ async def test_a_device_has_so_many_connections_and_no_more(tmp_path: Path) -> N
         await two.ping()
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1")
 async def test_a_full_gateway_takes_no_more_sockets(tmp_path: Path) -> None:
     async with gateway(tmp_path, limits={"connections": 1}) as bed, bed.client("d1") as one:
         other = await bed.line()
@@ -306,6 +311,7 @@ async def test_a_3_1_1_client_without_keep_alive_may_be_silent(tmp_path: Path) -
         await client.ping()
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1")
 async def test_a_socket_that_says_nothing_is_let_go(tmp_path: Path) -> None:
     clock = FakeClock()
     async with gateway(tmp_path, clock=clock) as bed:

@@ -64,6 +64,7 @@ async def test_a_message_of_qos_2_to_a_device_goes_all_its_steps(tmp_path: Path,
 
 
 @BOTH
+@pytest.mark.clause("GB/T 22239-2019 8.4.3.3")
 async def test_a_message_of_qos_2_that_is_sent_again_is_taken_once(tmp_path: Path, version: Version) -> None:
     async with gateway(tmp_path) as bed, bed.client("w") as watcher, bed.client("d1", **kept(version)) as client:
         await watcher.subscribe("a")
@@ -201,6 +202,7 @@ async def test_no_more_are_in_flight_than_the_client_takes(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.clause("62443-3-3 SR 7.1 RE 1")
 async def test_a_v5_client_that_sends_more_than_agreed_is_cut_off(tmp_path: Path, qos: int) -> None:
     async with gateway(tmp_path, limits={"unacknowledged": 3}) as bed, bed.client("d1") as client:
         bed.store.gate.clear()
@@ -267,6 +269,7 @@ async def test_what_has_begun_is_completed_although_it_has_expired(tmp_path: Pat
             await client.expect(p.Pubrel)
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1")
 async def test_the_queue_of_a_device_that_is_away_is_bounded_and_the_oldest_goes(tmp_path: Path) -> None:
     async with gateway(tmp_path, limits={"queue": 3}) as bed, bed.client("s") as sender:
         async with bed.client("d1", **kept(Version.V5)) as client:

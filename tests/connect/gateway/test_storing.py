@@ -71,6 +71,7 @@ async def test_what_many_devices_send_is_stored_in_few_calls(tmp_path: Path) -> 
         assert [bed.store.values(at) for at in range(50)] == [[float(at)] for at in range(50)]
 
 
+@pytest.mark.clause("62443-3-3 SR 3.5", "62443-3-3 SR 7.1")
 async def test_one_device_s_nonsense_costs_that_message_alone(tmp_path: Path) -> None:
     async with gateway(tmp_path, [OIL, OTHER]) as bed, bed.client("d1") as device, bed.client("d2") as other:
         await other.say(p.Publish("t", b"{nonsense", 1, packet_id=9), p.Publish("t", b'{"oil": 5}', 1, packet_id=10))
@@ -193,6 +194,7 @@ async def test_a_will_is_a_message_like_others(tmp_path: Path) -> None:
 
 
 @BOTH
+@pytest.mark.clause("62443-3-3 SR 1.13 RE 1", "GB/T 22239-2019 8.4.3.2")
 async def test_a_device_in_quarantine_is_looked_at_and_nothing_is_stored(tmp_path: Path, version: Version) -> None:
     door = MemoryDoor()
     door.add("d1", state=DeviceState.QUARANTINED)
@@ -232,6 +234,7 @@ async def test_the_will_of_a_device_in_quarantine_is_not_told(tmp_path: Path) ->
         assert bed.hub.counters.wills == 0 and bed.store.batches == []
 
 
+@pytest.mark.clause("62443-3-3 SR 2.1 RE 1", "GB/T 22239-2019 8.1.3.2", "GB/T 22239-2019 8.4.3.2")
 async def test_a_topic_that_is_not_the_device_s_is_refused(tmp_path: Path) -> None:
     door = MemoryDoor()
     door.add("d1", publish=("d1/#",))

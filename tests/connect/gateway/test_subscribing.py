@@ -256,6 +256,7 @@ async def test_retained_messages_expire(tmp_path: Path) -> None:
         assert await payloads(client) == []
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1")
 async def test_retained_messages_are_bounded(tmp_path: Path) -> None:
     async with gateway(tmp_path, limits={"retained": 2}) as bed, bed.client("s") as sender:
         for topic in ("a", "b", "c", "a"):
@@ -320,6 +321,7 @@ async def test_a_share_shows_no_retained_messages(tmp_path: Path) -> None:
         assert await payloads(client) == []
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1")
 async def test_subscriptions_of_a_session_are_bounded(tmp_path: Path) -> None:
     async with gateway(tmp_path, limits={"subscriptions": 2}) as bed, bed.client("d1") as client:
         assert await client.subscribe("a", "b", "c", "a") == (1, 1, Reason.QUOTA_EXCEEDED, 1)

@@ -24,6 +24,9 @@ def client(port: int, tls: ssl.SSLContext | None, **options: Any) -> MqttClient:
     return MqttClient(ClientOptions("127.0.0.1", port, "c", tls=tls, **options), SystemClock())
 
 
+@pytest.mark.clause(
+    "62443-3-3 SR 1.2 RE 1", "62443-3-3 SR 1.9", "62443-3-3 SR 3.1", "62443-3-3 SR 3.1 RE 1", "GB/T 22239-2019 8.1.2.2"
+)
 async def test_a_device_speaks_over_tls_and_is_known_by_its_certificate(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     own, device = authority.sign("gateway"), authority.sign("device")
@@ -64,6 +67,7 @@ async def test_a_device_may_come_without_a_certificate_where_passwords_do(tmp_pa
         assert bed.store.values(1) == [42.0]
 
 
+@pytest.mark.clause("62443-3-3 SR 1.2", "62443-3-3 SR 1.9")
 async def test_a_server_that_is_not_the_one_is_refused(tmp_path: Path) -> None:
     own = Authority(tmp_path).sign("gateway")
     async with gateway(tmp_path, tls={"certificate": own.certificate, "key": own.key}) as bed:
@@ -71,6 +75,7 @@ async def test_a_server_that_is_not_the_one_is_refused(tmp_path: Path) -> None:
             await client(bed.port, client_context(Authority(tmp_path, "other").file)).connect()
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1")
 async def test_a_handshake_that_never_ends_holds_nobody_up(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     own = authority.sign("gateway")

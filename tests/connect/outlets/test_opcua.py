@@ -20,8 +20,10 @@ from tests.peers.opcua import Peer, peer
 from headrace.connect.drivers.opcua.units import unit_id_of
 from headrace.connect.outlets.opcua.address_space import NAMESPACE
 from headrace.connect.outlets.opcua.config import Settings
+from headrace.connect.outlets.opcua.gate import status_of
 from headrace.model import quality as q
 from headrace.model.batch import Value
+from headrace.model.commands import Command, CommandState
 from headrace.model.outlets import Outlet
 from headrace.model.points import Access, Point, Range
 from headrace.sdk.field import LinkState
@@ -290,3 +292,8 @@ class TestOpcUaServer(OutletsHere, OutletContract):
 def test_what_would_be_unsafe_cannot_be_declared(settings: Mapping[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate(settings)
+
+
+def test_a_write_that_waits_for_a_second_person_is_not_called_done() -> None:
+    waiting = Command("1", "a/set", 1.0, "wang", "test", 0, 1, CommandState.AWAITING)
+    assert status_of(waiting) == ua.StatusCodes.BadRequestNotComplete

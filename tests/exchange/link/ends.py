@@ -65,7 +65,9 @@ class Door:
         return token
 
     async def identity(self) -> HubIdentity:
-        return HubIdentity(_pem(self.certificate), self.folder / "hub.pem", self.folder / "hub.key")
+        return HubIdentity(
+            _pem(self.certificate), (self.folder / "hub.pem").read_bytes(), (self.folder / "hub.key").read_bytes()
+        )
 
     async def enrol(self, token: str, request: bytes, peer: str) -> tuple[Edge, bytes]:
         name, key = self.tokens.get(token, ("", None))
@@ -122,7 +124,7 @@ class SavedDoor:
 
     async def identity(self) -> HubIdentity:
         authority = (self._folder / "authority.pem").read_bytes()
-        return HubIdentity(authority, self._folder / "hub.pem", self._folder / "hub.key")
+        return HubIdentity(authority, (self._folder / "hub.pem").read_bytes(), (self._folder / "hub.key").read_bytes())
 
     async def admit(self, certificate: str) -> Edge:
         name = self._admitted[certificate]

@@ -48,6 +48,7 @@ async def test_samples_events_and_the_state_of_the_link_arrive(tmp_path: Path) -
     assert not ends.desk.links["line"].connected
 
 
+@pytest.mark.clause("62443-3-3 SR 5.2 RE 2")
 async def test_a_cut_loses_nothing_and_live_samples_overtake_what_waited(tmp_path: Path) -> None:
     async with both(tmp_path) as ends:
         await ends.send(50)
@@ -199,6 +200,7 @@ async def test_two_machines_with_one_identity_lose_nothing_of_either(tmp_path: P
         assert ends.hub.fenced > 3
 
 
+@pytest.mark.clause("GB/T 22239-2019 8.5.2.2")
 async def test_commands_go_down_and_what_became_of_them_comes_up(tmp_path: Path) -> None:
     async with both(tmp_path) as ends:
         path = f"{PREFIX}/p0"
@@ -236,6 +238,7 @@ async def test_desired_state_goes_down_and_actual_state_comes_up(tmp_path: Path)
         assert ends.desk.actual["line"].error == "it is broken"
 
 
+@pytest.mark.clause("62443-3-3 SR 2.1 RE 1", "62443-3-3 SR 3.5")
 async def test_points_beyond_the_prefix_are_refused_and_the_others_go_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -264,6 +267,7 @@ async def test_a_clock_that_jumped_ahead_is_flagged_and_its_times_are_kept(tmp_p
         assert batch.quality.tolist() == [q.GOOD, q.BAD_INVALID_TIMESTAMP]
 
 
+@pytest.mark.clause("62443-3-3 SR 1.9", "62443-3-3 SR 1.13")
 async def test_who_is_revoked_is_ended_and_kept_out(tmp_path: Path) -> None:
     async with both(tmp_path) as ends:
         ends.door.revoked.add("line")
@@ -275,6 +279,7 @@ async def test_who_is_revoked_is_ended_and_kept_out(tmp_path: Path) -> None:
 # --- enrolment --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("62443-3-3 SR 1.2", "62443-3-3 SR 1.9")
 async def test_a_token_of_another_hub_is_refused_before_anything_is_told(tmp_path: Path) -> None:
     ends = Ends()
     ends.door = Door(tmp_path / "door", {"line": PREFIX})
@@ -287,6 +292,7 @@ async def test_a_token_of_another_hub_is_refused_before_anything_is_told(tmp_pat
         assert ends.door.tokens[token.text] == ("line", None) and not identity.enrolled
 
 
+@pytest.mark.clause("62443-3-3 SR 1.5", "62443-3-3 SR 1.13 RE 1", "GB/T 22239-2019 8.4.3.3")
 async def test_a_replayed_enrolment_is_refused_and_a_lost_answer_can_be_asked_for_again(tmp_path: Path) -> None:
     ends = Ends()
     ends.door = Door(tmp_path / "door", {"line": PREFIX})
@@ -301,6 +307,14 @@ async def test_a_replayed_enrolment_is_refused_and_a_lost_answer_can_be_asked_fo
         assert (tmp_path / "mine" / "key.pem").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.clause(
+    "62443-3-3 SR 1.2",
+    "62443-3-3 SR 1.8",
+    "62443-3-3 SR 3.1 RE 1",
+    "GB/T 22239-2019 8.1.2.2",
+    "GB/T 22239-2019 8.5.2.2",
+)
+@pytest.mark.clause("GB/T 22239-2019 8.2.4.1")
 async def test_without_a_certificate_nothing_but_enrolment_is_possible(tmp_path: Path) -> None:
     ends = Ends()
     ends.door = Door(tmp_path / "door", {"line": PREFIX})
@@ -319,6 +333,7 @@ async def test_without_a_certificate_nothing_but_enrolment_is_possible(tmp_path:
             await asyncio.open_connection("127.0.0.1", port, ssl=old)
 
 
+@pytest.mark.clause("62443-3-3 SR 1.8", "62443-3-3 SR 1.5")
 async def test_a_certificate_that_grows_old_is_renewed_over_the_link(tmp_path: Path) -> None:
     ends = Ends()
     ends.door = Door(tmp_path / "door", {"line": PREFIX})
@@ -392,6 +407,7 @@ async def test_live_samples_do_not_wait_for_what_piled_up(tmp_path: Path) -> Non
 # --- an edge that means harm ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("62443-3-3 SR 3.5", "62443-3-3 SR 7.1")
 async def test_an_edge_that_breaks_the_protocol_is_ended_and_others_go_on(tmp_path: Path) -> None:
     async with both(tmp_path) as ends:
         identity = Identity(tmp_path / "evil" / "identity")

@@ -96,6 +96,7 @@ def test_frames_come_back_however_they_are_cut(sent: list[tuple[Kind, bytes]], r
 
 
 @pytest.mark.parametrize("kind", sorted(Kind))
+@pytest.mark.clause("62443-3-3 SR 3.5", "62443-3-3 SR 7.1")
 def test_a_length_is_refused_with_its_head(kind: Kind) -> None:
     reader = Reader(set(Kind))
     with pytest.raises(DataError, match="are allowed"):
@@ -173,6 +174,7 @@ def fuzz(rounds: int) -> None:
             pass
 
 
+@pytest.mark.clause("62443-3-3 SR 3.5")
 def test_strange_bytes_are_an_error() -> None:
     fuzz(5_000)
 
@@ -207,6 +209,7 @@ def test_thin_traffic_is_told_as_what_differs() -> None:
     assert packed / 20 < 4.5 and packed < 0.7 * plain
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1")
 def test_a_dictionary_that_makes_much_of_little_is_refused() -> None:
     expander = Expander()
     with pytest.raises(DataError, match="never came"):

@@ -70,6 +70,7 @@ async def test_a_restart_remembers_who_everybody_is(devices: Devices, engine: En
     assert not record.online
 
 
+@pytest.mark.clause("62443-3-3 SR 1.11")
 async def test_a_lock_opens_again(devices: Devices, clock: FakeClock) -> None:
     _, secret = await devices.add("wang", NewDevice("press-7"))
     for _ in range(30):
@@ -78,6 +79,7 @@ async def test_a_lock_opens_again(devices: Devices, clock: FakeClock) -> None:
     assert (await devices.door.admit(claim("press-7", secret))).device == "press-7"
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1", "62443-3-3 SR 7.2", "62443-3-3 SR 1.2")
 async def test_a_peer_full_of_wrong_devices_does_not_keep_the_right_ones_out(devices: Devices) -> None:
     _, secret = await devices.add("wang", NewDevice("press-7"))
     told = set()
@@ -99,6 +101,7 @@ async def test_a_clock_that_jumps_lets_nobody_in_and_locks_nobody_out(devices: D
         await turned_away(devices.door, claim("press-7", "wrong"))
 
 
+@pytest.mark.clause("62443-3-3 SR 7.1")
 async def test_what_a_waiting_device_sends_is_kept_within_bounds(devices: Devices) -> None:
     await devices.door.admit(enrolling("new-1"))
     for number in range(50):

@@ -72,12 +72,14 @@ async def test_the_asset_of_the_edge_itself_is_within_it(plant: Plant) -> None:
     assert (await plant.door.admit(claim("press-7", secret))).device == "press-7"
 
 
+@pytest.mark.clause("62443-3-3 SR 1.10")
 async def test_nobody_enrols_at_an_edge_and_nobody_is_told_who_is_known(plant: Plant) -> None:
     await plant.add("press-7")
     await plant.tell()
     assert await turned_away(plant.door, enrolling("new-1")) == await turned_away(plant.door, claim("press-7", "no"))
 
 
+@pytest.mark.clause("62443-3-3 SR 1.5", "62443-3-3 SR 4.1")
 async def test_no_secret_is_told_and_the_file_is_its_owners(plant: Plant) -> None:
     secret = await plant.add("press-7")
     await plant.tell()
@@ -145,6 +147,7 @@ async def test_the_gateway_hears_of_whoever_may_not_stay_as_he_is(plant: Plant) 
     assert plant.door.counts.online == {"left-alone"}
 
 
+@pytest.mark.clause("62443-3-3 SR 1.5")
 async def test_while_a_secret_is_rotated_both_are_good(plant: Plant) -> None:
     old = await plant.add("press-7")
     new = await plant.hub.rotate("wang", "press-7")
@@ -156,6 +159,7 @@ async def test_while_a_secret_is_rotated_both_are_good(plant: Plant) -> None:
     await turned_away(plant.door, claim("press-7", old))
 
 
+@pytest.mark.clause("62443-3-3 SR 1.11")
 async def test_who_guesses_is_slowed(plant: Plant) -> None:
     secret = await plant.add("press-7")
     await plant.tell()

@@ -12,7 +12,7 @@ from tests.registry.fakes import DRIVERS
 
 from headrace.fleet.devices import Devices
 from headrace.model.errors import AccessError, ConfigErrors, Conflict, DataError, NotFound, Unavailable
-from headrace.registry import DeclarationRegistry
+from headrace.registry import TenantRegistries
 from headrace.sdk.devices import DeviceState
 from headrace.sdk.fleet import DeviceChange, NewAsset, NewDevice
 from headrace.sdk.services import SourceFile
@@ -31,14 +31,14 @@ ASSET = NewAsset("acme/meter-1", "meter", "gate", {"device": "m-1", "base": 4}, 
 
 
 @pytest.fixture
-async def registry(engine: Engine, clock: FakeClock) -> DeclarationRegistry:
-    registry = DeclarationRegistry(engine, DRIVERS, clock)
+async def registry(engine: Engine, clock: FakeClock) -> TenantRegistries:
+    registry = TenantRegistries(engine, DRIVERS, clock)
     await registry.apply([SourceFile("plant.yaml", PLANT)], actor="wang")
     return registry
 
 
 @pytest.fixture
-def devices(engine: Engine, clock: FakeClock, audit: Audit, registry: DeclarationRegistry) -> Devices:
+def devices(engine: Engine, clock: FakeClock, audit: Audit, registry: TenantRegistries) -> Devices:
     return Devices(engine, clock, audit, lambda: registry)
 
 
@@ -50,6 +50,7 @@ async def told(devices: Devices, work: object) -> list[str]:
     return [name async for name in heard]
 
 
+@pytest.mark.clause("62443-3-3 SR 1.5", "62443-3-3 SR 4.1", "GB/T 22239-2019 8.1.4.8")
 async def test_a_secret_is_shown_once_and_never_kept(devices: Devices, engine: Engine, audit: Audit) -> None:
     record, secret = await devices.add("wang", NewDevice("press-7", note="hall 2"))
     assert secret is not None and len(secret) == 28
@@ -96,6 +97,7 @@ async def test_what_cannot_be_says_so_and_changes_nothing(devices: Devices, wron
     assert devices.page().total == 0
 
 
+@pytest.mark.clause("62443-3-3 SR 1.2 RE 1", "62443-3-3 SR 1.4")
 async def test_names_logins_and_certificates_are_one_of_a_kind(devices: Devices) -> None:
     await devices.add("wang", NewDevice("press-7", certificate=CERTIFICATE))
     await devices.rename("wang", "press-7", "big")
@@ -120,9 +122,7 @@ async def test_a_renamed_device_notices_nothing_of_it(devices: Devices) -> None:
         devices.get("esp-3fa2")
 
 
-async def test_approving_declares_the_asset_as_text(
-    devices: Devices, registry: DeclarationRegistry, audit: Audit
-) -> None:
+async def test_approving_declares_the_asset_as_text(devices: Devices, registry: TenantRegistries, audit: Audit) -> None:
     await devices.door.admit(enrolling("m-1"))
     change = DeviceChange(publish=("meters/{device}/+",), messages_per_s=2.0)
     record = await devices.approve("wang", "m-1", rename="meter-1", change=change, asset=ASSET)
@@ -148,7 +148,8 @@ async def test_an_asset_that_cannot_be_leaves_the_device_waiting(devices: Device
     assert devices.get("m-1").state is DeviceState.QUARANTINED
 
 
-async def test_what_was_typed_cannot_become_structure(devices: Devices, registry: DeclarationRegistry) -> None:
+@pytest.mark.clause("62443-3-3 SR 3.5")
+async def test_what_was_typed_cannot_become_structure(devices: Devices, registry: TenantRegistries) -> None:
     await devices.door.admit(enrolling("m-1"))
     odd = replace(
         ASSET, parameters={"device": "x}, level: site, y: {a: 'b\n  - c' # \" \u2028"}, title={"en": "{a}: b"}
@@ -165,6 +166,7 @@ async def test_approving_again_finds_the_asset_as_it_is(devices: Devices) -> Non
     assert (await devices.approve("wang", "m-1", change=DeviceChange(), asset=ASSET)).state is DeviceState.APPROVED
 
 
+@pytest.mark.clause("62443-3-3 SR 1.5", "GB/T 22239-2019 8.4.3.2")
 async def test_a_new_secret_takes_over_when_it_is_first_shown(devices: Devices) -> None:
     _, old = await devices.add("wang", NewDevice("press-7"))
     new = await devices.rotate("wang", "press-7")
@@ -175,6 +177,7 @@ async def test_a_new_secret_takes_over_when_it_is_first_shown(devices: Devices) 
     await turned_away(devices.door, claim("press-7", old))
 
 
+@pytest.mark.clause("62443-3-3 SR 1.5")
 async def test_a_secret_that_got_out_is_good_no_more_at_once(devices: Devices) -> None:
     _, old = await devices.add("wang", NewDevice("press-7"))
     assert await told(devices, devices.rotate("wang", "press-7", at_once=True)) == ["press-7"]
@@ -184,6 +187,7 @@ async def test_a_secret_that_got_out_is_good_no_more_at_once(devices: Devices) -
         await devices.rotate("wang", "press-8")
 
 
+@pytest.mark.clause("62443-3-3 SR 2.1 RE 1", "GB/T 22239-2019 8.4.2.1")
 async def test_blocked_removed_and_changed_devices_are_closed(devices: Devices) -> None:
     for name in ("a", "b", "c"):
         await devices.add("wang", NewDevice(name))
@@ -215,6 +219,7 @@ async def test_a_device_is_found_by_any_of_its_words(devices: Devices) -> None:
     assert names == sorted(names) and len(names) == 30
 
 
+@pytest.mark.clause("62443-3-3 SR 6.2", "62443-3-3 SR 1.13")
 async def test_those_who_are_turned_away_are_shown_until_somebody_saw_to_it(devices: Devices) -> None:
     await turned_away(devices.door, claim("press-7", "wrong"))
     await turned_away(devices.door, claim("press-7", "wrong"))

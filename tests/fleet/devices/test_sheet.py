@@ -15,7 +15,7 @@ from tests.registry.fakes import DRIVERS
 
 from headrace.fleet.devices import Devices, sheet
 from headrace.model.errors import DataError
-from headrace.registry import DeclarationRegistry, read_rows
+from headrace.registry import TenantRegistries, read_rows
 from headrace.sdk.services import SourceFile
 from headrace.sdk.testing.clock import FakeClock
 from headrace.sdk.testing.device_door import CERTIFICATE, claim
@@ -44,7 +44,7 @@ def rows_of(text: str) -> list[tuple[int, list[Any]]]:
 
 @pytest.fixture
 async def devices(engine: Engine, clock: FakeClock, audit: Audit) -> Devices:
-    registry = DeclarationRegistry(engine, DRIVERS, clock)
+    registry = TenantRegistries(engine, DRIVERS, clock)
     await registry.apply([SourceFile("plant.yaml", PLANT)], actor="wang")
     return Devices(engine, clock, audit, lambda: registry)
 
@@ -131,6 +131,7 @@ def test_any_table_gives_devices_or_our_errors(cells: list[list[Any]], headed: b
 
 @settings(deadline=None, max_examples=80)
 @given(st.binary(max_size=200))
+@pytest.mark.clause("62443-3-3 SR 3.5")
 def test_any_bytes_give_devices_or_our_errors(data: bytes) -> None:
     from headrace.model.errors import ConfigError
 

@@ -24,6 +24,7 @@ from headrace.fleet.edges.requests import check_request
 from headrace.fleet.tables import metadata
 from headrace.model.errors import AccessError, ConfigError, DataError, Unavailable
 from headrace.sdk.edges import HUB_NAME, EdgeDoor, EdgeToken
+from headrace.sdk.secret_files import load_own
 from headrace.sdk.testing.clock import FakeClock
 from headrace.sdk.testing.edges import (
     EDGE,
@@ -80,6 +81,7 @@ async def test_a_restart_remembers_edges_tokens_and_the_authority(
     assert x509.load_pem_x509_certificates(other)[1] == x509.load_pem_x509_certificates(chain)[1]
 
 
+@pytest.mark.clause("62443-3-3 SR 1.9", "62443-4-2 CR 1.9")
 async def test_a_token_expires_and_a_clock_that_is_put_right_opens_the_door(edges: Edges, clock: FakeClock) -> None:
     token = await Hand(edges).invite(EDGE, PREFIX)
     clock.jump_wall(2 * 3_600)
@@ -101,17 +103,18 @@ async def test_no_authority_is_made_while_the_clock_is_years_behind(edges: Edges
     await Hand(edges).invite(EDGE, PREFIX)
 
 
+@pytest.mark.clause("62443-3-3 SR 1.9", "62443-4-2 CR 1.9", "GB/T 22239-2019 8.1.4.8")
 async def test_keys_are_their_owners_alone(edges: Edges, tmp_path: Path) -> None:
     await edges.door.identity()
     kept = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "fleet").iterdir()}
-    assert kept == {"authority.key": 0o600, "authority.pem": 0o644, "hub.key": 0o600, "hub.pem": 0o644}
+    assert kept == dict.fromkeys(("authority.key", "authority.pem", "hub.key", "hub.pem"), 0o600)
 
 
 async def test_the_hubs_certificate_is_made_anew_before_it_ends(edges: Edges, clock: FakeClock) -> None:
-    first = (await edges.door.identity()).chain.read_bytes()
-    assert (await edges.door.identity()).chain.read_bytes() == first
+    first = (await edges.door.identity()).chain
+    assert (await edges.door.identity()).chain == first
     clock.jump_wall(4.5 * 365 * DAY_S)
-    assert (await edges.door.identity()).chain.read_bytes() != first
+    assert (await edges.door.identity()).chain != first
 
 
 @pytest.mark.parametrize("name", ["authority.key", "authority.pem"])
@@ -142,7 +145,7 @@ async def test_no_edge_can_play_the_hub_to_another(edges: Edges, tmp_path: Path)
     _, chain = await edges.door.enrol(await Hand(edges).invite(HUB_NAME, PREFIX), request_for(HUB_NAME, key), PEER)
     mine = edge_files(tmp_path, chain, key)
     with pytest.raises(ssl.SSLError):
-        await handshake(*mine, *mine, (await edges.door.identity()).authority)
+        await handshake(mine[0].read_bytes(), mine[1].read_bytes(), *mine, (await edges.door.identity()).authority)
 
 
 def edge_files(folder: Path, chain: bytes, key: object) -> tuple[Path, Path]:
@@ -154,10 +157,10 @@ def edge_files(folder: Path, chain: bytes, key: object) -> tuple[Path, Path]:
     return folder / "edge.pem", folder / "edge.key"
 
 
-async def handshake(hub: Path, hub_key: Path, edge: Path, edge_key: Path, authority: bytes) -> str:
+async def handshake(hub: bytes, hub_key: bytes, edge: Path, edge_key: Path, authority: bytes) -> str:
     """The fingerprint that the hub sees. Raises: ssl.SSLError."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(hub, hub_key)
+    load_own(server, hub, hub_key, "the hub's certificate")
     server.load_verify_locations(cadata=authority.decode())
     server.verify_mode = ssl.CERT_REQUIRED
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

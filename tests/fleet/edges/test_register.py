@@ -17,7 +17,7 @@ from headrace.fleet.edges import Edges
 from headrace.fleet.edges.link import declaration
 from headrace.model.errors import Conflict, DataError, NotFound
 from headrace.model.plant import Connection, PlantModel
-from headrace.registry import DeclarationRegistry
+from headrace.registry import TenantRegistries
 from headrace.sdk.edges import Actual, EdgeToken, LinkQuality, Share
 from headrace.sdk.fleet import EdgeState
 from headrace.sdk.testing.clock import FakeClock
@@ -174,7 +174,7 @@ async def test_the_points_of_links_are_declared_as_any_others(
 ) -> None:
     await edges.invite("wang", "wuxi", "acme/wuxi")
     await enrolled(edges)
-    registry = DeclarationRegistry(engine, DRIVERS, FixedClock())
+    registry = TenantRegistries(engine, DRIVERS, FixedClock())
     await registry.provide(around.provided)
     model = await registry.model()
     assert {path.rpartition("/")[2] for path in model.points} >= {"connected", "latency", "loss", "dropped"}

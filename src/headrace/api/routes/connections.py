@@ -10,6 +10,7 @@ from fastapi import Query
 
 from headrace.api.context import ByCaller, WithPlant, WithServices
 from headrace.api.guarded_route import api_router
+from headrace.api.plant_index import PlantIndex
 from headrace.api.schemas.system import (
     BrowseAnswer,
     BrowseNodeAnswer,
@@ -18,7 +19,7 @@ from headrace.api.schemas.system import (
     OutletAnswer,
     TrustRequest,
 )
-from headrace.model.errors import DataError
+from headrace.model.errors import DataError, NotFound
 
 router = api_router("Connections")
 
@@ -31,6 +32,7 @@ async def list_connections(index: WithPlant, services: WithServices) -> list[Con
     return [
         ConnectionAnswer.of(status, declared[status.connection].title if status.connection in declared else {})
         for status in services.links.status()
+        if index.sight is None or status.connection in declared
     ]
 
 
@@ -40,17 +42,20 @@ async def list_outlets(index: WithPlant, services: WithServices) -> list[OutletA
     return [
         OutletAnswer.of(status, declared[status.outlet].title if status.outlet in declared else {})
         for status in services.outlets.status()
+        if index.sight is None or status.outlet in declared
     ]
 
 
 @router.get("/connections/{name}/browse", operation_id="browseConnection", summary="What a device offers")
 async def browse_connection(
     name: str,
+    index: WithPlant,
     services: WithServices,
     parent: Annotated[
         str | None, Query(max_length=4_000, description="A node's `address` as JSON; the roots when absent.")
     ] = None,
 ) -> BrowseAnswer:
+    _known(name, index)
     nodes: list[BrowseNodeAnswer] = []
     found = services.links.browse(name, None if parent is None else _address(parent))
     async with aclosing(cast(Any, found)):
@@ -62,18 +67,33 @@ async def browse_connection(
 
 
 @router.get("/connections/{name}/trust", operation_id="getConnectionFingerprint", summary="What a server shows")
-async def get_connection_fingerprint(name: str, services: WithServices) -> Fingerprint:
+async def get_connection_fingerprint(name: str, index: WithPlant, services: WithServices) -> Fingerprint:
     """The fingerprint of the certificate that the server shows now, to be compared by a person."""
+    _known(name, index)
     return Fingerprint(fingerprint=await services.links.fingerprint(name))
 
 
 @router.post("/connections/{name}/trust", operation_id="trustConnection", summary="Trust a server", status_code=204)
-async def trust_connection(name: str, body: TrustRequest, caller: ByCaller, services: WithServices) -> None:
+async def trust_connection(
+    name: str, body: TrustRequest, caller: ByCaller, index: WithPlant, services: WithServices
+) -> None:
     """409 where the server now shows another certificate than the one that was compared."""
+    _known(name, index)
     await services.links.trust(name, body.fingerprint)
     await services.audit.record(
-        caller.principal.name, "connection.trusted", name, "done", {"fingerprint": body.fingerprint}
+        caller.principal.name,
+        "connection.trusted",
+        name,
+        "done",
+        {"fingerprint": body.fingerprint},
+        tenant=caller.principal.tenant,
     )
+
+
+def _known(name: str, index: PlantIndex) -> None:
+    """Raises: NotFound for a connection of others, as for one that never was."""
+    if index.sight is not None and name not in index.plant.connections:
+        raise NotFound(f"there is no connection '{name[:100]}'")
 
 
 def _address(text: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from fastapi import Query, Response
 from starlette.responses import StreamingResponse
 
 from headrace.api.columns import ARROW_STREAM
-from headrace.api.context import Context, InContext, WithPlant
+from headrace.api.context import Context, InContext, WithHistory, WithPlant
 from headrace.api.export_files import ArrowFile, CsvFile, ExportFile, ParquetFile
 from headrace.api.guarded_route import api_router
 from headrace.api.plant_index import PlantIndex
@@ -21,7 +21,7 @@ from headrace.api.routes.history import PATHS_MAX, End, Start
 from headrace.api.times import span_ns_of
 from headrace.model.batch import Handles, ValueKind
 from headrace.model.errors import DataError, LimitReached
-from headrace.sdk.store import Aggregate
+from headrace.sdk.store import Aggregate, HistoryReader
 
 router = api_router("Values")
 
@@ -52,6 +52,7 @@ _FILE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 )
 async def export_history(
     index: WithPlant,
+    history: WithHistory,
     context: InContext,
     path: Annotated[list[str] | None, Query(max_length=PATHS_MAX)] = None,
     asset: Annotated[str | None, Query(max_length=512, description="All points below it; empty: all.")] = None,
@@ -73,29 +74,27 @@ async def export_history(
     file: ExportFile = CsvFile(names, mark=mark) if format is ExportFormat.CSV else _ARROW_FILES[format](names)
     headers = {"Content-Disposition": f'attachment; filename="headrace-history.{format.value}"'}
     if estimate:
-        headers["X-Headrace-Rows"] = str(await _rows(context, index, paths, start_ns, end_ns))
+        headers["X-Headrace-Rows"] = str(await _rows(history, index, paths, start_ns, end_ns))
     return StreamingResponse(
-        _stream(context, file, handles, start_ns, end_ns), media_type=file.media_type, headers=headers
+        _stream(context, history, file, handles, start_ns, end_ns), media_type=file.media_type, headers=headers
     )
 
 
-async def _rows(context: Context, index: PlantIndex, paths: list[str], start_ns: int, end_ns: int) -> int:
+async def _rows(history: HistoryReader, index: PlantIndex, paths: list[str], start_ns: int, end_ns: int) -> int:
     """About how many samples there are, from roll-ups; text has none and counts as nothing."""
     points, total = index.plant.points, 0
     counted = [one for one in paths if one in points and points[one].kind is not ValueKind.TEXT]
     for at in range(0, len(counted), ESTIMATED_AT_ONCE):
         handles = index.handles(counted[at : at + ESTIMATED_AT_ONCE])
-        buckets = await context.services.store.downsample(
-            handles, start_ns, end_ns, count=1, aggregates=(Aggregate.COUNT,)
-        )
+        buckets = await history.downsample(handles, start_ns, end_ns, count=1, aggregates=(Aggregate.COUNT,))
         total += int(np.nansum(buckets.columns[Aggregate.COUNT]))
     return total
 
 
 async def _stream(
-    context: Context, file: ExportFile, handles: Handles, start_ns: int, end_ns: int
+    context: Context, history: HistoryReader, file: ExportFile, handles: Handles, start_ns: int, end_ns: int
 ) -> AsyncIterator[bytes]:
-    scan = context.services.store.scan(handles, start_ns, end_ns)
+    scan = history.scan(handles, start_ns, end_ns)
     async with context.exports, aclosing(cast(Any, scan)):
         async for batch in scan:
             ready = await asyncio.to_thread(file.add, batch)

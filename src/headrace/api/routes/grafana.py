@@ -14,28 +14,39 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from fractions import Fraction
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qs
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from fastapi import Depends, Query, Request, Response
+from pydantic import Field
 
 from headrace import __version__
 from headrace.api.columns import json_columns
-from headrace.api.context import InContext, WithPlant
+from headrace.api.context import InContext, WithHistory, WithPlant
 from headrace.api.errors import describe
 from headrace.api.guarded_route import PREFIX, api_router
 from headrace.api.plant_index import PlantIndex
 from headrace.api.prom_labels import LABELS, LabelTable
 from headrace.api.prom_query import SERIES_MAX, evaluate, number_text, pairs, steps_of
 from headrace.api.promql import METRIC, Number, duration_ns, parse, parse_selector
+from headrace.api.schemas.base import Answer, ErrorAnswer
 from headrace.api.times import time_ns_of
 from headrace.model.errors import DataError, HeadraceError
 from headrace.model.time import SECOND_NS
-from headrace.sdk.store import HistoryStore
+from headrace.sdk.store import HistoryReader
 
-router = api_router("Grafana", prefix=f"{PREFIX}/grafana/prometheus/api/v1")
+
+class PrometheusError(Answer):
+    """What went wrong, as Prometheus says it: once the caller has been admitted."""
+
+    status: Literal["error"]
+    errorType: str = Field(examples=["bad_data"])  # noqa: N815  # theirs
+    error: str
+
+
+router = api_router("Grafana", prefix=f"{PREFIX}/grafana/prometheus/api/v1", error=ErrorAnswer | PrometheusError)
 
 #: The version whose HTTP API this part is of; Grafana chooses its requests by it.
 SPOKEN_VERSION: Final = "2.42.0"
@@ -49,7 +60,7 @@ _tables: WeakKeyDictionary[PlantIndex, LabelTable] = WeakKeyDictionary()
 class Asked:
     """Arguments of one request, the plant they are asked of, and where history is."""
 
-    def __init__(self, arguments: Arguments, index: PlantIndex, store: HistoryStore, now_ns: int) -> None:
+    def __init__(self, arguments: Arguments, index: PlantIndex, store: HistoryReader, now_ns: int) -> None:
         self.arguments, self.index, self.store, self.now_ns = arguments, index, store, now_ns
 
     def one(self, name: str) -> str:
@@ -78,7 +89,7 @@ class Asked:
         return sorted(chosen)
 
 
-async def _asked(request: Request, index: WithPlant, context: InContext) -> Asked:
+async def _asked(request: Request, index: WithPlant, history: WithHistory, context: InContext) -> Asked:
     arguments: Arguments = {}
     for name, value in request.query_params.multi_items():
         arguments.setdefault(name, []).append(value)
@@ -89,7 +100,7 @@ async def _asked(request: Request, index: WithPlant, context: InContext) -> Aske
         except ValueError:
             raise DataError("the form has more than 1000 fields") from None
         arguments = {**form, **arguments}
-    return Asked(arguments, index, context.services.store, context.services.clock.now_ns())
+    return Asked(arguments, index, history, context.services.clock.now_ns())
 
 
 WithAsked = Annotated[Asked, Depends(_asked)]

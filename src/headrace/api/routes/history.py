@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import Query, Request, Response
 
 from headrace.api.columns import ARROW_STREAM, json_columns, live_content, raw_arrow, raw_content
-from headrace.api.context import WithPlant, WithServices
+from headrace.api.context import ByCaller, InContext, WithHistory, WithPlant, WithServices
 from headrace.api.guarded_route import api_router
 from headrace.api.schemas.values import Downsampled, LatestColumns, RawColumns
 from headrace.api.times import span_ns_of
@@ -36,6 +36,8 @@ _ARROW_DOC: dict[int | str, dict[str, Any]] = {
 async def get_latest(
     index: WithPlant,
     services: WithServices,
+    context: InContext,
+    caller: ByCaller,
     path: Annotated[list[str] | None, Query(max_length=PATHS_MAX)] = None,
     asset: Annotated[str | None, Query(max_length=512)] = None,
 ) -> Response:
@@ -43,6 +45,10 @@ async def get_latest(
     if (path is None) == (asset is None):
         raise DataError("name either points with 'path' or one 'asset'")
     paths = path if path is not None else [p for p in index.points_of(asset or "") if index.knows(p)]
+    shown = index.now(paths, services.clock.now_ns())
+    if len(shown) < len(paths):
+        paths = shown
+    await context.tell_shared_points(caller.principal, "latest", index, paths)
     columns = services.live.get(index.handles(paths))
     return json_columns({"paths": paths, **live_content(columns)})
 
@@ -57,6 +63,7 @@ async def get_latest(
 async def get_history_raw(
     request: Request,
     index: WithPlant,
+    history: WithHistory,
     services: WithServices,
     path: Path,
     start: Start = None,
@@ -69,7 +76,7 @@ async def get_history_raw(
     if not arrow and limit > RAW_JSON_MAX:
         raise DataError(f"'limit' is at most {RAW_JSON_MAX} for JSON; ask for Arrow, or follow next_cursor")
     start_ns, end_ns = span_ns_of(start, end, services.clock.now_ns())
-    page = await services.store.raw(index.handles([path]), start_ns, end_ns, limit=limit, cursor=cursor)
+    page = await history.raw(index.handles([path]), start_ns, end_ns, limit=limit, cursor=cursor)
     batches = [batch for batch in page.batches if len(batch)]
     if arrow:
         point = index.plant.points.get(path)
@@ -85,6 +92,7 @@ async def get_history_raw(
 )
 async def get_history_downsample(
     index: WithPlant,
+    history: WithHistory,
     services: WithServices,
     path: Annotated[list[str], Query(min_length=1, max_length=SERIES_MAX)],
     start: Start = None,
@@ -108,7 +116,7 @@ async def get_history_downsample(
         point = index.plant.points.get(one)
         if point is not None and point.kind is ValueKind.TEXT:
             raise DataError(f"'{one}' is text and has no aggregates; use /history/raw")
-    result = await services.store.downsample(
+    result = await history.downsample(
         index.handles(path),
         start_ns,
         end_ns,

@@ -6,11 +6,12 @@ from typing import Annotated
 
 from fastapi import Query, Request
 
-from headrace.api.context import ByCaller, InContext, WithPlant
+from headrace.api.context import ByCaller, InContext
 from headrace.api.guarded_route import api_router
 from headrace.api.import_stream import Imported, take_in
 from headrace.api.schemas.values import ImportAnswer, RefusedRows
 from headrace.model.errors import LimitReached
+from headrace.sdk.access import Action
 
 router = api_router("Values")
 
@@ -29,7 +30,6 @@ router = api_router("Values")
 async def import_history(
     request: Request,
     caller: ByCaller,
-    index: WithPlant,
     context: InContext,
     label: Annotated[str, Query(max_length=200, description="Where it comes from; kept in the audit trail.")] = "",
     dry_run: Annotated[bool, Query(description="Check everything and store nothing.")] = False,
@@ -39,6 +39,7 @@ async def import_history(
     counted, the others stored. Doing it again changes nothing: for an equal point and time the newest write wins."""
     if context.imports.locked():
         raise LimitReached("an import is running; try again when it has finished")
+    index = await context.seen_by(caller.principal, Action.CONFIGURE)
     done, outcome = Imported(), "interrupted"
     async with context.imports:
         try:
@@ -56,6 +57,8 @@ async def import_history(
             if not dry_run:
                 data = {"rows": done.rows, "points": len(done.paths), "refused": done.refused.total()}
                 subject = label or "unnamed"
-                await context.services.audit.record(caller.principal.name, "history.import", subject, outcome, data)
+                await context.services.audit.record(
+                    caller.principal.name, "history.import", subject, outcome, data, tenant=caller.principal.tenant
+                )
     refused = [RefusedRows(path=path, reason=why, rows=rows) for (path, why), rows in done.refused.items()]
     return ImportAnswer(rows=done.rows, points=len(done.paths), refused=refused)

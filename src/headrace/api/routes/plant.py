@@ -27,7 +27,7 @@ _SEVERITIES: tuple[Severity, ...] = ("good", "uncertain", "bad", "bad")
 @router.get("/assets", operation_id="listAssets", summary="The equipment hierarchy, flat")
 async def list_assets(index: WithPlant, services: WithServices) -> list[AssetNode]:
     """Sorted by path. Points, alarms and the worst quality of each node count its whole subtree."""
-    alarms = _alarm_counts(services)
+    alarms = _alarm_counts(index, services)
     severity = _severities(index, services)
     nodes = []
     for path, asset in sorted(index.plant.assets.items()):
@@ -41,6 +41,7 @@ async def list_assets(index: WithPlant, services: WithServices) -> list[AssetNod
                 title=dict(asset.title),
                 type=asset.type,
                 attributes=dict(asset.attributes),
+                feeds=[fed for fed in asset.feeds if fed in index.plant.assets],
                 points=points.stop - points.start,
                 alarms=AlarmCounts(**alarms.get(path, Counter())),
                 worst_quality=None if worst is None else _SEVERITIES[worst],
@@ -79,7 +80,7 @@ async def list_points(
     rest = [path for path in found if path > cursor] if cursor is not None else found
     page = rest[:limit]
     return PointPage(
-        points=[PointAnswer.of(index.plant.points[path], index.rules_of(path)) for path in page],
+        points=[_answer(index, path) for path in page],
         next_cursor=page[-1] if len(rest) > limit else None,
         total=total,
     )
@@ -91,13 +92,22 @@ async def get_point(path: str, index: WithPlant) -> PointAnswer:
     if point is None:
         index.handles([path])  # says what is wrong and which path is near
         raise NotFound(f"'{path[:200]}' has history, but is no longer declared")
-    return PointAnswer.of(point, index.rules_of(path))
+    return _answer(index, path)
 
 
-def _alarm_counts(services: Services) -> dict[str, Counter[str]]:
-    """By asset path, every ancestor included."""
+def _answer(index: PlantIndex, path: str) -> PointAnswer:
+    plant = index.plant
+    return PointAnswer.of(plant.points[path], index.rules_of(path), plant.calculations.get(path))
+
+
+def _alarm_counts(index: PlantIndex, services: Services) -> dict[str, Counter[str]]:
+    """By asset path, every ancestor included; what is quiet for a reason is not counted."""
     counts: dict[str, Counter[str]] = {}
     for record in services.alarms.current():
+        if record.state.quiet:
+            continue
+        if index.sight is not None and not index.sight.covers(record.rule.point):
+            continue
         asset = record.rule.point.rpartition("/")[0]
         while asset:
             counts.setdefault(asset, Counter())[record.rule.priority.value] += 1
@@ -108,7 +118,8 @@ def _alarm_counts(services: Services) -> dict[str, Counter[str]]:
 def _severities(index: PlantIndex, services: Services) -> NDArray[np.uint32]:
     """Severity bits of each point's newest sample. Shape: (paths,) uint32."""
     severity = np.full(len(index.paths), 2, np.uint32)
-    known = np.array([i for i, path in enumerate(index.paths) if index.knows(path)], np.int64)
+    shown = set(index.now(index.paths, services.clock.now_ns())) if index.windows else index.plant.points.keys()
+    known = np.array([i for i, path in enumerate(index.paths) if path in shown and index.knows(path)], np.int64)
     if len(known):
         handles = index.handles([index.paths[i] for i in known])
         severity[known] = services.live.get(handles).quality >> np.uint32(30)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import Request, Response
 
 from headrace.api.columns import ARROW_STREAM
-from headrace.api.context import InContext, WithPlant
+from headrace.api.context import InContext, WithHistory, WithPlant
 from headrace.api.guarded_route import api_router
 from headrace.api.schemas.values import SqlRequest, SqlRows
 from headrace.history.sql import SqlQuery
@@ -28,7 +28,9 @@ _ARROW_DOC: dict[int | str, dict[str, Any]] = {
     response_model=SqlRows,
     responses=_ARROW_DOC,
 )
-async def query_history(body: SqlRequest, request: Request, index: WithPlant, context: InContext) -> Response:
+async def query_history(
+    body: SqlRequest, request: Request, index: WithPlant, history: WithHistory, context: InContext
+) -> Response:
     """One SELECT, in DuckDB's dialect. Conditions on path, asset, name, unit and time narrow what is read.
 
     JSON, or exact columns for `Accept: application/vnd.apache.arrow.stream`. Bounded in time, memory, rows and bytes;
@@ -36,7 +38,7 @@ async def query_history(body: SqlRequest, request: Request, index: WithPlant, co
     """
     arrow = ARROW_STREAM in request.headers.get("accept", "")
     query = SqlQuery(body.sql, body.timezone, body.limit, "arrow" if arrow else "json")
-    answer = await context.sql.run(query, index.plant)
+    answer = await context.sql.run(query, index.plant, history)
     return Response(
         answer.body,
         media_type=ARROW_STREAM if arrow else "application/json",

@@ -15,9 +15,11 @@ from headrace.api.schemas.system import (
     IngestState,
     ProcessState,
     QueueState,
+    SecuritySetting,
     SystemAnswer,
 )
 from headrace.model.time import SECOND_NS, format_time
+from headrace.sdk.tenancy import Ground
 
 router = api_router("System")
 root_router = api_router("System", prefix="")
@@ -31,7 +33,7 @@ async def get_health() -> Health:
 
 @router.get("/system", operation_id="getSystem", summary="Process, queues, history, feed")
 async def get_system(index: WithPlant, services: WithServices) -> SystemAnswer:
-    info = services.system()
+    info, ground = services.system(), Ground(services.access.tenancy)
     return SystemAnswer(
         version=info.version,
         started_at=format_time(info.started_ns),
@@ -50,12 +52,19 @@ async def get_system(index: WithPlant, services: WithServices) -> SystemAnswer:
                 dropped=counters.dropped,
             )
             for name, counters in services.bus.counters().items()
+            if ground.owns_name(name.removeprefix("outlet "))
         },
         history=HistoryState.of(await services.store.stats()),
         samples_per_s=info.samples_per_s,
         feed=FeedState.of(services.feed),
         ingest=IngestState.of(services.ingest.counters),
     )
+
+
+@router.get("/system/security", operation_id="getSecuritySettings", summary="Security settings in force, as advised?")
+async def get_security_settings(services: WithServices) -> list[SecuritySetting]:
+    """What this installation is set to, beside what is advised. Source: IEC 62443-3-3 SR 7.6 RE 1."""
+    return [SecuritySetting.of(one) for one in await services.posture()]
 
 
 @router.get("/openapi.json", operation_id="getOpenapi", summary="This description", response_class=JSONResponse)

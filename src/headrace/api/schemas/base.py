@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 
 from headrace.model.batch import Value, ValueKind
 from headrace.model.time import format_time
+from headrace.sdk.access import Action
 
 #: Integers beyond this are not exact in JavaScript, so they travel as decimal text. Source: RFC 8259 §6.
 EXACT_INTEGER_MAX: Final = 2**53 - 1
@@ -35,9 +36,13 @@ class Answer(BaseModel):
 
 
 class Request(BaseModel):
-    """What the API takes: an unknown field is an error."""
+    """What the API takes: an unknown field is an error, and so is a value of another type than is said."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+#: A right by its name: JSON has no enumerations, which a strict model would ask for.
+ActionName = Annotated[Action, Field(strict=False)]
 
 
 class DeclarationError(Answer):

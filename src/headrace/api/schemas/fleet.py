@@ -32,7 +32,9 @@ Filters = Annotated[
     ),
 ]
 Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
-Certificate = Annotated[str, Field(max_length=120, description="SHA-256 of the client certificate, hex.")]
+Certificate = Annotated[
+    str, Field(max_length=32_768, description="The client certificate in PEM, or its SHA-256, hex.")
+]
 Parameter = StrictBool | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)] | StrictStr
 
 

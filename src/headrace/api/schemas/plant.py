@@ -9,6 +9,7 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from headrace.api.schemas.base import Answer, DeclarationError, KindLabel, Request, Title, kind_label
 from headrace.model.alarms import AlarmRule
+from headrace.model.calculations import Calculation
 from headrace.model.errors import ConfigError, ConfigErrors
 from headrace.model.points import Point, Range
 from headrace.model.time import MILLISECOND_NS
@@ -18,7 +19,7 @@ Severity = Literal["good", "uncertain", "bad"]
 
 
 class AlarmCounts(Answer):
-    """Alarms that are not normal, by priority."""
+    """Alarms that are annunciated, by priority."""
 
     critical: int = 0
     high: int = 0
@@ -35,6 +36,7 @@ class AssetNode(Answer):
     title: Title
     type: str | None = Field(examples=["hydraulic-press"])
     attributes: Mapping[str, str]
+    feeds: list[str] = Field(description="Assets that it supplies: where it fails, they follow.")
     points: int
     alarms: AlarmCounts
     worst_quality: Severity | None = Field(description="Of the newest samples; null without points.")
@@ -65,7 +67,7 @@ class PointRule(Answer):
     """An alarm rule of a point: where the normal band of its indicator ends."""
 
     rule: str = Field(examples=["acme/suzhou/press-shop/line-1/press-3/oil.temperature:hot"])
-    condition: Literal["high", "low", "rate", "deviation", "stale", "equals"]
+    condition: Literal["high", "low", "rate", "deviation", "stale", "equals", "expression"]
     limit: float = Field(description="In the point's unit; per second for rate, seconds for stale.")
     priority: Literal["critical", "high", "medium", "low"]
 
@@ -81,16 +83,19 @@ class PointAnswer(Answer):
     range: RangeAnswer | None
     write_range: RangeAnswer | None
     access: Literal["read", "read-write"]
+    critical: bool = Field(description="Whether a second person must approve each write.")
     title: Title
     decimals: int | None
     connection: str | None
     address: Mapping[str, Any] | None = Field(description="In the words of the connection's driver.")
     interval_ms: float | None
+    expression: str | None = Field(description="Of a calculated point; in the words of docs/expressions.md.")
+    inputs: list[str] = Field(description="Paths of the points that it is calculated from.")
     retention: str = Field(description="The class that says how long it is kept.", examples=["default"])
     alarms: list[PointRule]
 
     @classmethod
-    def of(cls, point: Point, rules: Sequence[AlarmRule] = ()) -> Self:
+    def of(cls, point: Point, rules: Sequence[AlarmRule] = (), calculation: Calculation | None = None) -> Self:
         source = point.source
         return cls(
             path=point.path,
@@ -101,11 +106,14 @@ class PointAnswer(Answer):
             range=RangeAnswer.of(point.range),
             write_range=RangeAnswer.of(point.write_range or point.range) if point.writable else None,
             access=point.access.value,
+            critical=point.guard.critical,
             title=dict(point.title),
             decimals=point.decimals,
             connection=source.connection if source else None,
             address=dict(source.address) if source else None,
             interval_ms=source.interval_ns / MILLISECOND_NS if source else None,
+            expression=None if calculation is None else point.expression,
+            inputs=[] if calculation is None else list(calculation.inputs.values()),
             retention=point.retention,
             alarms=[
                 PointRule.model_construct(
@@ -156,7 +164,7 @@ class FieldChangeAnswer(Answer):
 
 class ChangeAnswer(Answer):
     action: Literal["create", "change", "remove"]
-    kind: str = Field(description="retention, type, connection, asset, point, alarm, ingest or outlet.")
+    kind: str = Field(description="retention, type, connection, alarm-class, asset, point, alarm, ingest or outlet.")
     key: str
     details: list[FieldChangeAnswer]
 

@@ -13,8 +13,23 @@ from headrace.model.time import format_time
 from headrace.sdk.driver import BrowseNode
 from headrace.sdk.field import LinkStatus
 from headrace.sdk.outlet import OutletStatus
+from headrace.sdk.posture import Judged, SettingInForce
 from headrace.sdk.services import FeedCounters, IngestCounters
 from headrace.sdk.store import DiskOutlook, StoreStats
+
+
+class SecuritySetting(Answer):
+    """`differs` is to be mended; at `look` a person has to decide: right in one plant, wrong in another."""
+
+    name: str = Field(examples=["second-factor"])
+    value: str
+    advised: str
+    judged: Judged
+    clause: str = Field(description="Who asks for it.", examples=["62443-3-3 SR 1.1 RE 2"])
+
+    @classmethod
+    def of(cls, setting: SettingInForce) -> Self:
+        return cls(**asdict(setting))
 
 
 class ConnectionCounters(Answer):

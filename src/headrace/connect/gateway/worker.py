@@ -19,7 +19,6 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
-from pathlib import Path
 from typing import Any
 
 from headrace.connect.gateway.connection import Connection
@@ -30,14 +29,15 @@ from headrace.connect.gateway.listener import Listener, bind
 from headrace.connect.gateway.retained import Kept
 from headrace.connect.gateway.session import Session
 from headrace.connect.gateway.subscriptions import Granted, Subscriptions
+from headrace.connect.gateway.tls import Material
 from headrace.connect.gateway.upstream import Gone, Outcome, Owed
 from headrace.connect.gateway.websocket import WebSocketLine
-from headrace.connect.mqtt.tls import server_context
 from headrace.connect.payload.contract import Message
 from headrace.connect.payload.contract import Publish as Said
 from headrace.model.errors import Unavailable
 from headrace.sdk.clock import SystemClock
 from headrace.sdk.devices import Admission, Claim, DeviceState, Preview
+from headrace.sdk.tls import LiveContext
 
 Part = tuple[list[tuple[str, str, bytes, int]], list[tuple[int, str]], dict[int, tuple[int, bool, dict[int, Any]]]]
 """Messages (origin, topic, payload, received), devices that went (before which), QoS, retain, properties by place."""
@@ -115,6 +115,7 @@ class Worker:
         self.link = Link(self._on_call, self._on_tell, self._on_lost, self._fail)
         self._upstream = RemoteUpstream(self.link)
         self._hub: Hub | None = None
+        self._live: LiveContext | None = None
         self._listeners: list[Listener] = []
         self._over = asyncio.Event()
         self._orders: dict[int, list[asyncio.Future[int | None]]] = {}
@@ -171,6 +172,8 @@ class Worker:
         elif kind == "give up":
             for answer in self._orders.pop(fields[0], ()):
                 answer.cancel()
+        elif kind == "tls" and self._live is not None:
+            Material(*fields).give(self._live, hub.name)
         elif kind == "recheck":
             hub.recheck(fields[0])
 
@@ -192,10 +195,8 @@ class Worker:
         hub.open()
         context = None
         if tls is not None:
-            certificate, key, client_ca, required = tls
-            context = server_context(
-                Path(certificate), Path(key), Path(client_ca) if client_ca else None, certificate_required=required
-            )
+            self._live = Material(*tls).listener(name)
+            context = self._live.context
         for host, port, is_websocket in endpoints:
 
             def make(is_websocket: bool = is_websocket) -> asyncio.Protocol:

@@ -31,6 +31,7 @@ from headrace.connect.gateway.worker import Part
 from headrace.connect.mqtt.packets import Property
 from headrace.connect.payload.contract import Message, Publish
 from headrace.model.errors import Unavailable, Unreachable
+from headrace.sdk.children import bare_environment
 from headrace.sdk.devices import Claim, Preview
 
 _CLOSE_S: Final = 4.0
@@ -54,7 +55,9 @@ class _Process:
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-m", "headrace.connect.gateway.worker", str(theirs.fileno())]
-            self._process = await asyncio.to_thread(subprocess.Popen, command, pass_fds=[theirs.fileno()])
+            self._process = await asyncio.to_thread(
+                subprocess.Popen, command, pass_fds=[theirs.fileno()], env=bare_environment()
+            )
         ours.setblocking(False)
         await asyncio.get_running_loop().create_connection(lambda: self.link, sock=ours)
 
@@ -121,6 +124,11 @@ class WorkerPool:
             await worker.link.call("open", self._name, limits, list(endpoints), tls, kept)
         self._started = True
         self._first.clear()
+
+    def show(self, tls: Any) -> None:
+        """Other certificates, for handshakes from now on."""
+        for worker in self._workers:
+            worker.link.tell("tls", *tls)
 
     def open(self) -> None:
         self._counting = asyncio.create_task(self._count(), name=f"gateway {self._name}: count")

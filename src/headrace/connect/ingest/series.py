@@ -16,8 +16,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.model.areas import Area
 from headrace.model.ingest import PLAIN_RULE, IngestMap
 from headrace.model.plant import PlantModel
+from headrace.sdk.tenancy import ONE_TENANT, Ground
 
 FIELDS_MAX: Final = 200_000
 _SUGGESTIONS_MAX: Final = 500
@@ -28,11 +30,18 @@ Place = int | str | None
 
 
 class Points:
-    """The declared points of one revision. `kinds` and `path_of` are indexed by handle."""
+    """The declared points of one revision that are one tenant's, or those of them that lie `within` an area.
 
-    def __init__(self, plant: PlantModel, handles: Mapping[str, int]) -> None:
-        self.plant = plant
-        self.handles = {path: handles[path] for path in plant.points if path in handles}
+    Others are not there: nobody sends samples for them, and nobody's maps lead there. `kinds` and `path_of` are
+    indexed by handle.
+    """
+
+    def __init__(
+        self, plant: PlantModel, handles: Mapping[str, int], within: Area | None = None, ground: Ground | None = None
+    ) -> None:
+        self.plant, self._within, self._ground = plant, within, ground or Ground(ONE_TENANT)
+        self.maps = [one for name, one in plant.ingest.items() if self._ground.owns_name(name)]
+        self.handles = {path: handles[path] for path in plant.points if path in handles and self._is_there(path)}
         self.kinds: NDArray[np.uint8] = np.zeros(max(self.handles.values(), default=-1) + 1, np.uint8)
         self.path_of = {handle: path for path, handle in self.handles.items()}
         for path, handle in self.handles.items():
@@ -42,15 +51,18 @@ class Points:
 
     def series(self, bucket: str | None) -> Series:
         """The series of what is written to a bucket. Strange buckets share one: nobody can fill memory with names."""
-        known = bucket if any(one.bucket == bucket for one in self.plant.ingest.values()) else None
+        known = bucket if any(one.bucket == bucket for one in self.maps) else None
         if known not in self._series:
-            maps = [one for one in self.plant.ingest.values() if one.bucket in (None, known)]
+            maps = [one for one in self.maps if one.bucket in (None, known)]
             self._series[known] = Series(self, maps)
         return self._series[known]
 
+    def _is_there(self, path: str) -> bool:
+        return self._ground.owns(path) and (self._within is None or self._within.covers(path))
+
     def why_not(self, path: str) -> str:
         """For a path that has no handle."""
-        if path in self.plant.points:
+        if path in self.plant.points and self._is_there(path):
             return f"'{path}' was just declared and is being taken up; try again"
         near = self._nearest(path)
         return f"there is no point '{path[:200]}'" + (f"; did you mean '{near[0]}'?" if near else "")

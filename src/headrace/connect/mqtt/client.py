@@ -15,6 +15,7 @@ import ssl
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
+from headrace.connect.calling import call
 from headrace.connect.mqtt import packets as p
 from headrace.connect.mqtt.encoding import encode, encode_publish
 from headrace.connect.mqtt.line import BUSY, ClientOptions, Line
@@ -52,8 +53,9 @@ class MqttClient:
         try:
             async with asyncio.timeout(options.connect_timeout_s):
                 server_name = (options.server_name or options.host) if options.tls is not None else None
+                sock = await call(options.reach, options.host, options.port)
                 await loop.create_connection(
-                    lambda: self._line, options.host, options.port, ssl=options.tls, server_hostname=server_name
+                    lambda: self._line, sock=sock, ssl=options.tls, server_hostname=server_name
                 )
                 connack = await self._line.introduce(self._introduction())
         except TimeoutError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from headrace.connect.mqtt import packets as p
@@ -16,6 +16,7 @@ from headrace.connect.mqtt.primitives import protocol_error
 from headrace.connect.mqtt.reasons import Reason, reason_name
 from headrace.model.errors import Garbled, HeadraceError, Refused, Unreachable
 from headrace.sdk.clock import Clock
+from headrace.sdk.reach import Reach
 
 #: Reasons in which trying again later may help: not the caller's fault.
 BUSY: Final = {
@@ -51,6 +52,7 @@ class ClientOptions:
     queue_max: int = 10_000
     queue_bytes_max: int = 16 << 20
     packet_bytes_max: int = 1 << 20
+    reach: Reach = field(default_factory=Reach)
 
 
 class Line(asyncio.Protocol):

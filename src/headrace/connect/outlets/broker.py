@@ -15,7 +15,7 @@ from headrace.connect.mqtt.client import ClientOptions, MqttClient
 from headrace.connect.mqtt.packets import Publish as Packet
 from headrace.connect.mqtt.packets import Subscription, Version, Will
 from headrace.connect.mqtt.tls import client_context
-from headrace.connect.settings import SecretReference, duration, read_secret
+from headrace.connect.settings import SecretReference, duration
 from headrace.model.errors import Refused
 from headrace.model.time import SECOND_NS
 from headrace.sdk.outlet import OutletContext
@@ -124,10 +124,13 @@ class BrokerSession:
             version=Version.V5 if settings.version is MqttVersion.V5 else Version.V311,
             keep_alive_s=max(settings.keep_alive_ns // SECOND_NS, 1),
             user=settings.user,
-            password=read_secret(settings.password).encode() if settings.password is not None else None,
+            password=self._context.references.read(settings.password).encode()
+            if settings.password is not None
+            else None,
             will=will,
             tls=client_context(settings.ca, settings.certificate, settings.key) if settings.tls else None,
             server_name=settings.server_name,
             connect_timeout_s=timeout_s,
             answer_timeout_s=timeout_s,
+            reach=self._context.reach,
         )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -67,7 +67,10 @@ class OutletRunner:
         publish_events: PublishEvents,
         policy: SessionPolicy,
         random: Any,
+        owns: Callable[[Event], bool] = lambda _: True,
     ) -> None:
+        """`owns` says of an event whether it is its tenant's; of samples `view` does."""
+        self._owns = owns
         self.declared, self.kind, self.settings, self.view = declared, kind, settings, view
         self._line, self._bus, self._context, self._counters = line, bus, context, counters
         self._publish_events, self._policy, self._random = publish_events, policy, random
@@ -153,7 +156,7 @@ class OutletRunner:
     async def _gather_events(self) -> None:
         missed = 0
         async for events in self._events_queue:
-            self._line.put_events([one for one in events if self.kind.wants(self.settings, one)])
+            self._line.put_events([one for one in events if self._owns(one) and self.kind.wants(self.settings, one)])
             dropped = self._events_queue.counters.dropped
             self._counters.dropped_events += dropped - missed
             missed = dropped

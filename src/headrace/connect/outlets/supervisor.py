@@ -3,7 +3,8 @@
     declarations ──► reconcile(outlets, plant, handles) ──► one OutletRunner an outlet ◄── bus
                                                                     │ status ──► api, cli, console
 
-`reconcile` compares what should run with what runs and touches only the difference.
+`reconcile` compares what should run with what runs and touches only the difference. An outlet is its tenant's: of all
+others' points and events it never hears, whatever its declaration says, and nobody else's account opens it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,20 +24,25 @@ from headrace.connect.outlets.disk import DiskLine
 from headrace.connect.outlets.runner import OutletRunner
 from headrace.connect.outlets.waiting import Line, MemoryLine
 from headrace.connect.surroundings import SessionPolicy
-from headrace.model.errors import HeadraceError
+from headrace.model.errors import AccessError, HeadraceError
+from headrace.model.events import Event
 from headrace.model.outlets import Outlet as Declaration
 from headrace.model.outlets import Waiting
 from headrace.model.plant import PlantModel
+from headrace.sdk.access import Principal, Tenants
 from headrace.sdk.bus import Bus
 from headrace.sdk.field import LinkState
 from headrace.sdk.outlet import OutletContext, OutletCounters, OutletStatus, OutletType, View
+from headrace.sdk.reach import Reach
+from headrace.sdk.references import References
+from headrace.sdk.tenancy import ONE_TENANT, Ground, tenant_of_event, tenant_of_name
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class OutletSurroundings:
-    """What all outlets share; `context` is copied for each with its own name and folder."""
+    """What all outlets share; `context` is copied for each with its own name, folder and reach."""
 
     bus: Bus
     context: OutletContext
@@ -44,6 +50,9 @@ class OutletSurroundings:
     state_dir: Path
     random: random.Random = field(default_factory=random.Random)
     policy: SessionPolicy = field(default_factory=lambda: SessionPolicy(connect_timeout_s=60.0))
+    tenants: Tenants = ONE_TENANT
+    reach_of: Callable[[str], Reach] = lambda _outlet: Reach()
+    references_of: Callable[[str], References] = lambda _outlet: References()
 
 
 @dataclass(slots=True)
@@ -134,11 +143,12 @@ class OutletSupervisor:
                 self._view(declared),
                 self._line(declared, held.counters, folder),
                 around.bus,
-                replace(around.context, outlet=declared.name, state_dir=folder),
+                self._context(declared, folder),
                 held.counters,
                 around.publish_events,
                 around.policy,
                 around.random,
+                self._owns(declared),
             )
         except ValidationError as error:
             held.status = self._still(held, LinkState.REFUSED, explain(error))
@@ -168,10 +178,35 @@ class OutletSupervisor:
             task.cancel()
             await asyncio.wait({task})
 
+    def _context(self, declared: Declaration, folder: Path) -> OutletContext:
+        context, owner = self._around.context, tenant_of_name(self._around.tenants, declared.name)
+
+        def may_view(principal: Principal) -> None:
+            if principal.tenant != owner:
+                raise AccessError(f"'{principal.name}' may not look at what '{declared.name}' shows")
+            context.may_view(principal)
+
+        return replace(
+            context, outlet=declared.name, state_dir=folder, may_view=may_view,
+            reach=self._around.reach_of(declared.name), references=self._around.references_of(declared.name),
+        )  # fmt: skip
+
+    def _owns(self, declared: Declaration) -> Callable[[Event], bool]:
+        tenants = self._around.tenants
+
+        def owns(event: Event) -> bool:
+            owner = tenant_of_name(tenants, declared.name)
+            return tenant_of_event(tenants, event.source, event.subject) == owner
+
+        return owns
+
     def _view(self, declared: Declaration) -> View:
         plant, handles = self._plant, self._names.handles
+        ground = Ground(self._around.tenants, tenant_of_name(self._around.tenants, declared.name))
         points = {
-            handles[path]: point for path, point in plant.points.items() if path in handles and declared.takes(path)
+            handles[path]: point
+            for path, point in plant.points.items()
+            if path in handles and declared.takes(path) and ground.owns(path)
         }
         assets = {}
         for point in points.values():

@@ -27,10 +27,14 @@ from headrace.exchange.link.settings import HubSettings
 from headrace.exchange.link.upgrade import Upgraded
 from headrace.model.batch import Batch, Value
 from headrace.model.errors import AccessError, ConfigError, LimitReached, Unavailable
+from headrace.model.events import Event
+from headrace.sdk.access import Tenants
 from headrace.sdk.clock import Clock
-from headrace.sdk.edges import EdgeDesk, EdgeDoor
+from headrace.sdk.edges import Edge, EdgeDesk, EdgeDoor
 from headrace.sdk.intake import Intake
+from headrace.sdk.secret_files import load_own
 from headrace.sdk.store import SampleStore
+from headrace.sdk.tenancy import ONE_TENANT, tenant_of_event, tenant_of_name
 
 _logger = logging.getLogger(__name__)
 _IDENTITY_EACH_S: Final = 3600.0
@@ -62,7 +66,9 @@ class EdgeHub:
         publish_events: PublishEvents,
         clock: Clock,
         settings: HubSettings | None = None,
+        tenants: Tenants = ONE_TENANT,
     ) -> None:
+        self._tenants = tenants
         self.store, self.intake, self.door, self.desk = store, intake, door, desk
         self.publish_events, self.clock, self.settings = publish_events, clock, settings or HubSettings()
         self._sessions: dict[str, EdgeSession] = {}
@@ -194,6 +200,14 @@ class EdgeHub:
         except TimeoutError:
             raise Unavailable("the older connection of this edge is still being stored; try again") from None
 
+    def owns(self, edge: Edge, event: Event) -> bool:
+        """Whether an edge may tell of this: of paths below its prefix, and of connections that are its tenant's."""
+        subject = event.subject
+        if subject == edge.prefix or subject.startswith(f"{edge.prefix}/"):
+            return tenant_of_event(self._tenants, event.source, subject) == edge.tenant
+        about_connection = event.source.rpartition("/")[2] == "connect" and "/" not in subject
+        return about_connection and tenant_of_name(self._tenants, subject) == edge.tenant
+
     def dictionary(self, edge: str) -> Dictionary:
         """Shared by the sessions of an edge, one after the other."""
         while len(self._dictionaries) >= _DICTIONARIES_MAX:
@@ -229,7 +243,7 @@ class EdgeHub:
             await self.clock.sleep(_IDENTITY_EACH_S)
             identity = await self.door.identity()
             assert self._context is not None
-            self._context.load_cert_chain(identity.chain, identity.key)
+            load_own(self._context, identity.chain, identity.key, "the hub's certificate")
 
     async def _new_context(self) -> ssl.SSLContext:
         identity = await self.door.identity()
@@ -237,9 +251,6 @@ class EdgeHub:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.verify_mode = ssl.CERT_OPTIONAL  # who has none may enrol, and nothing else
         context.num_tickets = 0  # each connection shows its certificate
-        try:
-            context.load_cert_chain(identity.chain, identity.key)
-            context.load_verify_locations(cadata=identity.authority.decode())
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"the hub's certificate in {identity.chain} cannot be used: {error}") from None
+        load_own(context, identity.chain, identity.key, "the hub's certificate")
+        context.load_verify_locations(cadata=identity.authority.decode())
         return context

@@ -65,7 +65,11 @@ class Incoming:
         clock: Clock,
         settings: HubSettings,
         acked: Callable[[Held], None],
+        owns: Callable[[Event], bool] = lambda _: True,
     ) -> None:
+        """`owns` says whether an event is one that this edge may tell of."""
+        self._owns = owns
+        self.refused_events = 0
         self._edge, self._points, self._intake, self._publish = edge, points, intake, publish_events
         self._clock, self._settings, self._acked = clock, settings, acked
         self._expander = Expander()
@@ -211,11 +215,23 @@ class Incoming:
                 except DataError:
                     self.quarantined += 1
                     continue
-                events.append(replace(event, source=f"edge/{self._edge}/{event.source}"[:200]))
+                event = replace(event, source=f"edge/{self._edge}/{event.source}"[:200])
+                if self._owns(event):
+                    events.append(event)
+                else:
+                    self._refuse(event)
             await self._publish(events)
             await self._store([], {source_of(self._edge, URGENT): Mark(self._held.epoch, sequence)})
             self._held = replace(self._held, urgent=sequence)
             self._done(sum(map(len, payloads)))
+
+    def _refuse(self, event: Event) -> None:
+        if not self.refused_events:
+            _logger.error(
+                "edge '%s' tells of what is not its own, which is refused: %s of '%s'",
+                self._edge, event.type[:60], event.subject[:200],
+            )  # fmt: skip
+        self.refused_events += 1
 
     def _done(self, size: int) -> None:
         self.waiting_bytes -= size

@@ -174,7 +174,7 @@ class EdgeSession:
             self._hub.remember(edge.name, self.points.dictionary)
             self.incoming = Incoming(
                 edge.name, self.points, self._hub.intake, self._hub.publish_events, self._clock, self._settings,
-                self._ack,
+                self._ack, partial(self._hub.owns, edge),
             )  # fmt: skip
             self.incoming.on_room = self._resume
             self.incoming.on_failed = lambda error: self.channel.close(
@@ -282,8 +282,12 @@ class EdgeSession:
 
     async def order(self, path: str, value: Value | None, timeout_s: float) -> Batch | None:
         """Have a value written, or read. Raises: what the edge's device raised; Unavailable; Unreachable."""
-        if not self.ready:
+        if not self.ready or self.edge is None:
             raise Unavailable("the edge is not connected")
+        if not path.startswith(f"{self.edge.prefix}/"):  # wherever a declaration says that it runs
+            raise Unavailable(
+                f"'{path}' is outside of '{self.edge.prefix}', the part of the plant of '{self.edge.name}'"
+            )
         if len(self._orders) >= self._settings.commands_max:
             raise Unavailable(f"{self._settings.commands_max} commands are under way at this edge; try again")
         self._order += 1

@@ -19,28 +19,28 @@ _FIRST_LINE: Final = 2
 _QUOTED: Final = re.compile(r"'([^']+)'")
 
 
-async def declare(registry: Registry, actor: str, assets: Sequence[NewAsset]) -> int:
+async def declare(registry: Registry, actor: str, assets: Sequence[NewAsset], tenant: str) -> int:
     """How many were declared; one that stands as wanted already is left alone.
 
     Raises: Conflict where an asset is another one already; ConfigErrors in the words of whoever asked, not of a file.
     """
-    missing = await _missing(registry, assets)
+    missing = await _missing(registry, assets, tenant)
     if missing:
         try:
-            await registry.apply([_file(missing)], actor=actor, prune=False)
+            await registry.apply([_file(missing)], actor=actor, prune=False, tenant=tenant)
         except ConfigErrors as errors:
             raise ConfigErrors([_without_place(error) for error in errors.errors]) from None
     return len(missing)
 
 
-async def complaints(registry: Registry, assets: Sequence[NewAsset]) -> dict[int, str]:
+async def complaints(registry: Registry, assets: Sequence[NewAsset], tenant: str) -> dict[int, str]:
     """What is wrong with each of many assets, by its place in the sequence; a first few hundred at a time.
 
     Raises: ConfigErrors for what is not theirs.
     """
-    declared = (await registry.model()).assets
+    declared = (await registry.model_of(tenant)).assets
     wrong = {at: str(clash) for at, one in enumerate(assets) if (clash := _clash(declared.get(one.path), one))}
-    plan = await registry.plan([_file(assets)], prune=False)
+    plan = await registry.plan([_file(assets)], prune=False, tenant=tenant)
     places = {one.path: at for at, one in enumerate(assets)}
     for error in plan.errors:
         at = _culprit(error, places)
@@ -59,8 +59,8 @@ def _culprit(error: ConfigError, places: Mapping[str, int]) -> int | None:
     return next((at for at in named if at is not None), None)
 
 
-async def _missing(registry: Registry, assets: Sequence[NewAsset]) -> list[NewAsset]:
-    declared = (await registry.model()).assets
+async def _missing(registry: Registry, assets: Sequence[NewAsset], tenant: str) -> list[NewAsset]:
+    declared = (await registry.model_of(tenant)).assets
     for one in assets:
         clash = _clash(declared.get(one.path), one)
         if clash is not None:

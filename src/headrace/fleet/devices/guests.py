@@ -21,15 +21,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from headrace.fleet.devices.credentials import check_certificate, recognises
-from headrace.fleet.devices.door import Patience
+from headrace.fleet.devices.papers import Papers
+from headrace.fleet.devices.patience import Patience
 from headrace.fleet.devices.records import Device
 from headrace.fleet.devices.roll import Roll
 from headrace.fleet.devices.sheet import check_rate
 from headrace.fleet.devices.topics import check_filters, check_name
-from headrace.fleet.notices import Notices
 from headrace.model.errors import Conflict, DataError
-from headrace.sdk.clock import Clock
+from headrace.sdk.access import Tenants
+from headrace.sdk.clock import Clock, SystemClock
 from headrace.sdk.devices import Admission, Claim, DeviceState, Preview
+from headrace.sdk.notices import Notices
+from headrace.sdk.tenancy import ONE_TENANT
 
 _log = logging.getLogger(__name__)
 _KEPT: Final = re.compile(r"[0-9a-f]{32}:[0-9a-f]{64}")
@@ -38,15 +41,21 @@ _KEPT: Final = re.compile(r"[0-9a-f]{32}:[0-9a-f]{64}")
 class GuestList:
     """On the hub: implements `fleet.edges.desk.Guests`."""
 
-    def __init__(self, roll: Roll) -> None:
-        self._roll = roll
+    def __init__(
+        self, roll: Roll, tenants: Tenants = ONE_TENANT, papers: Papers | None = None, clock: Clock | None = None
+    ) -> None:
+        """`papers` are the certificates that were issued to devices."""
+        self._roll, self._tenants = roll, tenants
+        self._papers, self._clock = papers or Papers(), clock or SystemClock()
 
     @property
     def version(self) -> int:
-        return self._roll.version
+        return self._roll.version + self._papers.version
 
     def of(self, prefix: str) -> str:
-        """Approved devices with an asset at or under `prefix`; the same text for the same devices."""
+        """Approved devices with an asset at or under `prefix`, and of its owner; the same text for the same devices."""
+        now_ns = self._clock.now_ns()
+        owner = self._tenants.tenant_of(prefix)
         chosen = [
             {
                 "name": device.name,
@@ -55,12 +64,19 @@ class GuestList:
                 "subscribe": device.subscribe,
                 "secrets": [secret for secret in (device.secret, device.next_secret) if secret is not None],
                 "certificate": device.certificate,
+                "next_certificate": self._waiting(device.login, now_ns),
                 "messages_per_s": device.messages_per_s,
             }
             for device in sorted(self._roll, key=lambda device: device.login)
-            if device.state is DeviceState.APPROVED and f"{device.asset}/".startswith(f"{prefix}/")
+            if device.state is DeviceState.APPROVED
+            and f"{device.asset}/".startswith(f"{prefix}/")
+            and device.tenant == owner
         ]
         return json.dumps(chosen, ensure_ascii=False, separators=(",", ":"))
+
+    def _waiting(self, login: str, now_ns: int) -> str | None:
+        paper = self._papers.waiting(login, now_ns)
+        return None if paper is None else paper.fingerprint
 
 
 def read_guests(text: str) -> list[Device]:
@@ -81,7 +97,7 @@ def _device(one: dict[str, Any]) -> Device:
     secrets = one["secrets"]
     if len(secrets) > 2 or not all(_KEPT.fullmatch(secret) for secret in secrets):
         raise DataError(f"'{check_name(one['login'])}' has a secret of an unknown form")
-    limit, certificate = one["messages_per_s"], one["certificate"]
+    limit, certificate, following = one["messages_per_s"], one["certificate"], one.get("next_certificate")
     if not all(isinstance(one[name], list) for name in ("publish", "subscribe")):
         raise DataError("topic filters are a list")
     return Device(
@@ -93,6 +109,7 @@ def _device(one: dict[str, Any]) -> Device:
         secret=secrets[0] if secrets else None,
         next_secret=secrets[1] if len(secrets) > 1 else None,
         certificate=None if certificate is None else check_certificate(certificate),
+        next_certificate=None if following is None else check_certificate(following),
         messages_per_s=None if limit is None else check_rate(limit),
     )
 
@@ -146,7 +163,8 @@ class GuestDoor:
         login = claim.user or claim.client_id
         self._patience.check(claim, login)
         device = self._roll.shown(claim.certificate, login)
-        known = device is not None and device.certificate is not None and device.certificate == claim.certificate
+        good = {device.certificate, device.next_certificate} - {None} if device is not None else set()
+        known = claim.certificate in good
         for secret in (device.secret, device.next_secret) if device is not None else (None, None):
             known |= recognises(secret, claim.password)
         if device is None or not known:
@@ -177,8 +195,12 @@ def _goes_on(device: Device, now: Device | None) -> bool:
     """Whether a connection of `device` may stay: the same rights, and a credential that is still good."""
     if now is None or now.admission != device.admission:
         return False
-    shared = {device.secret, device.next_secret, device.certificate} & {now.secret, now.next_secret, now.certificate}
-    return bool(shared - {None})
+    return bool(_credentials(device) & _credentials(now))
+
+
+def _credentials(device: Device) -> set[str]:
+    held = (device.secret, device.next_secret, device.certificate, device.next_certificate)
+    return {one for one in held if one is not None}
 
 
 def _write(path: Path, text: str) -> None:

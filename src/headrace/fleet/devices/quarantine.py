@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from headrace.sdk.access import DEFAULT_TENANT
 from headrace.sdk.devices import Preview
 from headrace.sdk.fleet import Refusal
 
@@ -43,26 +44,30 @@ class Previews:
 
 
 class Refusals:
-    """One entry a login and peer, the longest silent forgotten first."""
+    """One entry a login and peer, the longest silent forgotten first; a tenant's apart, by whose gateway it was."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[tuple[str, str], Refusal] = OrderedDict()
+        self._by_tenant: dict[str, OrderedDict[tuple[str, str], Refusal]] = {}
 
-    def note(self, login: str, gateway: str, peer: str, reason: str, now_ns: int) -> None:
+    def note(self, login: str, gateway: str, peer: str, reason: str, now_ns: int, tenant: str = DEFAULT_TENANT) -> None:
         shown = "".join(one if one.isprintable() else "�" for one in login[:96])
         key = (shown, peer)
-        known = self._held.get(key)
+        held = self._by_tenant.setdefault(tenant, OrderedDict[tuple[str, str], Refusal]())
+        known = held.get(key)
         count, first_ns = (known.count + 1, known.first_ns) if known is not None else (1, now_ns)
-        self._held[key] = Refusal(shown, gateway, peer, reason, count, first_ns, now_ns)
-        self._held.move_to_end(key)
-        if len(self._held) > REFUSALS_MAX:
-            self._held.popitem(last=False)
+        held[key] = Refusal(shown, gateway, peer, reason, count, first_ns, now_ns)
+        held.move_to_end(key)
+        if len(held) > REFUSALS_MAX:
+            held.popitem(last=False)
 
-    def forget(self, login: str) -> None:
+    def forget(self, login: str, tenant: str = DEFAULT_TENANT) -> None:
         """Somebody has seen to it."""
-        for key in [key for key in self._held if key[0] == login]:
-            del self._held[key]
+        held = self._by_tenant.get(tenant) or OrderedDict[tuple[str, str], Refusal]()
+        for key in [key for key in held if key[0] == login]:
+            del held[key]
 
-    def list(self) -> Sequence[Refusal]:
-        """Newest first."""
-        return list(reversed(self._held.values()))
+    def list(self, tenant: str | None = None) -> Sequence[Refusal]:
+        """Newest first; of a tenant's gateways, or of all."""
+        held = [one for name, own in self._by_tenant.items() if tenant in (None, name) for one in own.values()]
+        held.reverse()  # of two at one moment the later one first
+        return sorted(held, key=lambda one: -one.last_ns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from headrace.fleet.devices.topics import ANYTHING, filled
+from headrace.sdk.access import DEFAULT_TENANT
 from headrace.sdk.devices import Admission, DeviceState
 from headrace.sdk.fleet import DeviceRecord
 
@@ -34,11 +35,13 @@ class Device:
     secret: str | None = field(default=None, repr=False)  # as `credentials.keep` made it
     next_secret: str | None = field(default=None, repr=False)
     certificate: str | None = None
+    next_certificate: str | None = None  # at an edge alone; here `papers.py` has those that were not shown yet
     messages_per_s: float | None = None
     asset: str = ""
     note: str = ""
     created_by: str = ""
     created_ns: int = 0
+    tenant: str = DEFAULT_TENANT
     life: Life = field(default_factory=Life, compare=False)
     admission: Admission = field(init=False, compare=False, repr=False)
     words: str = field(init=False, compare=False, repr=False)
@@ -75,4 +78,5 @@ class Device:
             last_seen_ns=life.last_seen_ns,
             messages=life.messages,
             refused=life.refused,
+            tenant=self.tenant,
         )

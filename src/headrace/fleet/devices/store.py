@@ -94,6 +94,7 @@ def _device(row: Any) -> Device:
         note=row.note,
         created_by=row.created_by,
         created_ns=row.created_ns,
+        tenant=row.tenant,
         life=life,
     )
 
@@ -113,6 +114,7 @@ def _settings(device: Device) -> dict[str, Any]:
         "note": device.note,
         "created_by": device.created_by,
         "created_ns": device.created_ns,
+        "tenant": device.tenant,
     }
 
 

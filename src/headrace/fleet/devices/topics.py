@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from headrace.model.errors import DataError
+from headrace.sdk.access import DEFAULT_TENANT
 
 NAME_LENGTH_MAX: Final = 96
 FILTERS_MAX: Final = 32
@@ -38,6 +39,10 @@ def check_filters(filters: Iterable[str]) -> tuple[str, ...]:
     if len(checked) > FILTERS_MAX:
         raise DataError(f"a device has at most {FILTERS_MAX} topic filters; these are {len(checked)}")
     return checked
+
+
+def default_filters(tenant: str) -> tuple[str, ...]:
+    return DEFAULT_FILTERS if tenant == DEFAULT_TENANT else tuple(f"{tenant}/{one}" for one in DEFAULT_FILTERS)
 
 
 def filled(filters: Sequence[str], login: str) -> tuple[str, ...]:

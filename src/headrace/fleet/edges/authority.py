@@ -1,6 +1,6 @@
 """The hub's own certificate authority: it knows its edges, and its edges know it. Nobody else is asked.
 
-    <folder>/authority.key  authority.pem     made at first need; the key is its owner's alone (mode 600)
+    <folder>/authority.key  authority.pem     made at first need; keys are sealed, and their owner's alone (mode 600)
     <folder>/hub.key        hub.pem           what the listener shows: HUB_NAME, so that no address has to fit
     request of an edge ──► certificate        a year; client authentication only, so no edge can play the hub
 
@@ -24,9 +24,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from headrace.model.errors import ConfigError, Unavailable
+from headrace.model.errors import ConfigError, DataError, Unavailable
 from headrace.model.time import DAY_NS, SECOND_NS
 from headrace.sdk.edges import HUB_NAME, HubIdentity
+from headrace.sdk.secret_files import PLAIN, SecretFiles, put_private
 
 AUTHORITY_DAYS: Final = 20 * 365
 HUB_DAYS: Final = 5 * 365
@@ -48,8 +49,8 @@ class Issued:
 class Authority:
     """Every method reads or writes files: call it in a thread."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, files: SecretFiles = PLAIN) -> None:
+        self._folder, self._files = folder, files
         self._key: ec.EllipticCurvePrivateKey | None = None
         self._certificate: x509.Certificate | None = None
 
@@ -68,9 +69,9 @@ class Authority:
                 own.public_key(), HUB_NAME, [x509.DNSName(HUB_NAME)], ExtendedKeyUsageOID.SERVER_AUTH,
                 authority, key, now_ns + HUB_DAYS * DAY_NS,
             )  # fmt: skip
-            _write(key_file, _private(own), 0o600)
-            _write(chain, _pem(made) + _pem(authority), 0o644)
-        return HubIdentity(_pem(authority), chain, key_file)
+            self._files.write(key_file, _private(own))
+            put_private(chain, _pem(made) + _pem(authority))
+        return HubIdentity(_pem(authority), chain.read_bytes(), self._files.read(key_file))
 
     def issue(self, edge: str, public_key: CertificatePublicKeyTypes, now_ns: int) -> Issued:
         """A certificate for an edge. Raises: ConfigError, Unavailable."""
@@ -85,7 +86,7 @@ class Authority:
             key_file, file = self._folder / "authority.key", self._folder / "authority.pem"
             if not key_file.exists() and not file.exists():
                 self._make(key_file, file, now_ns)
-            self._key, self._certificate = _load(key_file, file)
+            self._key, self._certificate = self._load(key_file, file)
         return self._key, self._certificate
 
     def _make(self, key_file: Path, file: Path, now_ns: int) -> None:
@@ -103,31 +104,33 @@ class Authority:
         )
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            _write(key_file, _private(key), 0o600)  # before the certificate: one without its key would be for ever
-            _write(file, _pem(builder.sign(key, hashes.SHA256())), 0o644)
+            self._files.write(key_file, _private(key))  # before the certificate: one without its key would be for ever
+            put_private(file, _pem(builder.sign(key, hashes.SHA256())))
         except OSError as error:
             raise ConfigError(f"cannot keep the hub's authority in '{self._folder}' ({error.strerror})") from None
 
-    @staticmethod
-    def _serves(chain: Path, key_file: Path, authority: x509.Certificate, now_ns: int) -> bool:
+    def _serves(self, chain: Path, key_file: Path, authority: x509.Certificate, now_ns: int) -> bool:
         if not chain.exists() or not key_file.exists():
             return False
-        _, made = _load(key_file, chain)
+        _, made = self._load(key_file, chain)
         ours = made.issuer == authority.subject
         return ours and _ends_ns(made) - now_ns > min(_HUB_RENEWED_BEFORE_NS, (_ends_ns(authority) - now_ns) // 2)
 
-
-def _load(key_file: Path, file: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    try:
-        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
-        certificate = x509.load_pem_x509_certificate(file.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"cannot read '{error.filename}' ({error.strerror}); restore it from a backup") from None
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"'{file}' or its key is damaged; restore both from a backup", detail=str(error)) from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-        raise ConfigError(f"'{key_file}' is not the key of '{file}'; restore both from one backup")
-    return key, certificate
+    def _load(self, key_file: Path, file: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+        try:
+            key = serialization.load_pem_private_key(self._files.read(key_file), None)
+            certificate = x509.load_pem_x509_certificate(file.read_bytes())
+        except OSError as error:
+            raise ConfigError(f"cannot read '{error.filename}' ({error.strerror}); restore it from a backup") from None
+        except DataError as error:
+            raise ConfigError(f"'{key_file}' does not open: {error}") from None
+        except (ValueError, TypeError) as error:
+            raise ConfigError(
+                f"'{file}' or its key is damaged; restore both from a backup", detail=str(error)
+            ) from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+            raise ConfigError(f"'{key_file}' is not the key of '{file}'; restore both from one backup")
+        return key, certificate
 
 
 def _sign(
@@ -176,15 +179,3 @@ def _pem(certificate: x509.Certificate) -> bytes:
 def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
     form = serialization.PrivateFormat.PKCS8
     return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    """As a whole, durable, and never readable by others, not even for a moment."""
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -22,12 +22,12 @@ import orjson
 from headrace.fleet.edges.link import LinkRecorder
 from headrace.fleet.edges.roll import EdgeRoll
 from headrace.fleet.edges.store import EdgeStore
-from headrace.fleet.notices import Notices
 from headrace.model.batch import Batch
 from headrace.model.errors import Unavailable
 from headrace.sdk.clock import Clock
 from headrace.sdk.devices import GATEWAY
 from headrace.sdk.edges import Actual, Declarations, Desired, LinkQuality, Share
+from headrace.sdk.notices import Notices
 
 _log = logging.getLogger(__name__)
 

@@ -20,10 +20,11 @@ from headrace.fleet.edges.requests import Request, check_request
 from headrace.fleet.edges.roll import EdgeRoll
 from headrace.fleet.edges.store import EdgeStore, Enrolled, Token
 from headrace.model.errors import AccessError, DataError, HeadraceError
-from headrace.sdk.access import AuditLog
+from headrace.sdk.access import DEFAULT_TENANT, AuditLog, Tenants
 from headrace.sdk.clock import Clock
 from headrace.sdk.edges import Edge, EdgeToken, HubIdentity
 from headrace.sdk.fleet import EdgeState
+from headrace.sdk.tenancy import ONE_TENANT
 from headrace.sdk.throttle import Throttle, ThrottleLimits
 
 #: A token has 256 random bits: this only keeps noise down.
@@ -36,8 +37,9 @@ class Door:
 
     def __init__(
         self, roll: EdgeRoll, store: EdgeStore, authority: Authority, clock: Clock, audit: AuditLog,
-        changing: asyncio.Lock, enrolled: Callable[[str], Awaitable[None]],
+        changing: asyncio.Lock, enrolled: Callable[[str], Awaitable[None]], tenants: Tenants = ONE_TENANT,
     ) -> None:  # fmt: skip
+        self._tenants = tenants
         self._roll, self._store, self._authority = roll, store, authority
         self._clock, self._audit, self._changing, self._enrolled = clock, audit, changing, enrolled
         self._by_peer = Throttle(PEER_LIMITS, clock)
@@ -53,10 +55,13 @@ class Door:
         except HeadraceError as error:
             if isinstance(error, AccessError | DataError):
                 self._by_peer.begin(peer)
-                await self._audit.record(peer[:64], "edge.enrol", _edge_in(token), "refused", {"why": str(error)})
+                who = _edge_in(token)
+                await self._audit.record(
+                    peer[:64], "edge.enrol", who, "refused", {"why": str(error)}, tenant=self._tenant_of(who)
+                )
             raise
         data = {"certificate": edge.certificate}
-        await self._audit.record(peer[:64], "edge.enrol", edge.name, "done", data)
+        await self._audit.record(peer[:64], "edge.enrol", edge.name, "done", data, tenant=edge.tenant)
         return edge, chain
 
     async def renew(self, edge: Edge, request: bytes) -> bytes:
@@ -69,7 +74,7 @@ class Door:
             await self._store.change(renewed)
             self._roll.put(renewed)
         data = {"certificate": issued.fingerprint}
-        await self._audit.record(f"edge:{edge.name}", "edge.renew", edge.name, "done", data)
+        await self._audit.record(f"edge:{edge.name}", "edge.renew", edge.name, "done", data, tenant=edge.tenant)
         return issued.chain
 
     async def admit(self, certificate: str) -> Edge:
@@ -78,6 +83,8 @@ class Door:
             raise AccessError("this edge is not known here; enrol it with a token made on the hub", authenticated=False)
         if edge.state is not EdgeState.ENROLLED:
             raise AccessError(f"edge '{edge.name}' was revoked; enrol it again with a token made on the hub")
+        if self._tenants.tenant_of(edge.prefix) != edge.tenant:
+            raise AccessError(f"edge '{edge.name}' is for '{edge.prefix}', which is another's now; enrol it anew")
         newer = certificate == edge.next_certificate
         ends_ns = edge.next_certificate_ends_ns if newer else edge.certificate_ends_ns
         if ends_ns is not None and ends_ns <= self._clock.now_ns():
@@ -122,6 +129,10 @@ class Door:
             raise AccessError(_NO_TOKEN, authenticated=False)
         return kept
 
+    def _tenant_of(self, name: str) -> str:
+        held = self._roll.find(name)
+        return DEFAULT_TENANT if held is None else held.tenant
+
     async def _issue(self, name: str, asked: Request) -> Issued:
         return await asyncio.to_thread(self._authority.issue, name, asked.public_key, self._clock.now_ns())
 
@@ -144,7 +155,7 @@ class Door:
 
 def _edge(held: Enrolled) -> Edge:
     assert held.certificate is not None
-    return Edge(held.name, held.prefix, held.certificate)
+    return Edge(held.name, held.prefix, held.certificate, held.tenant)
 
 
 def _edge_in(token: str) -> str:

@@ -34,10 +34,10 @@ class EdgeRoll:
     def find(self, name: str) -> Enrolled | None:
         return self._edges.get(name)
 
-    def get(self, name: str) -> Enrolled:
-        """Raises: NotFound."""
+    def get(self, name: str, tenant: str | None = None) -> Enrolled:
+        """Raises: NotFound, in the same words for one of another tenant as for one that never was."""
         edge = self._edges.get(name)
-        if edge is None:
+        if edge is None or tenant not in (None, edge.tenant):
             raise NotFound(f"there is no edge '{name[:60]}'; `headrace edges list` shows all")
         return edge
 

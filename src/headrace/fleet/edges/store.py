@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from headrace.fleet.tables import edges, tokens
 from headrace.model.errors import Conflict, Unavailable
+from headrace.sdk.access import DEFAULT_TENANT
 from headrace.sdk.edges import Actual
 from headrace.sdk.fleet import EdgeState
 
@@ -44,6 +45,7 @@ class Enrolled:
     certificate_ends_ns: int | None = None
     next_certificate: str | None = None
     next_certificate_ends_ns: int | None = None
+    tenant: str = DEFAULT_TENANT
     life: Life = field(default_factory=Life, compare=False)
 
 

@@ -8,8 +8,8 @@ run ─► room for one more? ─► process ─► QUERY, TABLES
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,10 +26,12 @@ from headrace.model.batch import Batch, Handles, ValueKind
 from headrace.model.errors import DataError, HeadraceError, LimitReached, Unavailable
 from headrace.model.plant import PlantModel
 from headrace.model.time import MINUTE_NS, format_duration
-from headrace.sdk.store import Aggregate, HistoryStore
+from headrace.sdk.children import bare_environment
+from headrace.sdk.store import Aggregate, HistoryReader
 
 PIECE_SAMPLES: Final = 131_072
 MINUTE_CELLS: Final = 200_000
+DESCRIBED_MAX: Final = 8
 #: Reads ahead are in the hands of the process's own limits, so the pipe needs little.
 _PIPE_BYTES: Final = 1 << 20
 
@@ -67,27 +69,31 @@ class SqlAnswer:
 
 
 class SqlDesk:
-    def __init__(self, store: HistoryStore, limits: SqlLimits | None = None) -> None:
+    def __init__(self, store: HistoryReader, limits: SqlLimits | None = None) -> None:
         self._store, self._limits = store, limits or SqlLimits()
         self._room = asyncio.Semaphore(self._limits.running_max)
-        self._described: tuple[PlantModel, int, bytes] | None = None
+        self._described: OrderedDict[int, tuple[PlantModel, int, bytes]] = OrderedDict()
 
-    async def run(self, query: SqlQuery, plant: PlantModel) -> SqlAnswer:
-        """Raises: DataError for a statement that is wrong or not taken; LimitReached; Unavailable."""
+    async def run(self, query: SqlQuery, plant: PlantModel, store: HistoryReader | None = None) -> SqlAnswer:
+        """`store` is the history as the caller sees it, where that is not all.
+
+        Raises: DataError for a statement that is wrong or not taken; LimitReached; Unavailable.
+        """
         if self._room.locked():
             raise LimitReached(f"{self._limits.running_max} statements are running; try again when one has finished")
         async with self._room:
-            tables = await self._tables(plant)
+            reader = self._store if store is None else store
+            tables = await self._tables(plant, reader)
             try:
                 async with asyncio.timeout(self._limits.seconds):
-                    return await self._run(query, tables, plant)
+                    return await self._run(query, tables, plant, reader)
             except TimeoutError:
                 limit = format_duration(int(self._limits.seconds * 1e9))
                 raise LimitReached(
                     f"this took longer than {limit} and was stopped; name paths, a shorter time, or read `minutes`"
                 ) from None
 
-    async def _run(self, query: SqlQuery, tables: bytes, plant: PlantModel) -> SqlAnswer:
+    async def _run(self, query: SqlQuery, tables: bytes, plant: PlantModel, store: HistoryReader) -> SqlAnswer:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -98,7 +104,7 @@ class SqlDesk:
             env=_environment(),
             limit=_PIPE_BYTES,
         )
-        conversation = _Conversation(process, self._store, plant)
+        conversation = _Conversation(process, store, plant)
         limits = self._limits
         try:
             await conversation.send(
@@ -127,20 +133,22 @@ class SqlDesk:
         finally:
             await conversation.close()
 
-    async def _tables(self, plant: PlantModel) -> bytes:
-        paths = self._store.paths()
-        kept = self._described
+    async def _tables(self, plant: PlantModel, store: HistoryReader) -> bytes:
+        paths = store.paths()
+        kept = self._described.get(id(plant))
         if kept is None or kept[0] is not plant or kept[1] != len(paths):
             snapshot = dict(paths)
             frame = await asyncio.to_thread(lambda: frames.pack(Tag.TABLES, orjson.dumps(describe(plant, snapshot))))
-            kept = self._described = (plant, len(snapshot), frame)
+            kept = self._described[id(plant)] = (plant, len(snapshot), frame)
+            while len(self._described) > DESCRIBED_MAX:
+                self._described.popitem(last=False)
         return kept[2]
 
 
 class _Conversation:
     """With one process, until it has answered."""
 
-    def __init__(self, process: asyncio.subprocess.Process, store: HistoryStore, plant: PlantModel) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, store: HistoryReader, plant: PlantModel) -> None:
         self._process, self._store, self._plant = process, store, plant
         self._scans: dict[str, AsyncIterator[bytes]] = {}
         self._read = 0
@@ -247,8 +255,5 @@ def _samples(batches: list[Batch]) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    """Where this package is, and nothing that the platform was told in confidence."""
-    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
-    kept["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    kept["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # the others reserve a gigabyte, which counts against the ceiling
-    return {**kept, "LANG": "C.UTF-8"}
+    """Arrow's other pools reserve a gigabyte, which counts against the ceiling."""
+    return {**bare_environment(), "ARROW_DEFAULT_MEMORY_POOL": "system"}

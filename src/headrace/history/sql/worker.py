@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,10 +20,10 @@ from headrace.history.records import decode_batches
 from headrace.history.sql import frames
 from headrace.history.sql.answers import Answer, arrow_bytes, collect, json_bytes
 from headrace.history.sql.frames import Tag
-from headrace.history.sql.jail import confine
 from headrace.history.sql.plan import EVERYTHING, Need, needs_of
 from headrace.history.sql.tables import SCANNED, SENT, Rows, create_table
 from headrace.model.errors import DataError, HeadraceError, LimitReached
+from headrace.sdk.jail import confine
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +32,9 @@ PIECE_BYTES: Final = 256 * 1024
 ONLY_SELECT: Final = "only one SELECT is taken (WITH, DESCRIBE and SUMMARIZE too): this language reads history"
 NO_OUTSIDE: Final = "SQL reads history and nothing else: no files, no network, no settings, no extensions"
 
-
+_NODE: Final = re.compile(r'"type":"([A-Z_]+_NODE)"')
+#: What a SELECT is made of in DuckDB's tree of it.
+READING: Final = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 #: The rewrites that bring a filter down to its scan. None that looks at rows: while planning, the tables are empty.
 PLANNING: Final = frozenset(
     {
@@ -178,12 +181,21 @@ def connect(query: dict[str, Any]) -> Any:
 
 
 def check_only_select(connection: Any, sql: str) -> None:
+    """Also within it: a WITH of DuckDB may hold INSERT, UPDATE, DELETE and COPY. Raises: DataError."""
     import duckdb
 
     statements = connection.extract_statements(sql)
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        found = ", ".join(statement.type.name for statement in statements) or "nothing"
-        raise DataError(f"{ONLY_SELECT}. Found: {found}")
+    try:
+        found = [statement.type.name for statement in statements]
+    except ValueError:  # a kind that DuckDB knows and its Python does not
+        found = ["another statement"]
+    if found != [duckdb.StatementType.SELECT.name]:
+        raise DataError(f"{ONLY_SELECT}. Found: {', '.join(found) or 'nothing'}")
+    # As text, for a long sum is a deep tree; within a literal these quotes are escaped.
+    tree = str(connection.execute(f"SELECT json_serialize_sql({_literal(sql)})").fetchone()[0])
+    strange = sorted(set(_NODE.findall(tree)) - READING)
+    if strange or not tree.startswith('{"error":false'):
+        raise DataError(f"{ONLY_SELECT}. Found: {', '.join(strange) or 'what it cannot be told from'}")
 
 
 def prepare(connection: Any, sql: str, tables: dict[str, list[list[Any]]]) -> dict[str, Need]:

@@ -69,7 +69,7 @@ def test_what_limits_say_is_what_the_gateway_keeps() -> None:
         ({"listen": "127.0.0.1:99999"}, "write host:port"),
         ({"listen": "0.0.0.0:1883"}, "allow_plain"),
         ({"listen": "127.0.0.1:1883", "websocket": "[::]:8083"}, "allow_plain"),
-        ({"tls": {"certificate": "a", "key": "b", "client_certificate": True}}, "client_ca"),
+        ({"tls": {"certificate": "a"}}, "go together"),
         ({"enrolment": {"key": "open sesame"}}, "env:NAME or file:"),
         ({"limits": {"gather": 5}}, "write a number and a unit"),
         ({"limits": {"pending_bytes": 1}}, "greater than or equal"),

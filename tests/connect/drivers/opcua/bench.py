@@ -68,10 +68,14 @@ class Inbox:
     def on_lost(self, error: Exception) -> None:
         assert not self.lost.done(), "lost is told once"
         self.lost.set_result(error)
+        self._changed.set()
 
     async def until(self, holds: Callable[[Inbox], bool]) -> None:
+        """Waits for it; a session that is lost meanwhile tells why at once: nothing will arrive any more."""
         async with asyncio.timeout(PATIENCE_S):
             while not holds(self):
+                if self.lost.done():
+                    raise AssertionError("the session was lost") from self.lost.result()
                 self._changed.clear()
                 await self._changed.wait()
 

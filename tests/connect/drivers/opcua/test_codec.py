@@ -202,6 +202,7 @@ def test_text_that_is_not_utf_8_is_one_missing_value() -> None:
 
 
 @given(st.binary(max_size=200))
+@pytest.mark.clause("62443-3-3 SR 3.5")
 def test_arbitrary_bytes_raise_only_garbled(body: bytes) -> None:
     for decode in (codec.decode_publish, lambda raw: codec.decode_read(raw, np.arange(2, dtype=np.uint32))):
         try:
@@ -223,6 +224,7 @@ def test_broken_responses_raise_only_garbled(items: list[tuple[int, Any]], data:
         pass
 
 
+@pytest.mark.clause("62443-3-3 SR 3.5", "62443-3-3 SR 7.1")
 def test_a_claim_of_two_billion_elements_is_not_believed() -> None:
     body = publish_bytes([(1, ua.DataValue(ua.Variant([1.0], V.Double, is_array=True)))])
     at = body.index(struct.pack("<id", 1, 1.0))

@@ -14,8 +14,8 @@ from ruamel.yaml import YAML
 
 from headrace.connect import drivers
 from headrace.connect.drivers.opcua.config import Address, NodeRef, Settings, parse_node
-from headrace.connect.settings import read_secret
 from headrace.model.errors import Refused
+from headrace.sdk.references import References
 
 URL = "opc.tcp://10.0.0.7:4840/"
 FINGERPRINT = ":".join(["AB"] * 32)
@@ -61,11 +61,12 @@ def test_a_password_never_shows_in_an_error(tmp_path: Path, monkeypatch: pytest.
     secret = tmp_path / "secret"
     secret.write_text("geheim\n", encoding="utf-8")
     monkeypatch.setenv("PLC_PASSWORD", "hunter2")
-    assert read_secret("env:PLC_PASSWORD") == "hunter2"
-    assert read_secret(f"file:{secret}") == "geheim"
+    read = References((tmp_path,)).read
+    assert read("env:PLC_PASSWORD") == "hunter2"
+    assert read(f"file:{secret}") == "geheim"
     for missing in ("env:NO_SUCH_VARIABLE", f"file:{tmp_path}/none"):
         with pytest.raises(Refused, match=r"cannot be read|not set"):
-            read_secret(missing)
+            read(missing)
 
 
 def test_a_fingerprint_is_taken_in_any_common_spelling() -> None:

@@ -213,8 +213,9 @@ async def test_a_dead_server_leaves_no_task_and_no_line_in_the_log(
 
 
 async def test_the_secure_channel_is_renewed_while_values_flow(tmp_path: Path) -> None:
+    """A lifetime of 4 s: an old token is good until 5 s, so a busy machine has 2 s for a renewal, not 500 ms."""
     async with SimulatedServer(state_dir=tmp_path / "server") as server:
-        settings = {"security": "sign-and-encrypt", "trusted": server.fingerprint, "channel_lifetime": "1s"}
+        settings = {"security": "sign-and-encrypt", "trusted": server.fingerprint, "channel_lifetime": "4s"}
         async with subscribed(server.url, tmp_path, [ours(1, "Double", F64)], **settings) as (driver, inbox):
             client = driver._session._client
             tokens = {client.uaclient.protocol._connection.security_token.TokenId}

@@ -27,6 +27,7 @@ async def refusal(url: str, state_dir: Path, **settings: Any) -> str:
     return str(caught.value)
 
 
+@pytest.mark.clause("62443-3-3 SR 1.2", "62443-3-3 SR 1.8", "62443-3-3 SR 1.13 RE 1")
 async def test_an_unknown_server_is_refused_with_its_fingerprint_and_then_trusted(tmp_path: Path) -> None:
     async with SimulatedServer(state_dir=tmp_path / "server") as server:
         said = await refusal(server.url, tmp_path, security="sign-and-encrypt")
@@ -40,6 +41,7 @@ async def test_an_unknown_server_is_refused_with_its_fingerprint_and_then_truste
                 pass
 
 
+@pytest.mark.clause("62443-3-3 SR 1.2 RE 1", "62443-3-3 SR 1.9")
 async def test_a_server_with_another_certificate_is_refused(tmp_path: Path) -> None:
     async with SimulatedServer(state_dir=tmp_path / "server") as server:
         said = await refusal(server.url, tmp_path, security="sign", trusted=":".join(["AB"] * 32))
@@ -48,6 +50,7 @@ async def test_a_server_with_another_certificate_is_refused(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("security", ["sign", "sign-and-encrypt"])
 @pytest.mark.parametrize("policy", ["Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"])
+@pytest.mark.clause("62443-3-3 SR 3.1", "62443-3-3 SR 3.1 RE 1", "62443-3-3 SR 4.3")
 async def test_values_flow_under_every_policy(tmp_path: Path, policy: str, security: str) -> None:
     async with SimulatedServer(state_dir=tmp_path / "server") as server:
         settings = {"policy": policy, "security": security, "trusted": server.fingerprint}
@@ -58,6 +61,7 @@ async def test_values_flow_under_every_policy(tmp_path: Path, policy: str, secur
             assert server.get("Setpoint") == 7.5
 
 
+@pytest.mark.clause("62443-3-3 SR 3.1", "62443-3-3 SR 4.1")
 async def test_a_server_without_security_is_not_quietly_used_without(tmp_path: Path) -> None:
     async with SimulatedServer() as server:
         said = await refusal(server.url, tmp_path, security="sign-and-encrypt")
@@ -81,6 +85,7 @@ async def test_users_sign_in_with_a_secret_from_outside(tmp_path: Path, monkeypa
         assert "check `user` and `password`" in said and "wrong" not in said
 
 
+@pytest.mark.clause("62443-3-3 SR 1.5", "62443-3-3 SR 4.1", "GB/T 22239-2019 8.1.4.8")
 async def test_a_password_never_leaves_for_an_untrusted_server_or_in_clear_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from headrace.connect.gateway.limits import Limits, Overload
+from headrace.connect.gateway.tls import Files
 from headrace.connect.payload.config import PayloadAddress, PayloadSettings, check_address
 from headrace.connect.settings import SecretReference, duration
 from headrace.model.time import MILLISECOND_NS, SECOND_NS
+from headrace.sdk.reach import is_loopback
 
 _DAY_NS: Final = 86_400 * SECOND_NS
 
@@ -32,32 +33,28 @@ def _listen(text: str) -> str:
 Listen = Annotated[str, AfterValidator(_listen)]
 
 
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 class Tls(BaseModel):
-    """PEM files. With `client_ca` devices are asked for a certificate of that authority."""
+    """PEM files; without a certificate the platform's own is shown. Devices are asked for a certificate: of the
+    authority of devices, a pinned one, or one of `client_ca`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    certificate: Annotated[Path, Field(description="the gateway's certificate, with those between it and the root")]
-    key: Annotated[Path, Field(description="its private key")]
-    client_ca: Annotated[Path | None, Field(description="whose certificates devices may show")] = None
+    certificate: Annotated[
+        Path | None, Field(description="the gateway's certificate, with those between it and the root; else our own")
+    ] = None
+    key: Annotated[Path | None, Field(description="its private key")] = None
+    client_ca: Annotated[Path | None, Field(description="whose certificates devices may show, beside ours")] = None
     client_certificate: Annotated[bool, Field(description="whether every device must show one")] = False
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.client_certificate and self.client_ca is None:
-            raise ValueError("'client_certificate' needs 'client_ca', which says whose certificates are good")
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("'certificate' and 'key' go together; without both the platform shows its own")
         return self
 
-    def plain(self) -> tuple[str, str, str, bool]:
-        """For another process."""
-        return str(self.certificate), str(self.key), str(self.client_ca or ""), self.client_certificate
+    @property
+    def files(self) -> Files:
+        return Files(self.certificate, self.key, self.client_ca, self.client_certificate)
 
 
 class EnrolmentSettings(BaseModel):

@@ -1,6 +1,6 @@
 """The gateway driver: a listener whose peers are devices.
 
-    connect   sockets are bound
+    connect   certificates gathered, sockets bound
     serve     payload bound ─► desired states loaded ─► devices let in ─► samples stored, then acknowledged
     rebind    other points; nobody is dropped
     write     command ─► the device's session, QoS 1 ─► its PUBACK; one that is retained also waits for who is away
@@ -16,6 +16,7 @@ import contextlib
 import functools
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from headrace.connect.drivers.gateway.config import Address, Settings, check, limits_of, split_listen
@@ -24,20 +25,20 @@ from headrace.connect.gateway.connection import Connection
 from headrace.connect.gateway.hub import Hub
 from headrace.connect.gateway.listener import Listener, bind
 from headrace.connect.gateway.local import LocalUpstream
+from headrace.connect.gateway.tls import Following, Material, gather
 from headrace.connect.gateway.upstream import Front
 from headrace.connect.gateway.websocket import WebSocketLine
 from headrace.connect.gateway.workers import WorkerPool
 from headrace.connect.mqtt.reasons import Reason, reason_name
-from headrace.connect.mqtt.tls import server_context
 from headrace.connect.payload import payload_of
 from headrace.connect.payload.contract import Publish
-from headrace.connect.settings import read_secret
 from headrace.model import quality as q
 from headrace.model.batch import Batch, Value
 from headrace.model.errors import Refused, Unavailable, Unreachable
 from headrace.model.time import SECOND_NS
 from headrace.sdk.devices import DeviceDoor, Enrolment
 from headrace.sdk.driver import BrowseNode, DriverContext, DriverType, Lost, PointBinding, Stored
+from headrace.sdk.tls import LiveContext
 
 _READ_BACK_S = 2.0
 _TICK_S = 1.0
@@ -56,6 +57,8 @@ class GatewayDriver:
         self._hub: Hub | None = None
         self._upstream: LocalUpstream | None = None
         self._stored: Stored | None = None
+        self._material: Material | None = None
+        self._live: LiveContext | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -73,16 +76,17 @@ class GatewayDriver:
         settings = self._settings
         if self._context.devices is None:
             raise Refused(f"'{self._name}' lets nobody in: this platform keeps no register of devices")
+        if settings.tls is not None:
+            self._material = await gather(self._name, settings.tls.files, self._context.certificates)
         endpoints = [settings.listen, *([settings.websocket] if settings.websocket is not None else [])]
+        for one in endpoints:
+            self._context.reach.check_listening(*split_listen(one))
         if settings.processes > 1:
             self._kept_ports = [bind(*split_listen(one), shared=True, listen=False) for one in endpoints]
             return
-        tls = None
-        if settings.tls is not None:
-            tls = await asyncio.to_thread(
-                server_context, settings.tls.certificate, settings.tls.key, settings.tls.client_ca,
-                certificate_required=settings.tls.client_certificate,
-            )  # fmt: skip
+        if self._material is not None:
+            self._live = await asyncio.to_thread(self._material.listener, self._name)
+        tls = None if self._live is None else self._live.context
         for one, make in zip(endpoints, (self._accept, self._accept_websocket), strict=False):
             self._listeners.append(Listener(bind(*split_listen(one)), make, tls))
 
@@ -109,12 +113,24 @@ class GatewayDriver:
         if isinstance(front, WorkerPool):
             hosts = [split_listen(one)[0] for one in (settings.listen, settings.websocket) if one is not None]
             endpoints = [(host, port, at == 1) for at, (host, port) in enumerate(zip(hosts, self.ports, strict=True))]
-            await front.start(endpoints, settings.tls.plain() if settings.tls is not None else None)
+            await front.start(endpoints, None if self._material is None else astuple(self._material))
         front.open()
         for work, what in ((self._tick, "tick"), (functools.partial(self._heed, door), "heed")):
             self._tasks.append(asyncio.create_task(_told(work(), lost), name=f"gateway {self._name}: {what}"))
+        if self._material is not None and settings.tls is not None:
+            following = Following(
+                self._name, settings.tls.files, self._context.certificates, clock, self._material, self._show
+            )
+            self._tasks.append(asyncio.create_task(_told(following.run(), lost), name=f"gateway {self._name}: tls"))
         for listener in self._listeners:
             await listener.open()
+
+    def _show(self, material: Material) -> None:
+        """Other certificates from now on. Raises: ConfigError."""
+        if self._live is not None:
+            material.give(self._live, self._name)
+        if isinstance(self._front, WorkerPool):
+            self._front.show(astuple(material))
 
     def _make_front(self, upstream: LocalUpstream, lost: Lost) -> Front:
         limits = limits_of(self._settings.limits)
@@ -125,7 +141,9 @@ class GatewayDriver:
 
     def _enrolment(self) -> Enrolment | None:
         given = self._settings.enrolment
-        return None if given is None else Enrolment(read_secret(given.key).encode(), given.waiting_max)
+        return (
+            None if given is None else Enrolment(self._context.references.read(given.key).encode(), given.waiting_max)
+        )
 
     async def rebind(self, points: Sequence[PointBinding]) -> None:
         """A point that does not fit the payload's settings is told bad, with the reason in the log."""

@@ -32,7 +32,7 @@ class ModbusDriver:
 
     def __init__(self, settings: Settings, context: DriverContext) -> None:
         self._name, self._settings, self._clock = context.connection, settings, context.clock
-        self._link = ModbusLink(context.connection, settings)
+        self._link = ModbusLink(context.connection, settings, context.reach)
 
     async def connect(self) -> None:
         await self._link.open()

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, cast
 
+from headrace.connect.calling import call
 from headrace.connect.drivers.modbus.codec import (
     ModbusException,
     Request,
@@ -21,6 +22,7 @@ from headrace.connect.drivers.modbus.codec import (
 )
 from headrace.connect.drivers.modbus.config import Framing, Settings
 from headrace.model.errors import DeviceError, Garbled, Unreachable
+from headrace.sdk.reach import Reach
 
 Answer = bytes | ModbusException
 _ABANDONED_MAX: Final = 64
@@ -29,9 +31,9 @@ _ABANDONED_MAX: Final = 64
 class ModbusLink(asyncio.Protocol):
     """Has one owner: one `ask` at a time."""
 
-    def __init__(self, name: str, settings: Settings) -> None:
+    def __init__(self, name: str, settings: Settings, reach: Reach) -> None:
         self._who = f"'{name}' ({settings.host}:{settings.port}, unit {settings.unit})"
-        self._settings = settings
+        self._settings, self._reach = settings, reach
         self._is_tcp = settings.framing is Framing.TCP
         self._frames: TcpFrames | RtuFrames = TcpFrames() if self._is_tcp else RtuFrames(answer_length)
         self._frame = tcp_frame if self._is_tcp else rtu_frame
@@ -44,11 +46,12 @@ class ModbusLink(asyncio.Protocol):
         self._broken: DeviceError | None = None
 
     async def open(self) -> None:
-        """Raises: Unreachable."""
+        """Raises: Unreachable, Refused."""
         settings = self._settings
         try:
             async with asyncio.timeout(settings.timeout_s):
-                await asyncio.get_running_loop().create_connection(lambda: self, settings.host, settings.port)
+                sock = await call(self._reach, settings.host, settings.port)
+                await asyncio.get_running_loop().create_connection(lambda: self, sock=sock)
         except TimeoutError:
             raise Unreachable(f"{self._who} did not take the connection in {settings.timeout_s:g} s") from None
         except OSError as error:

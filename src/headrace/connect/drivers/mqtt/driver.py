@@ -26,7 +26,6 @@ from headrace.connect.mqtt.tls import client_context
 from headrace.connect.mqtt.topics import covers
 from headrace.connect.payload import Decoded, Message, Publish, check_address, payload_of
 from headrace.connect.session import blank_batches
-from headrace.connect.settings import read_secret
 from headrace.model import quality as q
 from headrace.model.batch import Batch, Value
 from headrace.model.errors import HeadraceError, Unavailable, Unreachable
@@ -79,13 +78,16 @@ class MqttDriver:
             session_expiry_s=0 if clean else settings.session_expiry_ns // SECOND_NS,
             keep_alive_s=max(settings.keep_alive_ns // SECOND_NS, 1),
             user=settings.user,
-            password=read_secret(settings.password).encode() if settings.password is not None else None,
+            password=self._context.references.read(settings.password).encode()
+            if settings.password is not None
+            else None,
             will=Will(will.topic, will.payload, will.qos, will.retain) if will is not None else None,
             tls=client_context(settings.ca, settings.certificate, settings.key) if settings.tls else None,
             server_name=settings.server_name,
             connect_timeout_s=timeout_s,
             answer_timeout_s=timeout_s,
             packet_bytes_max=settings.payload.bytes_max + 65_536 + 64,
+            reach=self._context.reach,
         )
 
     async def close(self) -> None:

@@ -12,9 +12,11 @@ from contextlib import suppress
 from typing import Any, Final
 
 from asyncua import Client, ua
-from asyncua.client.ua_client import UaClient, UASocketProtocol
+from asyncua.client.ua_client import UaClient, UaClientState, UASocketProtocol
 
+from headrace.connect.calling import call
 from headrace.model.errors import Garbled
+from headrace.sdk.reach import Reach
 
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
 MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -94,6 +96,22 @@ class CheckedProtocol(UASocketProtocol):  # type: ignore[misc]
 
 
 class _UaClient(UaClient):  # type: ignore[misc]
+    def __init__(self, timeout_s: float, reach: Reach) -> None:
+        super().__init__(timeout_s)
+        self._reach = reach
+
+    async def connect_socket(self, host: str, port: int) -> None:
+        """As asyncua's, to an address that was judged."""
+        self._set_state(UaClientState.CONNECTING)
+        try:
+            async with asyncio.timeout(self._timeout):
+                sock = await call(self._reach, host, port)
+                await asyncio.get_running_loop().create_connection(self._make_protocol, sock=sock)
+        except BaseException:
+            self._set_state(UaClientState.DISCONNECTED)
+            raise
+        self._set_state(UaClientState.SOCKET_OPEN)
+
     def _make_protocol(self) -> CheckedProtocol:
         protocol = CheckedProtocol(self._timeout, security_policy=self.security_policy)
         protocol.on_connection_lost = self._on_transport_lost
@@ -105,9 +123,9 @@ class _UaClient(UaClient):  # type: ignore[misc]
 class ChannelClient(Client):  # type: ignore[misc]
     """asyncua's client, for its handshakes alone."""
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, timeout_s: float, reach: Reach) -> None:
         super().__init__(url, timeout_s)
-        self.uaclient = _UaClient(timeout_s)
+        self.uaclient = _UaClient(timeout_s, reach)
         self.name = self.description = "Headrace"
         self.product_uri = "urn:headrace"
 

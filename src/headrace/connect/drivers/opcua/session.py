@@ -26,7 +26,6 @@ from headrace.connect.drivers.opcua import trust
 from headrace.connect.drivers.opcua.channel import CLOSE_TIMEOUT_S, ChannelClient, CheckedProtocol, quiet_asyncua
 from headrace.connect.drivers.opcua.config import NodeRef, Security, Settings
 from headrace.connect.drivers.opcua.failures import device_error
-from headrace.connect.settings import read_secret
 from headrace.model.errors import DeviceError, HeadraceError, Refused, Unreachable
 from headrace.model.time import MILLISECOND_NS, SECOND_NS
 from headrace.sdk.driver import DriverContext
@@ -74,7 +73,7 @@ class Session:
         self._closing = False
 
     def _new_client(self) -> ChannelClient:
-        return ChannelClient(self.settings.url, self.settings.timeout_ns / SECOND_NS)
+        return ChannelClient(self.settings.url, self.settings.timeout_ns / SECOND_NS, self.context.reach)
 
     @contextmanager
     def doing(self, what: str) -> Iterator[None]:
@@ -149,7 +148,7 @@ class Session:
         certificate = trust.first_certificate(endpoint.ServerCertificate)
         self._check_trust(certificate)
         now = trust.moment(self.context.clock.now_ns())
-        own = await asyncio.to_thread(trust.own_certificate, self.context.state_dir, now)
+        own = await asyncio.to_thread(trust.own_certificate, self.context.state_dir, now, self.context.secrets)
         self._client.application_uri = own.application_uri
         self._client.security_policy = self._policy(
             certificate, own.certificate, own.key, _MODES[self.settings.security]
@@ -182,7 +181,7 @@ class Session:
             )
         if settings.security is Security.NONE:
             self._check_trust(self._client.security_policy.peer_certificate or b"")
-        return settings.user, read_secret(settings.password)
+        return settings.user, self.context.references.read(settings.password)
 
     async def _read_limits(self) -> None:
         ids = ua.ObjectIds

@@ -1,6 +1,6 @@
 """Certificates: our own, made once, and the fingerprint by which a person recognises a server's.
 
-    state_dir/own/instance.pem      our key and certificate, readable by us alone
+    state_dir/own/instance.pem      our key and certificate, sealed, readable by us alone
     state_dir/own/certificate.der   the certificate alone, to be put into a server's trust list
 
 Source: OPC 10000-6 §6.2.2 (application instance certificate).
@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from headrace.connect.drivers.opcua.config import normal_fingerprint
-from headrace.model.errors import Garbled, Refused
+from headrace.model.errors import DataError, Garbled, Refused
+from headrace.sdk.secret_files import PLAIN, SecretFiles
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -66,7 +67,7 @@ def first_certificate(chain_der: bytes) -> bytes:
     raise Garbled("the server shows a certificate that is not X.509")
 
 
-def own_certificate(state_dir: Path, now: datetime) -> OwnCertificate:
+def own_certificate(state_dir: Path, now: datetime, files: SecretFiles = PLAIN) -> OwnCertificate:
     """Ours from `state_dir`, made there the first time or when it has expired. Blocks: about 0.1 s when it is made.
 
     Two connections that start together agree on one: the file appears whole, under its name, once.
@@ -74,19 +75,19 @@ def own_certificate(state_dir: Path, now: datetime) -> OwnCertificate:
     """
     path = state_dir / "own" / "instance.pem"
     try:
-        if not path.exists() or _load(path).certificate.not_valid_after_utc <= now:
-            _make(path, now)
-        return _load(path)
-    except (OSError, ValueError) as error:
+        if not path.exists() or _load(path, files).certificate.not_valid_after_utc <= now:
+            _make(path, now, files)
+        return _load(path, files)
+    except (OSError, ValueError, DataError) as error:
         raise Refused(f"our own certificate in {path} cannot be used: {error}; mend or remove it") from None
 
 
-def _load(path: Path) -> OwnCertificate:
+def _load(path: Path, files: SecretFiles) -> OwnCertificate:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    content = path.read_bytes()
+    content = files.read(path)
     certificate = x509.load_pem_x509_certificate(content)
     key = load_pem_private_key(content, None)
     if not isinstance(key, RSAPrivateKey):
@@ -99,7 +100,7 @@ def _load(path: Path) -> OwnCertificate:
     return OwnCertificate(certificate, key, application_uri, path.with_name("certificate.der"))
 
 
-def _make(path: Path, now: datetime) -> None:
+def _make(path: Path, now: datetime, files: SecretFiles) -> None:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -154,7 +155,7 @@ def _make(path: Path, now: datetime) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent)  # created readable by us alone
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(secret + certificate.public_bytes(Encoding.PEM))
+            file.write(files.sealed(path, secret + certificate.public_bytes(Encoding.PEM)))
             file.flush()
             os.fsync(file.fileno())
         if expired:
@@ -164,7 +165,7 @@ def _make(path: Path, now: datetime) -> None:
                 os.link(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
-    path.with_name("certificate.der").write_bytes(_load(path).certificate.public_bytes(Encoding.DER))
+    path.with_name("certificate.der").write_bytes(_load(path, files).certificate.public_bytes(Encoding.DER))
 
 
 def moment(now_ns: int) -> datetime:

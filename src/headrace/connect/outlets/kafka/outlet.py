@@ -17,7 +17,6 @@ import orjson
 
 from headrace.connect.outlets.kafka.config import Settings, wants
 from headrace.connect.outlets.webhook.message import of_event
-from headrace.connect.settings import read_secret
 from headrace.model import quality as q
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import ConfigError, Refused, Unreachable
@@ -39,7 +38,13 @@ class KafkaOutlet:
 
     async def open(self, view: View) -> None:
         self._view = view
-        await asyncio.to_thread(self._connect)
+        reach, servers = self._context.reach, []
+        for host, port in map(_host_port, self._settings.brokers):
+            servers += [_server(one.host, port) for one in await reach.targets(host, port)]
+        # With TLS the name is needed, and its certificate proves it; without, nothing but the judged address does.
+        named = await asyncio.to_thread(self._connect, self._settings.brokers if self._settings.tls else servers)
+        for host, port in named:
+            await reach.targets(host, port)
 
     async def send(self, batches: Sequence[Batch]) -> int:
         return await asyncio.to_thread(self._deliver, list(self._records(batches)))
@@ -58,8 +63,8 @@ class KafkaOutlet:
 
     # --- in a thread ----------------------------------------------------------------------------------------------
 
-    def _connect(self) -> None:
-        """Raises: Unreachable, Refused, ConfigError."""
+    def _connect(self, servers: Sequence[str]) -> list[tuple[str, int]]:
+        """The brokers that these name: the library calls them by itself. Raises: Unreachable, Refused, ConfigError."""
         try:
             from confluent_kafka import KafkaException, Producer
         except ImportError:
@@ -67,10 +72,11 @@ class KafkaOutlet:
         quiet = logging.getLogger("headrace.connect.outlets.kafka.librdkafka")
         quiet.setLevel(logging.CRITICAL + 1)  # a dead broker costs the supervisor's one line
         try:
-            self._producer = Producer(self._configuration(), logger=quiet)
-            self._producer.list_topics(timeout=self._settings.timeout_ns / SECOND_NS)
+            self._producer = Producer(self._configuration(servers), logger=quiet)
+            known = self._producer.list_topics(timeout=self._settings.timeout_ns / SECOND_NS)
         except KafkaException as error:
             raise _translated(error.args[0], self._name) from None
+        return [(str(one.host), int(one.port)) for one in known.brokers.values()]
 
     def _deliver(self, records: Sequence[_Record]) -> int:
         """How many no broker will ever take. Raises: Unreachable, Refused."""
@@ -104,10 +110,10 @@ class KafkaOutlet:
             raise _translated(fatal[0] if fatal else None, self._name)
         return given_up + len(failed)
 
-    def _configuration(self) -> dict[str, Any]:
+    def _configuration(self, servers: Sequence[str]) -> dict[str, Any]:
         settings = self._settings
         said: dict[str, Any] = {
-            "bootstrap.servers": ",".join(settings.brokers),
+            "bootstrap.servers": ",".join(servers),
             "client.id": f"headrace-{self._context.outlet}",
             "acks": "all",
             "enable.idempotence": True,
@@ -124,7 +130,7 @@ class KafkaOutlet:
             said |= {
                 "sasl.mechanism": settings.mechanism.value,
                 "sasl.username": settings.user,
-                "sasl.password": read_secret(settings.password),
+                "sasl.password": self._context.references.read(settings.password),
             }
         return said
 
@@ -179,6 +185,15 @@ def _translated(error: Any, brokers: str) -> Unreachable | Refused:
     }
     kind = Refused if error.code() in mend else Unreachable
     return kind(f"the brokers ({brokers}) say: {error.str()}")
+
+
+def _host_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
+def _server(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 OUTLET: Final = OutletType(name="kafka", title="Kafka", settings=Settings, open=KafkaOutlet, events=True, wants=wants)

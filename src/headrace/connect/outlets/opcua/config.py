@@ -9,12 +9,12 @@ outlets:
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from headrace.connect.drivers.opcua.config import normal_fingerprint
+from headrace.sdk.reach import is_loopback
 
 Fingerprint = Annotated[str, AfterValidator(normal_fingerprint)]
 
@@ -42,12 +42,3 @@ class Settings(BaseModel):
         if not is_loopback(self.host) and (self.anonymous or self.unencrypted):
             raise ValueError("'anonymous' and 'unencrypted' are for 127.0.0.1: others see or take what passes")
         return self
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

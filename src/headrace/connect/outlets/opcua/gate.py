@@ -125,6 +125,8 @@ def status_of(command: Command) -> int:
     """How a command ended, in OPC UA's words; the audit trail has the rest."""
     if command.state is CommandState.CONFIRMED:
         return int(_CODES.Good)
+    if command.state is CommandState.AWAITING:
+        return int(_CODES.BadRequestNotComplete)  # not processed yet: a second person decides
     if command.state is CommandState.REFUSED:
         if "may not" in command.detail:
             return int(_CODES.BadUserAccessDenied)

@@ -34,6 +34,7 @@ class OpcUaServerOutlet:
 
     async def open(self, view: View) -> None:
         settings = self._settings
+        self._context.reach.check_listening(settings.host, settings.port)
         self._check(view)
         await asyncio.to_thread(__import__, "headrace.connect.outlets.opcua.gate")
         from asyncua import Server, ua
@@ -120,7 +121,9 @@ class OpcUaServerOutlet:
         from headrace.connect.drivers.opcua.trust import fingerprint_of, moment, own_certificate
 
         settings = self._settings
-        own = await asyncio.to_thread(own_certificate, self._context.state_dir, moment(self._context.clock.now_ns()))
+        context = self._context
+        now = moment(context.clock.now_ns())
+        own = await asyncio.to_thread(own_certificate, context.state_dir, now, context.secrets)
         await server.set_application_uri(own.application_uri)
         server.iserver.certificate, server.iserver.private_key = own.certificate, own.key
         policies = [kind for kind in ua.SecurityPolicyType if "Sha256" in kind.name]

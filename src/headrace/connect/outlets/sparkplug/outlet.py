@@ -21,7 +21,6 @@ from headrace.connect.mqtt.packets import Will
 from headrace.connect.outlets.broker import BrokerSession
 from headrace.connect.outlets.sparkplug.config import Settings
 from headrace.connect.payload.contract import Publish
-from headrace.connect.settings import read_secret
 from headrace.connect.sparkplug.edge import EdgeMetric, EdgeNode, EdgeSettings, Write
 from headrace.model.batch import Batch
 from headrace.model.errors import AccessError, ConfigError, DataError, HeadraceError, Refused, Unreachable
@@ -118,7 +117,7 @@ class SparkplugOutlet:
         if self._settings.writes_as is None:
             return None
         try:
-            return self._context.authenticate(read_secret(self._settings.writes_as))
+            return self._context.authenticate(self._context.references.read(self._settings.writes_as))
         except (AccessError, Refused) as error:
             logger.warning("outlet %s: commands are not carried out: %s", self._context.outlet, error)
             return None

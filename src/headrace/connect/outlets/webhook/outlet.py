@@ -7,8 +7,8 @@
 | 400, 413, 415, 422                 | never: given up and counted, the next one goes on            |
 | 3xx (never followed), other 4xx    | Refused: a person has to look; what waits stays              |
 
-Only the declared URL is ever called: no redirects, no proxy of the environment, and nothing of an answer but its status
-is read.
+Only the declared URL is ever called, at an address that was judged (`transport.py`): no redirects, no proxy of the
+environment, and nothing of an answer but its status is read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import httpx
 
 from headrace.connect.outlets.webhook.config import Settings, samples, wants
 from headrace.connect.outlets.webhook.message import headers, ident_of, of_event, of_samples, seconds
-from headrace.connect.settings import read_secret
+from headrace.connect.outlets.webhook.transport import JudgedTransport
 from headrace.model.batch import Batch
 from headrace.model.errors import ConfigError, Refused, Unreachable
 from headrace.model.events import Event
@@ -46,14 +46,17 @@ class WebhookOutlet:
         """Reads files; calls nobody before there is something to say."""
         self._view = view
         settings = self._settings
-        self._secret = None if settings.secret is None else read_secret(settings.secret).encode()
-        more = {} if settings.token is None else {"authorization": f"Bearer {read_secret(settings.token)}"}
+        self._secret = None if settings.secret is None else self._context.references.read(settings.secret).encode()
+        more = (
+            {}
+            if settings.token is None
+            else {"authorization": f"Bearer {self._context.references.read(settings.token)}"}
+        )
         self._client = httpx.AsyncClient(
-            verify=await asyncio.to_thread(self._tls),
+            transport=JudgedTransport(await asyncio.to_thread(self._tls), self._context.reach),
             timeout=settings.timeout_ns / SECOND_NS,
             follow_redirects=False,
             trust_env=False,
-            limits=httpx.Limits(max_connections=1),
             headers={"user-agent": "Headrace", **more},
         )
 
@@ -82,12 +85,14 @@ class WebhookOutlet:
         url = self._settings.url
         signed = headers(ident, body, seconds(self._context.clock.now_ns()), self._secret)
         try:
-            async with self._client.stream("POST", url, content=body, headers=signed) as answer:
-                status = answer.status_code
-        except httpx.TimeoutException:
+            # httpx bounds each step; who answers a byte at a time, or with ever more 1xx, is bounded here.
+            async with asyncio.timeout(self._settings.timeout_ns / SECOND_NS):
+                async with self._client.stream("POST", url, content=body, headers=signed) as answer:
+                    status = answer.status_code
+        except (httpx.TimeoutException, TimeoutError):
             raise Unreachable(f"{url} does not answer within {self._settings.timeout_ns / SECOND_NS:g} s") from None
         except httpx.ConnectError as error:
-            if isinstance(error.__cause__ and error.__cause__.__cause__, ssl.SSLCertVerificationError):
+            if _is_untrusted(error):
                 raise Refused(f"the certificate of {url} is not trusted: {error}") from None
             raise Unreachable(f"{url} cannot be reached: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -110,6 +115,16 @@ class WebhookOutlet:
             raise ConfigError(f"'ca' cannot be used: {error}") from None
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
+
+
+def _is_untrusted(error: BaseException) -> bool:
+    """Whether a certificate is what it failed for, however deep the library wrapped that."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, ssl.SSLCertVerificationError):
+            return True
+        inner = inner.__cause__ or inner.__context__
+    return False
 
 
 def _parts(batches: Sequence[Batch], most: int) -> list[list[Batch]]:
