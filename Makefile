@@ -1,5 +1,5 @@
 # Every target sets up what it needs. `make demo` and `make test` are all that a newcomer has to know.
-.PHONY: help demo test check bench plots soak docs setup lock clean
+.PHONY: help demo test check bench plots soak docs sbom audit setup lock clean
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 ARGS ?=
@@ -9,10 +9,12 @@ help:
 	@echo "make demo    start a running plant and open it in a browser   (ARGS=\"--for 30 --report json\")"
 	@echo "make test    run all tests                                    (ARGS=\"tests/history -k wal\")"
 	@echo "make check   lint, strict types, import contracts, tidy"
-	@echo "make bench   measure one room against its peers                (NAME=spine, history, gateway, exchange)"
+	@echo "make bench   measure one room against its peers                (NAME=spine, history, gateway, exchange, access, compute)"
 	@echo "make plots   draw docs/history.md from the recorded results"
 	@echo "make soak    long runs and fuzzing"
 	@echo "make docs    regenerate the reference from code"
+	@echo "make sbom    the bill of materials of what we ship (CycloneDX)"
+	@echo "make audit   known holes in what we depend on"
 
 setup:
 	@tools/setup.sh venv
@@ -43,12 +45,23 @@ soak: setup
 docs: setup
 	@$(PY) -m tools.reference
 	@$(PY) -m tools.conformance
+	@$(PY) -m tools.security_clauses
+	@$(PY) -m tools.route_matrix
+	@$(PY) -m tools.functions
+
+sbom: setup
+	@$(PY) -m tools.sbom
+
+audit: setup
+	@$(PY) -m tools.audit
 
 lock: setup
 	@$(PY) -m pip install -q uv
 	@$(PY) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
 	@$(PY) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate bench/peers.in -o bench/peers.lock
 	@$(PY) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate bench/mqtt-peers.in -o bench/mqtt-peers.lock
+	@tools/setup.sh venv
+	@$(PY) -m tools.sbom
 
 clean:
 	rm -rf .venv .venv-bench .venv-mqtt .cache console/node_modules tests/peers/node_modules src/headrace/api/console build *.egg-info

@@ -10,5 +10,7 @@ run $bin/ruff check -q .
 run $bin/mypy --no-error-summary
 run $bin/lint-imports
 run $bin/python -m tools.reference --check
+run $bin/python -m tools.route_matrix --check
+run $bin/python -m tools.functions --check
 run $bin/python -m pytest -q tests/tidy
 exit $status

@@ -101,10 +101,23 @@ export function fleetRoutes({ fail, session, note }) {
       return { edge: edges.get(body.name), token: "hre_3q2-7wAB5Zt0aXk2mP9vRc1LdY8sQeUh" };
     },
   };
+  const certificates = new Map([["meter-00013", [{ device: "meter-00013", sha256: "ab".repeat(32), serial: "1e", state: "in use", own: true, issued_at: iso(Date.now() - 345 * 86_400_000), ends_at: iso(Date.now() + 20 * 86_400_000), used_at: iso(Date.now() - 344 * 86_400_000), revoked_at: null, reason: "" }]]]);
   /** Routes with a name in them: `/devices/<name>/<act>`, `/edges/<name>/<act>`. */
-  const byName = (method, [, room, name, act], body, request) => {
+  const byName = (method, [, room, name, act, deeper], body, request) => {
     if (room === "devices" && name !== undefined) {
       const one = of(name);
+      const held = certificates.get(name) ?? [];
+      if (act === "certificates") return held;
+      if (act === "certificate" && deeper === "revoke") {
+        for (const each of held) if (each.state !== "revoked") Object.assign(each, { state: "revoked", revoked_at: iso(Date.now()), reason: body.reason });
+        return held;
+      }
+      if (act === "certificate") {
+        if (!body.request.includes("CERTIFICATE REQUEST")) fail(422, "invalid-data", "this is no certificate request (PKCS #10, PEM)");
+        const made = { device: name, sha256: `${held.length}c`.repeat(32), serial: "1f", state: "waiting", own: true, issued_at: iso(Date.now()), ends_at: iso(Date.now() + 365 * 86_400_000), used_at: null, revoked_at: null, reason: "" };
+        certificates.set(name, [made, ...held]);
+        return { device: name, certificate: "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", authority: "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n", sha256: made.sha256, ends_at: made.ends_at };
+      }
       if (method === "GET") return { device: one, previews: one.login === "esp-3fa2" && one.state === "quarantined" ? previews : [], suggested_publish: one.login === "esp-3fa2" ? ["meters/{device}/energy", "meters/{device}/power", "meters/{device}/raw"] : [] };
       if (method === "DELETE") { devices.delete(name); return null; }
       if (act === "secret") { one.rotating = !body.at_once; return { secret: "hrd_new2xW9vTz4LmN8pKc3RdY5s" }; }

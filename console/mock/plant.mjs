@@ -28,6 +28,7 @@ const SHEETS = {
     real("tool.temperature", "Tool temperature", "模具温度", "Cel", 0, 300, 1, 182, 4, 300, n === 4 ? { quality: 0x80310000 } : {}),
     real("part.thickness", "Last part thickness", "上一件厚度", "mm", 0, 20, 3, 8.02, 0.02, 30, n === 1 ? { quality: 0x40930000 } : {}),
     setpoint("setpoint.pressure", "Pressure setpoint", "压力设定", "bar", 0, 320, 80, 280, 200),
+    { ...setpoint("setpoint.speed", "Approach speed setpoint", "快进速度设定", "mm/s", 0, 400, 50, 250, 200), critical: true },
     setpoint("setpoint.hold.time", "Hold time setpoint", "保压时间设定", "s", 0, 30, 0.5, 20, 3),
     ...common(n),
   ],
@@ -56,8 +57,8 @@ const SHEETS = {
   ],
 };
 
-const folder = (path, level, en, zh) => ({ path, level, title: t2(en, zh), type: null, attributes: {} });
-const machine = (path, type, en, zh, n, connection, maker, year) => ({ path, level: "equipment", title: t2(en, zh), type, n, connection, attributes: { maker, year } });
+const folder = (path, level, en, zh) => ({ path, level, title: t2(en, zh), type: null, attributes: {}, feeds: [] });
+const machine = (path, type, en, zh, n, connection, maker, year) => ({ path, level: "equipment", title: t2(en, zh), type, n, connection, attributes: { maker, year }, feeds: [] });
 const S = "acme/suzhou";
 export const assets = [
   folder("acme", "enterprise", "Acme Components", "阿克米零部件"),
@@ -81,8 +82,8 @@ for (const asset of assets) {
     points.set(`${asset.path}/${row.name}`, {
       row, seed: asset.n * 7.3 + index * 1.7,
       answer: {
-        path: `${asset.path}/${row.name}`, asset: asset.path, name: row.name, kind: row.kind, unit: row.unit, range: row.range ?? null, write_range: row.write ?? null,
-        access: row.write ? "read-write" : "read", title: row.title, decimals: row.decimals ?? null, connection: asset.connection, interval_ms: 1000,
+        path: `${asset.path}/${row.name}`, asset: asset.path, name: row.name, kind: row.kind, unit: row.unit, range: row.range ?? null, write_range: row.write ?? null, critical: row.critical ?? false,
+        access: row.write ? "read-write" : "read", title: row.title, decimals: row.decimals ?? null, connection: asset.connection, interval_ms: 1000, expression: row.expression ?? null, inputs: (row.inputs ?? []).map((name) => `${asset.path}/${name}`),
         address: modbus ? { table: "holding", address: index * 2, encoding: "float32" } : { node: `ns=2;s=${asset.path.split("/").at(-1)}.${row.name}` },
         alarms: (row.alarms ?? []).map((one) => ({ rule: `${asset.path}/${row.name}:${one.name}`, condition: one.condition, limit: one.limit, priority: one.priority })),
       },
@@ -110,6 +111,12 @@ export function qualityAt(point, ms) {
   return point.answer.asset.endsWith("press-2") && Math.floor(ms / 1_200_000) % 18 === 4 && ms < Date.now() - 60_000 ? 0x80050000 : G;
 }
 
+/** Of an alarm that nobody has made quiet, and that stands for itself. */
+const LOUD = {
+  active: true, latched: false, suppressed_by: null, shelved_until: null, shelved_once: false, quiet_by: "", quiet_reason: "", rationale: null, first_out: 0, consequences: 0,
+  handling: { name: "", title: {}, acknowledge: true, comment: false, proof: false, shelve_longest_s: 28_800 },
+};
+
 export function standing(now) {
   const found = [];
   for (const point of points.values()) {
@@ -120,6 +127,7 @@ export function standing(now) {
         found.push({
           rule: `${point.answer.path}:${one.name}`, point: point.answer.path, asset: point.answer.asset, state: "unack-active", priority: one.priority, condition: one.condition, limit: one.limit,
           message: one.message, value: valueAt(point, now), raised_at: new Date(now - 60_000 * (3 + (found.length * 23) % 90)).toISOString(), cleared_at: null, acknowledged_at: null, acknowledged_by: "", comment: "",
+          ...LOUD, group: `${point.answer.path}:${one.name}`,
         });
       }
     }

@@ -7,7 +7,12 @@ import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { WebSocketServer } from "ws";
+import { accountRoutes } from "./account.mjs";
+import { alarmRoutes } from "./alarms.mjs";
+import { guardRoutes } from "./guards.mjs";
+import { admit, proofs } from "./needs.mjs";
 import { fleetRoutes, linkSeries } from "./fleet.mjs";
+import { PEOPLE, peopleRoutes, receive } from "./people.mjs";
 import { assets, noise, points, qualityAt, standing, valueAt } from "./plant.mjs";
 
 const argument = (name, otherwise) => { const at = process.argv.indexOf(name); return at > 0 ? process.argv[at + 1] : otherwise; };
@@ -16,13 +21,13 @@ const started = Date.now();
 const iso = (ms) => new Date(ms).toISOString();
 
 const users = new Map([
-  ["admin", { password: "one-time-password", role: "administrator", must: true }],
+  ["admin", { password: "one-time-password", role: "owner", must: true }],
   ["anna", { password: "anna-anna-anna", role: "operator", must: false }],
-  ["lee", { password: "lee-lee-lee-lee", role: "administrator", must: false }],
+  ["lee", { password: "lee-lee-lee-lee", role: "owner", must: false }],
+  ...PEOPLE,
 ]);
 const sessions = new Map();
-const tokens = [];
-let alarms = standing(started);
+const alarms = standing(started);
 alarms.slice(-2).forEach((alarm) => Object.assign(alarm, { state: "ack-active", acknowledged_at: iso(started - 60_000), acknowledged_by: "anna", comment: "Filter ordered" }));
 const transitions = alarms.map((alarm) => ({ rule: alarm.rule, point: alarm.point, asset: alarm.asset, action: "raised", state: "unack-active", time: alarm.raised_at, value: alarm.value, priority: alarm.priority, message: alarm.message, actor: "", comment: "" }));
 const writes = [];
@@ -37,11 +42,11 @@ let files = [
 
 class Refusal extends Error { constructor(status, code, message, hint) { super(message); Object.assign(this, { status, code, hint }); } }
 const fail = (status, code, message, hint) => { throw new Refusal(status, code, message, hint); };
-const counts = (path) => { const sum = { critical: 0, high: 0, medium: 0, low: 0 }; for (const a of alarms) if (`${a.asset}/`.startsWith(`${path}/`)) sum[a.priority] += 1; return sum; };
+const counts = (path) => { const sum = { critical: 0, high: 0, medium: 0, low: 0 }; for (const a of alarms) if (!a.shelved_until && a.state !== "out-of-service" && `${a.asset}/`.startsWith(`${path}/`)) sum[a.priority] += 1; return sum; };
 const below = (asset) => [...points.values()].filter((p) => asset === "" || `${p.answer.asset}/`.startsWith(`${asset}/`));
 const severity = (codes) => (codes.some((c) => c >>> 31) ? "bad" : codes.some((c) => (c >>> 30) === 1) ? "uncertain" : "good");
 const session = (request) => { const found = sessions.get(/headrace_session=([^;]+)/.exec(request.headers.cookie ?? "")?.[1]); return found ?? fail(401, "sign-in", "sign in first, or send a token"); };
-const me = (user) => ({ user, role: users.get(user).role, must_change_password: users.get(user).must });
+const me = (user) => ({ user, tenant: "default", role: users.get(user).role, actions: people.actionsOf(users.get(user).role), everywhere: people.actionsOf(users.get(user).role), must_change_password: users.get(user).must, must_enrol: false });
 
 function downsample(query) {
   const [start, end] = [Date.parse(query.get("start")), Date.parse(query.get("end"))];
@@ -104,18 +109,29 @@ function plan(body) {
   return { revision, changes: errors.length ? [] : changes, errors };
 }
 
+const enter = (user, response) => {
+  const id = crypto.randomUUID();
+  sessions.set(id, user);
+  response.setHeader("Set-Cookie", `headrace_session=${id}; HttpOnly; SameSite=Strict; Path=/`);
+  return me(user);
+};
 const fleet = fleetRoutes({ fail, session, note });
+const account = accountRoutes({ fail, session, note, iso, enter, users });
+const people = peopleRoutes({ fail, session, users, note, factorsOf: account.of });
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+const guards = guardRoutes({ fail, session, note, points, writes, valueOf: (path) => points.get(path).row });
+const tell = (steps) => { for (const client of live.clients) client.send(JSON.stringify({ type: "alarms", transitions: steps, reload: false })); };
 const routes = {
   ...fleet.routes,
+  ...alarmRoutes({ alarms, transitions, session, fail, iso, tell }),
+  ...account.routes,
+  ...guards.routes,
+  ...people.routes,
   "GET /health": () => ({ status: "ok" }),
   "POST /session": (_, body, request, response) => {
     const user = users.get(body.user);
     if (!user || user.password !== body.password || user.disabled) fail(401, "sign-in", "the name or the password is wrong", "names and passwords are case-sensitive");
-    const id = crypto.randomUUID();
-    sessions.set(id, body.user);
-    response.setHeader("Set-Cookie", `headrace_session=${id}; HttpOnly; SameSite=Strict; Path=/`);
-    return me(body.user);
+    return account.needed(body.user) ?? enter(body.user, response);
   },
   "GET /session": (_, __, request) => me(session(request)),
   "DELETE /session": (_, __, request) => { session(request); sessions.clear(); return undefined; },
@@ -126,10 +142,6 @@ const routes = {
     Object.assign(user, { password: body.new, must: false });
     return undefined;
   },
-  "GET /users": () => [...users].map(([name, user]) => ({ name, role: user.role, disabled: user.disabled ?? false, must_change_password: user.must, created_at: iso(started) })),
-  "POST /users": (_, body) => { if (users.has(body.name)) fail(409, "conflict", `there is a user '${body.name}' already`); users.set(body.name, { password: "x7Kq-93fm-Trew", role: body.role, must: true }); return { user: { name: body.name, role: body.role, disabled: false, must_change_password: true, created_at: iso(Date.now()) }, one_time_password: "x7Kq-93fm-Trew" }; },
-  "GET /tokens": () => tokens,
-  "POST /tokens": (_, body, request) => { const token = { id: crypto.randomUUID(), name: body.name, role: body.role, created_by: session(request), created_at: iso(Date.now()), expires_at: null, last_used_at: null }; tokens.push(token); return { token, secret: "hr_5Zt0aXk2…" }; },
   "GET /assets": () => assets.map(({ n: _n, connection: _connection, ...asset }) => ({ ...asset, points: below(asset.path).length, alarms: counts(asset.path), worst_quality: below(asset.path).length ? severity(below(asset.path).map((p) => qualityAt(p, Date.now()))) : null })),
   "GET /points": (query) => {
     const words = (query.get("q") ?? "").toLowerCase().split(/\s+/).filter(Boolean);
@@ -137,25 +149,12 @@ const routes = {
     return { points: all.slice(0, Number(query.get("limit") ?? 500)), next_cursor: null, total: all.length };
   },
   "GET /history/downsample": (query) => downsample(query),
-  "GET /alarms": () => alarms,
-  "POST /alarms/acknowledge": (_, body, request) => {
-    const actor = session(request);
-    const steps = [];
-    for (const alarm of alarms) {
-      if (!body.rules.includes(alarm.rule) || alarm.state !== "unack-active") continue;
-      Object.assign(alarm, { state: "ack-active", acknowledged_at: iso(Date.now()), acknowledged_by: actor, comment: body.comment });
-      steps.push({ rule: alarm.rule, point: alarm.point, asset: alarm.asset, action: "acknowledged", state: "ack-active", time: iso(Date.now()), value: alarm.value, priority: alarm.priority, message: alarm.message, actor, comment: body.comment });
-    }
-    transitions.unshift(...steps);
-    for (const client of live.clients) client.send(JSON.stringify({ type: "alarms", transitions: steps, reload: false }));
-    return { transitions: steps };
-  },
-  "GET /alarms/history": (query) => ({ transitions: transitions.filter((one) => one.time >= (query.get("start") ?? "")), next_cursor: null }),
   "POST /writes": async (_, body, request) => {
     const actor = session(request);
     const point = points.get(body.path) ?? fail(404, "not-found", `there is no point '${body.path}'`);
-    const command = { id: crypto.randomUUID(), path: body.path, value: body.value, actor, reason: body.reason, state: "requested", detail: "", read_back: null, requested_at: iso(Date.now()), finished_at: null };
+    const command = { id: crypto.randomUUID(), path: body.path, value: body.value, actor, reason: body.reason, state: "requested", ...guards.blank, requested_at: iso(Date.now()), expires_at: iso(Date.now() + 10_000) };
     writes.unshift(command);
+    if (guards.before(command)) return command;
     await sleep(350);
     command.state = "authorised";
     await sleep(350);
@@ -167,7 +166,7 @@ const routes = {
     note(actor, `command.${command.state}`, body.path, command.state, { value: body.value, reason: body.reason });
     return command;
   },
-  "GET /writes": (query) => writes.filter((one) => !query.get("path") || one.path === query.get("path")).slice(0, Number(query.get("limit") ?? 100)),
+  "GET /writes": (query) => writes.filter((one) => (!query.get("path") || one.path === query.get("path")) && (!query.get("state") || one.state === query.get("state"))).slice(0, Number(query.get("limit") ?? 100)),
   "GET /connections": () => connections(),
   "GET /outlets": () => outlets(),
   "GET /declarations": () => ({ revision, files }),
@@ -179,7 +178,9 @@ const routes = {
     history: { points: points.size, samples: 182_204_331, appended: 1_204_331, disk_bytes: 364_120_000, memory_bytes: 18_200_000, segments: 214, oldest_at: iso(started - 31e9), newest_at: iso(Date.now()), disk: { state: "enough", free_bytes: 412_000_000_000, needed_bytes: 300_000_000, full_in_s: null }, extra: {} },
     samples_per_s: 604 + Math.round(Math.random() * 8), feed: { clients: live.clients.size, frames: 20_411, coalesced: 3, slow_closed: 0 },
   }),
-  "GET /audit": () => ({ entries: audit, next_cursor: null }),
+  "GET /audit": (query) => ({ entries: audit.filter((one) => (!query.get("actor") || one.actor === query.get("actor")) && one.action.startsWith(query.get("action") ?? "")), next_cursor: null }),
+  "GET /audit/state": () => ({ head: { sequence: audit.length, hash: "9f86d081884c7d65".repeat(4) }, checkpoint: { sequence: 1, hash: "60303ae22b998861".repeat(4) }, checkpoint_at: iso(Date.now() - 240e3), key: "ab".repeat(32), archived_until: 0, keep_days: 365, failing_since: null, free_bytes: 412e9, used_percent: 41.2, warn_percent: 90, trouble: [], counters: { entries: audit.length, failures: 0, checkpoints: 1, archives: 0 } }),
+  "GET /audit/verify": () => ({ whole: true, problem: null, head: { sequence: audit.length, hash: "9f86d081884c7d65".repeat(4) }, entries: audit.length, archived: 0, checkpoints: 1, checkpoint: { sequence: 1, hash: "60303ae22b998861".repeat(4) }, checkpoint_at: iso(Date.now() - 240e3) }),
 };
 
 async function answer(request, response, url) {
@@ -189,20 +190,19 @@ async function answer(request, response, url) {
   for await (const chunk of request) text += chunk;
   const body = text && request.headers["content-type"] !== "application/octet-stream" ? JSON.parse(text) : text || {};
   if (request.method !== "GET" && request.headers["x-headrace"] !== "1") fail(403, "forbidden", "send the header 'X-Headrace: 1' with a request that changes something");
-  if (!["POST /session", "GET /health"].includes(key)) {
+  if (!["POST /session", "GET /health", "GET /session/providers", "GET /session/notice", "POST /session/second-factor"].includes(key)) {
     const user = session(request);
     if (users.get(user).must && !path.startsWith("/session")) fail(403, "change-password", "choose your own password first");
+    admit(request.method, url.pathname, people.actionsOf(users.get(user).role), fail);
   }
   if (routes[key]) return routes[key](url.searchParams, body, request, response);
   const parts = path.split("/").map(decodeURIComponent);
   if (key.startsWith("GET /points/")) return (points.get(decodeURIComponent(path.slice(8))) ?? fail(404, "not-found", `there is no point '${path}'`)).answer;
-  if (parts[1] === "users" && request.method === "PATCH") { Object.assign(users.get(parts[2]), body); return routes["GET /users"]().find((one) => one.name === parts[2]); }
-  if (parts[1] === "users" && request.method === "DELETE") { users.delete(parts[2]); return undefined; }
-  if (parts[1] === "tokens" && request.method === "DELETE") { tokens.splice(tokens.findIndex((one) => one.id === parts[2]), 1); return undefined; }
   if (parts[3] === "trust" && request.method === "GET") return { fingerprint: "3F:0A:91:C4:5E:77:B2:08:6D:F1:2A:90:44:E8:1C:3B:D5:60:7F:AE:19:82:C3:F4:0B:6A:95:D1:28:EC:73:C2" };
   if (parts[3] === "trust") { trusted = true; return undefined; }
   if (parts[3] === "browse") return { truncated: false, nodes: url.searchParams.has("parent") ? [...points.values()].filter((p) => p.answer.asset.endsWith("station-1")).map((p) => ({ name: p.answer.name, address: p.answer.address, kind: p.answer.kind, has_children: false, writable: false, unit: p.answer.unit, description: "" })) : [{ name: "Station1", address: { node: "ns=2;s=Station1" }, kind: null, has_children: true, writable: false, unit: null, description: "" }] };
-  const found = fleet.byName(request.method, parts, body, request);
+  let found; // null says that it is done and there is nothing to tell
+  for (const room of [fleet, guards, people]) found = found === undefined ? room.byName(request.method, parts, body, request) : found;
   if (found !== undefined) return found ?? undefined;
   return fail(404, "not-found", `there is no '${path}'`);
 }
@@ -218,6 +218,8 @@ function file(response, path) {
 const server = createServer(async (request, response) => {
   const url = new URL(request.url, "http://mock");
   if (url.pathname === "/mock/drop-feed") { for (const client of live.clients) client.terminate(); feedDown = url.searchParams.get("for") === "ever"; return response.end(); }
+  if (url.pathname === "/mock/stale") { proofs.old = true; return response.end(); }
+  if (url.pathname === "/mock/receive") { receive(); return response.end(); }
   if (url.pathname === "/mock/feed-back") { feedDown = false; return response.end(); }
   if (!url.pathname.startsWith("/api/")) return file(response, url.pathname);
   try {

@@ -15,7 +15,7 @@ from typing import Any
 from headrace.model.batch import ValueKind
 from headrace_plants.layout import AREAS, MACHINES, SERVERS
 from headrace_plants.registers import UNIT, base_of, register_map
-from headrace_plants.sheets import SHEETS, AlarmRow, Row, Sheet
+from headrace_plants.sheets import SHEETS, AlarmRow, Care, Row, Sheet
 from headrace_plants.sheets.words import Title
 
 WIDTH = 118
@@ -64,7 +64,7 @@ def _type_file(sheet: Sheet) -> str:
                 address["scale"] = row.scale
         else:
             address = {"node": f"ns=2;s={{machine}}.{row.name}"}
-        lines += _entry(6, row.name, _point(row), ("address", address))
+        lines += _entry(6, row.name, _point(row), *_care(row.care), ("address", address))
     if sheet.alarms:
         lines.append("    alarms:")
         for alarm in sheet.alarms:
@@ -87,6 +87,13 @@ def _point(row: Row) -> dict[str, Any]:
     if row.interval_s != 1:
         entry["interval"] = f"{row.interval_s}s"
     return entry
+
+
+def _care(care: Care | None) -> list[tuple[str, Any]]:
+    if care is None:
+        return []
+    interlocks = [{"point": one.point, "is": one.wanted, "text": _title(one.text)} for one in care.interlocks]
+    return [("critical", True), ("limits", {"step": care.step, "rate": care.rate}), ("interlocks", interlocks)]
 
 
 def _alarm(alarm: AlarmRow) -> dict[str, Any]:
@@ -137,6 +144,8 @@ def _assets_file() -> str:
             f"    connection: {machine.server}",
             f"    parameters: {_flow(parameters)}",
         ]
+        if machine.feeds:
+            lines.append(f"    feeds: {_flow(list(machine.feeds))}")
         attributes = {**machine.sheet.attributes, **machine.attributes}
         if attributes:
             lines.append(f"    attributes: {_flow(attributes)}")
@@ -150,13 +159,21 @@ def _title(title: Title) -> dict[str, str]:
     return {"en": title[0], "zh": title[1]}
 
 
-def _entry(indent: int, key: str, fields: Mapping[str, Any], last: tuple[str, Any]) -> list[str]:
-    """`key: {…}` on one line if it fits, else the `last` field on a line of its own."""
+def _entry(indent: int, key: str, fields: Mapping[str, Any], *rest: tuple[str, Any]) -> list[str]:
+    """`key: {…}` on one line if it fits, else each of the `rest` on a line of its own."""
     pad = " " * indent
-    one = f"{pad}{key}: {_flow({**fields, last[0]: last[1]})}"
+    one = f"{pad}{key}: {_flow({**fields, **dict(rest)})}"
     if len(one) <= WIDTH:
         return [one]
-    return [f"{pad}{key}:", f"{pad}  {_flow(fields)[:-1]},", f"{pad}   {_flow({last[0]: last[1]})[1:]}"]
+    lines = [f"{pad}{key}:", f"{pad}  {_flow(fields)[:-1]},"]
+    for name, value in rest:
+        text = f"{pad}   {_flow({name: value})[1:-1]},"
+        if len(text) <= WIDTH or not isinstance(value, list):
+            lines.append(text)
+            continue
+        items = [f"{pad}      {_flow(item)}," for item in value]
+        lines += [f"{pad}   {name}: [", *items[:-1], items[-1][:-1] + "],"]
+    return [*lines[:-1], lines[-1][:-1] + "}"]
 
 
 def _flow(value: Any) -> str:

@@ -79,6 +79,18 @@ class Machine:
     place: int
     attributes: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        """The areas that stand still without it."""
+        return FEEDS.get(self.name, ())
+
+
+#: Air drives the stations' screwdrivers and the moulders' ejectors; chilled water cools moulds and the oil of presses.
+FEEDS: dict[str, tuple[str, ...]] = {
+    "compressor-1": (f"{SITE}/assembly/line-1", f"{SITE}/moulding-shop/line-1"),
+    "chiller-1": (f"{SITE}/moulding-shop/line-1", f"{SITE}/press-shop/line-1"),
+}
+
 
 def _machines() -> list[Machine]:
     by_name = {sheet.name: sheet for sheet in SHEETS}

@@ -10,9 +10,12 @@ export type AuditEntry = Schemas["AuditEntryAnswer"];
 export type BrowseNode = Schemas["BrowseNodeAnswer"];
 export type ChangeAnswer = Schemas["ChangeAnswer"];
 export type CommandAnswer = Schemas["CommandAnswer"];
+export type ConditionsAnswer = Schemas["ConditionsAnswer"];
+export type LockAnswer = Schemas["LockAnswer"];
 export type ConnectionAnswer = Schemas["ConnectionAnswer"];
 export type DeclarationError = Schemas["DeclarationError"];
 export type DeclarationFile = Schemas["DeclarationFile"];
+export type DeviceCertificateAnswer = Schemas["DeviceCertificateAnswer"];
 export type DeviceAnswer = Schemas["DeviceAnswer"];
 export type DeviceDetail = Schemas["DeviceDetail"];
 export type DeviceImportAnswer = Schemas["DeviceImportAnswer"];
@@ -21,14 +24,33 @@ export type OutletAnswer = Schemas["OutletAnswer"];
 export type EdgeAnswer = Schemas["EdgeAnswer"];
 export type PlanAnswer = Schemas["PlanAnswer"];
 export type PointAnswer = Schemas["PointAnswer"];
+export type SecondFactorAnswer = Schemas["SecondFactorAnswer"];
 export type SessionAnswer = Schemas["SessionAnswer"];
 export type SystemAnswer = Schemas["SystemAnswer"];
 export type TransitionAnswer = Schemas["TransitionAnswer"];
 export type TypeAnswer = Schemas["TypeAnswer"];
 export type UserAnswer = Schemas["UserAnswer"];
 export type TokenAnswer = Schemas["TokenAnswer"];
+export type PartAnswer = Schemas["PartAnswer"];
+export type PartRequest = Schemas["PartRequest"];
+export type RoleAnswer = Schemas["RoleAnswer"];
+export type TenantAnswer = Schemas["TenantAnswer"];
+export type OneSession = Schemas["OneSession"];
+export type Policy = Schemas["Policy"];
+export type PolicyAnswer = Schemas["PolicyAnswer"];
+export type PolicyRequest = Schemas["PolicyRequest"];
+export type SafeguardsAnswer = Schemas["SafeguardsAnswer"];
+export type GrantAnswer = Schemas["GrantAnswer"];
 
-export type Role = "viewer" | "operator" | "engineer" | "administrator" | "source";
+export const ROLES = [
+  "member", "viewer", "operator", "maintainer", "engineer", "manager", "security-officer", "auditor", "administrator", "owner", "source",
+] as const;
+export type Role = (typeof ROLES)[number];
+export type Action = components["schemas"]["Action"];
+/** Every right that there is, in the order in which they are shown. */
+export const ACTIONS = [
+  "view", "acknowledge", "write", "approve", "lock", "maintain", "configure", "ingest", "share", "administer", "secure", "audit", "operate",
+] as const satisfies readonly Action[];
 export type Priority = "critical" | "high" | "medium" | "low";
 
 /** A refusal in the API's own words; `code` is stable, `hint` says what to do next. */
@@ -44,7 +66,14 @@ export class ApiError extends Error {
   }
 }
 
-/** Told when the server says that nobody is signed in. */
+/** A session that only the page keeps asking with is not in use: after a minute without a hand, requests say so. */
+const IDLE_MS = 60_000;
+let touched = Date.now();
+for (const sign of ["pointerdown", "pointermove", "keydown", "wheel", "touchstart"]) {
+  if (typeof window !== "undefined") window.addEventListener(sign, () => (touched = Date.now()), { passive: true, capture: true });
+}
+
+/** Told when the server says that nobody is signed in, or that something has to be done at the door first. */
 let signedOut: () => void = () => {};
 export function onSignedOut(run: () => void): void {
   signedOut = run;
@@ -54,6 +83,7 @@ const guard: Middleware = {
   onRequest({ request }) {
     // With a cookie every change needs this header; a foreign page cannot set it. See docs/openapi.json.
     request.headers.set("X-Headrace", "1");
+    if (Date.now() - touched > IDLE_MS) request.headers.set("X-Headrace-Idle", "1");
     return request;
   },
 };
@@ -83,6 +113,8 @@ export async function ask<T>(call: Promise<Result<T>>): Promise<T> {
   if (response.ok) return data as T;
   const body = (error as { error?: { code?: string; message?: string; hint?: string; errors?: DeclarationError[] } } | undefined)
     ?.error;
-  if (response.status === 401 && !response.url.endsWith("/session")) signedOut();
+  // What belongs to signing in says itself what is wrong.
+  const atDoor = response.status === 401 || body?.code === "enrol-second-factor" || body?.code === "change-password";
+  if (atDoor && !new URL(response.url).pathname.startsWith("/api/v1/session")) signedOut();
   throw new ApiError(response.status, body?.code ?? `http-${response.status}`, body?.message ?? response.statusText, body?.hint, body?.errors);
 }

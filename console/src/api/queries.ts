@@ -26,6 +26,34 @@ export const sessionQuery = queryOptions({
   staleTime: 60_000,
 });
 
+export const factorsQuery = queryOptions({
+  queryKey: ["factors"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/account/factors", { signal })),
+});
+
+export const ownSessionsQuery = queryOptions({
+  queryKey: ["own-sessions"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/account/sessions", { signal })),
+});
+
+export const providersQuery = queryOptions({
+  queryKey: ["providers"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/session/providers", { signal })),
+  staleTime: 600_000,
+});
+
+export const noticeQuery = queryOptions({
+  queryKey: ["notice"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/session/notice", { signal })),
+  staleTime: 60_000,
+});
+
+export const securityQuery = queryOptions({
+  queryKey: ["security"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/system/security", { signal })),
+  staleTime: 10_000,
+});
+
 export const assetsQuery = queryOptions({
   queryKey: ["assets"],
   queryFn: ({ signal }) => ask(client.GET("/api/v1/assets", { signal })),
@@ -84,7 +112,7 @@ export const downsampleQuery = (
 
 export const alarmsQuery = queryOptions({
   queryKey: ["alarms"],
-  queryFn: ({ signal }) => ask(client.GET("/api/v1/alarms", { signal })),
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/alarms", { params: { query: { limit: 10_000 } }, signal })),
   staleTime: 5_000,
   refetchInterval: 30_000,
 });
@@ -122,6 +150,13 @@ export const deviceQuery = (name: string) =>
     refetchInterval: 3_000,
   });
 
+export const deviceCertificatesQuery = (name: string) =>
+  queryOptions({
+    queryKey: ["device", name, "certificates"],
+    queryFn: ({ signal }) => ask(client.GET("/api/v1/devices/{name}/certificates", { params: { path: { name } }, signal })),
+    refetchInterval: 10_000,
+  });
+
 export const refusalsQuery = queryOptions({
   queryKey: ["refusals"],
   queryFn: ({ signal }) => ask(client.GET("/api/v1/device-refusals", { signal })),
@@ -157,7 +192,55 @@ export const usersQuery = queryOptions({
   queryFn: ({ signal }) => ask(client.GET("/api/v1/users", { signal })),
 });
 
+/** For whoever secures the tenant: how each account is guarded. */
+export const safeguardsQuery = queryOptions({
+  queryKey: ["safeguards"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/user-safeguards", { signal })),
+  refetchInterval: 15_000,
+});
+
+export const userSessionsQuery = (name: string) =>
+  queryOptions({
+    queryKey: ["sessions", name],
+    queryFn: ({ signal }) => ask(client.GET("/api/v1/users/{name}/sessions", { params: { path: { name } }, signal })),
+    refetchInterval: 15_000,
+  });
+
+export const policyQuery = queryOptions({
+  queryKey: ["policy"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/tenant/policy", { signal })),
+});
+
 export const tokensQuery = queryOptions({
   queryKey: ["tokens"],
   queryFn: ({ signal }) => ask(client.GET("/api/v1/tokens", { signal })),
+});
+
+export const rolesQuery = queryOptions({
+  queryKey: ["roles"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/roles", { signal })),
+  staleTime: 60_000,
+});
+
+export const tenantQuery = queryOptions({
+  queryKey: ["tenant"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/tenant", { signal })),
+  staleTime: 60_000,
+});
+
+export const tenantsQuery = queryOptions({
+  queryKey: ["tenants"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/tenants", { signal })),
+});
+
+export const partnersQuery = queryOptions({
+  queryKey: ["partners"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/partners", { signal })),
+  staleTime: 60_000,
+});
+
+export const grantsQuery = queryOptions({
+  queryKey: ["grants"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/grants", { signal })),
+  staleTime: 60_000,
 });

@@ -4,6 +4,224 @@
  */
 
 export interface paths {
+    "/.well-known/est/cacerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** EST: who signs certificates of devices */
+        get: operations["estCacerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/.well-known/est/simpleenroll": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * EST: a device asks for a certificate with its login and secret
+         * @description Basic authentication (RFC 7030 §3.2.3, §4.2). What the device showed before is good until it shows this.
+         */
+        post: operations["estEnroll"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/factors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** My second factors */
+        get: operations["getFactors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/identities/{provider}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Unlink a provider */
+        delete: operations["removeIdentity"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Add a passkey */
+        post: operations["addPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/passkeys/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Add a passkey: ask */
+        post: operations["offerPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/passkeys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a passkey */
+        delete: operations["removePasskey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ten new recovery codes
+         * @description The former ones are good no more.
+         */
+        post: operations["createRecoveryCodes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where I am signed in */
+        get: operations["listOwnSessions"];
+        put?: never;
+        post?: never;
+        /** Sign out everywhere else */
+        delete: operations["endOtherSessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Sign out there */
+        delete: operations["endOwnSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add an authenticator app: its secret
+         * @description The secret is shown once; it counts when a code has confirmed it.
+         */
+        post: operations["offerTotp"];
+        /** Remove the authenticator app */
+        delete: operations["removeTotp"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/totp/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add an authenticator app: confirm
+         * @description The session gets a new secret, all others end where this is the first second factor.
+         */
+        post: operations["confirmTotp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/alarms": {
         parameters: {
             query?: never;
@@ -13,7 +231,7 @@ export interface paths {
         };
         /**
          * Alarms that are not normal
-         * @description By priority, then newest first.
+         * @description By priority, then newest first. Consequences are folded under their cause by `group`; none is left out.
          */
         get: operations["listAlarms"];
         put?: never;
@@ -36,6 +254,8 @@ export interface paths {
         /**
          * Acknowledge alarms
          * @description Answers those that were acknowledged by this call; one that already was is left out.
+         *
+         *     Where a class asks for a proof, a session needs a fresh one (403 `fresh-proof-needed`), and a token is refused.
          */
         post: operations["acknowledgeAlarms"];
         delete?: never;
@@ -55,6 +275,120 @@ export interface paths {
         get: operations["getAlarmHistory"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alarms/kpis": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the alarm system did
+         * @description Figures of ISA-18.2 §16 and EEMUA 191 over at most 366 days, to now at the latest.
+         */
+        get: operations["getAlarmKpis"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alarms/out-of-service": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take alarms out of service
+         * @description Until somebody returns them.
+         */
+        post: operations["removeAlarms"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alarms/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reset latched alarms
+         * @description Answers those that were latched; one whose condition still holds is left out.
+         */
+        post: operations["resetAlarms"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alarms/return": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return alarms to service */
+        post: operations["returnAlarms"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alarms/shelve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Shelve alarms for a time
+         * @description Shelving again sets the time anew. One that is out of service is left out.
+         */
+        post: operations["shelveAlarms"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alarms/unshelve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End the shelving of alarms */
+        post: operations["unshelveAlarms"];
         delete?: never;
         options?: never;
         head?: never;
@@ -92,6 +426,244 @@ export interface paths {
         get: operations["getAudit"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The audit trail as a file
+         * @description Oldest first, archives included. NDJSON ends with a signed line: `headrace audit verify --file` checks it
+         *     anywhere. That somebody exported is on record itself.
+         */
+        get: operations["exportAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Head, signed head, room */
+        get: operations["getAuditState"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Is the whole trail as it was written
+         * @description Walks all entries, archives and signed heads: seconds for a million. One at a time; the next waits.
+         */
+        get: operations["verifyAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backtests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Back-tests, newest first
+         * @description Those since the platform started, the last twenty.
+         */
+        get: operations["listBacktests"];
+        put?: never;
+        /**
+         * Test alarm rules on history
+         * @description Of what is declared, or of what would be with these files. 422 with every error of the files.
+         */
+        post: operations["startBacktest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backtests/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What rules would have raised, and what was */
+        get: operations["getBacktest"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ca.pem": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The authority of this server's certificate, to be trusted
+         * @description Compare its SHA-256 with what the platform says when it starts.
+         */
+        get: operations["getAuthority"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ca/devices.crl": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Certificates of devices that are good no more
+         * @description Signed (RFC 5280), DER.
+         */
+        get: operations["getDeviceRevocations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ca/devices.pem": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The authority that signs certificates of devices */
+        get: operations["getDeviceAuthority"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calculations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Calculated points, and how they fare
+         * @description Those that are seen with everything that they are made of.
+         */
+        get: operations["listCalculations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calculations/backfills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Back-fills, newest first
+         * @description Those since the platform started, the last fifty.
+         */
+        get: operations["listBackfills"];
+        put?: never;
+        /**
+         * Work points out anew over a stretch
+         * @description From what history holds of their inputs; results take the place of those of the same times. One after the
+         *     other, beside what comes in meanwhile.
+         */
+        post: operations["startBackfill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/certificates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Certificates of this platform */
+        get: operations["listCertificates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/certificates/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A new certificate for the console now
+         * @description Connections go on. With `authority` everybody has to trust a new authority.
+         */
+        post: operations["renewCertificate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -216,6 +788,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/device-certificate/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A device renews its certificate with the key of the one it has */
+        post: operations["renewDeviceCertificate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/device-certificates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which certificates end soon */
+        get: operations["listDeviceCertificates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/device-refusals": {
         parameters: {
             query?: never;
@@ -332,6 +938,66 @@ export interface paths {
         put?: never;
         /** Close a device and keep it out */
         post: operations["blockDevice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{name}/certificate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a device a certificate
+         * @description What the device showed before is good until it shows this, unless `at_once`.
+         */
+        post: operations["issueDeviceCertificate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{name}/certificate/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take back all certificates of a device
+         * @description It is closed at once.
+         */
+        post: operations["revokeDeviceCertificate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{name}/certificates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Certificates of a device
+         * @description Newest first.
+         */
+        get: operations["getDeviceCertificates"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -576,6 +1242,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What partners may see, and what they let you see
+         * @description Those received, to who sees all of the tenant; those given, as far as one sees what they are of.
+         */
+        get: operations["listGrants"];
+        put?: never;
+        /**
+         * Let a partner see a part of the plant
+         * @description Reading only. Every read through it is in the audit trails of both.
+         */
+        post: operations["createGrant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grants/{id}/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a grant
+         * @description Counts from the partner's next request on; its live feeds lose the points within a second.
+         */
+        post: operations["endGrant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/health": {
         parameters: {
             query?: never;
@@ -762,6 +1472,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/keys/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Seal all secrets on disk with a new key
+         * @description Without `forget_old` what was copied away before, such as a backup, still opens with the keys of now.
+         */
+        post: operations["rotateKeys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/latest": {
         parameters: {
             query?: never;
@@ -776,6 +1506,47 @@ export interface paths {
         get: operations["getLatest"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/locks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Locks of writes that stand
+         * @description The oldest first.
+         */
+        get: operations["listLocks"];
+        put?: never;
+        /**
+         * Stop all writes below a path
+         * @description Takes the right to write, to maintain or to lock there. Once this is answered no write below is sent.
+         */
+        post: operations["createLock"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/locks/{id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let writes go on */
+        post: operations["releaseLock"];
         delete?: never;
         options?: never;
         head?: never;
@@ -808,6 +1579,23 @@ export interface paths {
         };
         /** Who is told of samples and events */
         get: operations["listOutlets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/partners": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whom you may share with */
+        get: operations["listPartners"];
         put?: never;
         post?: never;
         delete?: never;
@@ -850,6 +1638,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Roles and what each may do
+         * @description The built-in ones, then your tenant's own.
+         */
+        get: operations["listRoles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roles/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Make or change a role of your own
+         * @description Counts for everybody who has it, from the next request on.
+         */
+        put: operations["setRole"];
+        post?: never;
+        /** Remove a role of your own */
+        delete: operations["deleteRole"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -865,11 +1694,109 @@ export interface paths {
         put?: never;
         /**
          * Sign in
-         * @description Sets the session cookie. A wrong name and a wrong password are answered alike, and slowed down.
+         * @description Sets the session cookie, or says which second factor is needed and sets none. A wrong name and a wrong password
+         *     are answered alike, and slowed down.
          */
         post: operations["createSession"];
-        /** Sign out */
+        /**
+         * Sign out
+         * @description `X-Sign-Out` is where a browser goes to sign out at the provider that it came from, too.
+         */
         delete: operations["deleteSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/notice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What everybody is told before signing in
+         * @description Plain text, set with the policy of the platform's own tenant. Source: IEC 62443-3-3 SR 1.12.
+         */
+        get: operations["getNotice"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/oidc/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Go to a provider
+         * @description `link`: that account opens mine from now on. `again`: prove once more that it is me.
+         */
+        get: operations["departToProvider"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/oidc/{name}/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Come back from a provider */
+        get: operations["arriveFromProvider"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign in with a passkey
+         * @description The device must have made sure of the person.
+         */
+        post: operations["createPasskeySession"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/passkey/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign in with a passkey: ask */
+        post: operations["createPasskeyOptions"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -886,9 +1813,87 @@ export interface paths {
         put?: never;
         /**
          * Change my password
-         * @description Ends every other session of the user.
+         * @description Ends every other session of the user; this one gets a new secret.
          */
         post: operations["changePassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/pending": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which second factor is needed
+         * @description After a provider has said who somebody is. Raises 404 where nothing waits.
+         */
+        get: operations["getPendingSession"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/proof": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a new proof takes */
+        get: operations["getProofOptions"];
+        put?: never;
+        /**
+         * Prove again that it is me
+         * @description Opens for five minutes what takes a fresh proof. The session gets a new secret.
+         */
+        post: operations["proveAgain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who else may say who I am */
+        get: operations["listProviders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign in: the second factor
+         * @description A `pending` is good once, for five minutes and five tries.
+         */
+        post: operations["completeSession"];
         delete?: never;
         options?: never;
         head?: never;
@@ -912,6 +1917,105 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/system/security": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Security settings in force, as advised?
+         * @description What this installation is set to, beside what is advised. Source: IEC 62443-3-3 SR 7.6 RE 1.
+         */
+        get: operations["getSecuritySettings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Your own tenant, and its policy */
+        get: operations["getTenant"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenant/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The policy of your own tenant, and its bounds */
+        get: operations["getPolicy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change the policy of your own tenant
+         * @description 409 where it does not fit who holds which duties now.
+         */
+        patch: operations["setPolicy"];
+        trace?: never;
+    };
+    "/api/v1/tenants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All tenants of the platform */
+        get: operations["listTenants"];
+        put?: never;
+        /**
+         * Take a firm in
+         * @description Made by the operator of the platform, who hands its first accounts over and does not see into it.
+         */
+        post: operations["createTenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Close or reopen a tenant
+         * @description A closed tenant lets nobody in; nothing of it is lost.
+         */
+        patch: operations["updateTenant"];
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -919,12 +2023,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All tokens */
+        /**
+         * All tokens
+         * @description Of your tenant.
+         */
         get: operations["listTokens"];
         put?: never;
         /**
          * Create a token
-         * @description For programs. The secret is shown once; no token has more rights than its maker.
+         * @description For programs. The secret is shown once. Give it no more than it needs: a role, assets, and scopes.
          */
         post: operations["createToken"];
         delete?: never;
@@ -967,6 +2074,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/user-safeguards": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How every account is guarded
+         * @description Of your tenant: who has which factors, who is locked out, who is signed in.
+         */
+        get: operations["listSafeguards"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users": {
         parameters: {
             query?: never;
@@ -974,7 +2101,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All users */
+        /**
+         * All users
+         * @description Of your tenant.
+         */
         get: operations["listUsers"];
         put?: never;
         /**
@@ -1006,6 +2136,101 @@ export interface paths {
         patch: operations["updateUser"];
         trace?: never;
     };
+    "/api/v1/users/{name}/factors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Reset a user's second factors
+         * @description For somebody who lost them; ends their sessions.
+         */
+        delete: operations["resetUserFactors"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{name}/lockout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End a user's lockout
+         * @description For somebody who gave too many wrong passwords or codes, and is known to be it.
+         */
+        delete: operations["unlockUser"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{name}/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a user a new one-time password
+         * @description For somebody who lost theirs. Ends their sessions.
+         */
+        post: operations["resetPassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{name}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where a user is signed in */
+        get: operations["listUserSessions"];
+        put?: never;
+        post?: never;
+        /** End all sessions of a user */
+        delete: operations["endUserSessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{name}/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End a session */
+        delete: operations["endUserSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/writes": {
         parameters: {
             query?: never;
@@ -1019,8 +2244,84 @@ export interface paths {
         /**
          * Change a setpoint
          * @description 200 with `confirmed`, `refused` or `failed`: a refusal is an outcome, and is audited like a success.
+         *
+         *     A write to a critical point is answered `awaiting-approval`; look it up until a second person has decided.
          */
         post: operations["writePoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/writes/conditions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a write must pass, as it stands now */
+        get: operations["getWriteConditions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/writes/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve a critical write
+         * @description As a second person; every check is made again, then it is sent, and answered with how it ended.
+         */
+        post: operations["approveWrite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/writes/{id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reject a critical write
+         * @description As a second person, with a reason.
+         */
+        post: operations["rejectWrite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/writes/{id}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take back one's own critical write */
+        post: operations["withdrawWrite"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1104,6 +2405,11 @@ export interface components {
             rules: string[];
         };
         /**
+         * Action
+         * @enum {string}
+         */
+        Action: "view" | "acknowledge" | "write" | "approve" | "lock" | "maintain" | "configure" | "ingest" | "share" | "administer" | "secure" | "audit" | "operate";
+        /**
          * ActualAnswer
          * @description What the edge says that it runs; `error` tells why it could not become what was desired.
          */
@@ -1119,6 +2425,15 @@ export interface components {
             /** Version */
             version: string;
         };
+        /** AddedPasskey */
+        AddedPasskey: {
+            passkey: components["schemas"]["PasskeyShown"];
+            /**
+             * Recovery Codes
+             * @description Shown only now, where this is the first second factor.
+             */
+            recovery_codes: string[];
+        };
         /**
          * Aggregate
          * @enum {string}
@@ -1127,12 +2442,19 @@ export interface components {
         /**
          * AlarmAnswer
          * @description An alarm that is not normal. Source: IEC 62682 §5.
+         *
+         *     A state that is shelved, suppressed or out-of-service hides whether the condition holds: `active` says so.
          */
         AlarmAnswer: {
             /** Acknowledged At */
             acknowledged_at: string | null;
             /** Acknowledged By */
             acknowledged_by: string;
+            /**
+             * Active
+             * @description Whether the condition holds, also beneath a quiet state.
+             */
+            active: boolean;
             /** Asset */
             asset: string;
             /** Cleared At */
@@ -1144,6 +2466,27 @@ export interface components {
              * @example high
              */
             condition: string;
+            /**
+             * Consequences
+             * @description How many are folded under it.
+             */
+            consequences: number;
+            /**
+             * First Out
+             * @description The how-manieth of its group was raised; 0 is the root.
+             */
+            first_out: number;
+            /**
+             * Group
+             * @description The alarm that this one is folded under; its own name where it is none's.
+             */
+            group: string;
+            handling: components["schemas"]["ClassAnswer"];
+            /**
+             * Latched
+             * @description Whether it stays until somebody resets it.
+             */
+            latched: boolean;
             /** Limit */
             limit: number;
             /**
@@ -1164,27 +2507,43 @@ export interface components {
              */
             priority: "critical" | "high" | "medium" | "low";
             /**
-             * Raised At
-             * @description RFC 3339, UTC, ns.
-             * @example 2026-11-22T08:00:00.25Z
+             * Quiet By
+             * @description Who shelved it or took it out of service.
              */
-            raised_at: string;
+            quiet_by: string;
+            /** Quiet Reason */
+            quiet_reason: string;
+            /** Raised At */
+            raised_at: string | null;
+            rationale: components["schemas"]["RationaleAnswer"] | null;
             /**
              * Rule
              * @example acme/suzhou/press-shop/line-1/press-3/oil.temperature:hot
              */
             rule: string;
             /**
+             * Shelved Once
+             * @description The shelf ends also when the condition next clears.
+             */
+            shelved_once: boolean;
+            /** Shelved Until */
+            shelved_until: string | null;
+            /**
              * State
              * @enum {string}
              */
-            state: "normal" | "unack-active" | "ack-active" | "unack-cleared";
+            state: "normal" | "unack-active" | "ack-active" | "unack-cleared" | "latched-unack" | "latched-ack" | "shelved" | "suppressed" | "out-of-service";
+            /**
+             * Suppressed By
+             * @description The point that suppresses it by design, where the caller sees it.
+             */
+            suppressed_by: string | null;
             /** Value */
             value: number | null;
         };
         /**
          * AlarmCounts
-         * @description Alarms that are not normal, by priority.
+         * @description Alarms that are annunciated, by priority.
          */
         AlarmCounts: {
             /**
@@ -1207,6 +2566,21 @@ export interface components {
              * @default 0
              */
             medium: number;
+        };
+        /**
+         * AlarmPage
+         * @description By priority, then newest first. `total` and `states` are of all pages.
+         */
+        AlarmPage: {
+            /** Alarms */
+            alarms: components["schemas"]["AlarmAnswer"][];
+            /** @description The flood that goes on now, of what the caller sees. */
+            flood: components["schemas"]["FloodAnswer"] | null;
+            /** Next Cursor */
+            next_cursor: string | null;
+            states: components["schemas"]["StateCounts"];
+            /** Total */
+            total: number;
         };
         /** ApplyRequest */
         ApplyRequest: {
@@ -1253,6 +2627,11 @@ export interface components {
                 [key: string]: string;
             };
             /**
+             * Feeds
+             * @description Assets that it supplies: where it fails, they follow.
+             */
+            feeds: string[];
+            /**
              * Level
              * @example equipment
              */
@@ -1287,7 +2666,27 @@ export interface components {
              */
             worst_quality: ("good" | "uncertain" | "bad") | null;
         };
-        /** AuditEntryAnswer */
+        /**
+         * AuditCountersAnswer
+         * @description Since start.
+         */
+        AuditCountersAnswer: {
+            /** Archives */
+            archives: number;
+            /** Checkpoints */
+            checkpoints: number;
+            /** Entries */
+            entries: number;
+            /**
+             * Failures
+             * @description Entries that the database did not take; what they were of was refused.
+             */
+            failures: number;
+        };
+        /**
+         * AuditEntryAnswer
+         * @description `hash` covers the entry and the hash before it, so that it can be looked for in the whole chain later.
+         */
         AuditEntryAnswer: {
             /**
              * Action
@@ -1300,6 +2699,12 @@ export interface components {
             data: {
                 [key: string]: unknown;
             };
+            /**
+             * Hash
+             * @description SHA-256, hex.
+             * @example 9f86d081…
+             */
+            hash: string;
             /** Outcome */
             outcome: string;
             /** Sequence */
@@ -1314,14 +2719,315 @@ export interface components {
             time: string;
         };
         /**
+         * AuditFormat
+         * @enum {string}
+         */
+        AuditFormat: "ndjson" | "csv";
+        /**
+         * AuditHeadAnswer
+         * @description An entry of the whole trail. Keep one elsewhere, and give it to a later check.
+         */
+        AuditHeadAnswer: {
+            /**
+             * Hash
+             * @description SHA-256, hex.
+             * @example 9f86d081…
+             */
+            hash: string;
+            /** Sequence */
+            sequence: number;
+        };
+        /**
          * AuditPage
-         * @description Newest first.
+         * @description Newest first, of the caller's tenant; entries that are in archives already are in exports alone.
          */
         AuditPage: {
             /** Entries */
             entries: components["schemas"]["AuditEntryAnswer"][];
             /** Next Cursor */
             next_cursor: string | null;
+        };
+        /**
+         * AuditStateAnswer
+         * @description `checkpoint` is the newest head that was signed; `trouble` is what a person has to see to.
+         */
+        AuditStateAnswer: {
+            /**
+             * Archived Until
+             * @description The newest entry in archives; 0 where there are none.
+             */
+            archived_until: number;
+            checkpoint: components["schemas"]["AuditHeadAnswer"] | null;
+            /** Checkpoint At */
+            checkpoint_at: string | null;
+            counters: components["schemas"]["AuditCountersAnswer"];
+            /**
+             * Failing Since
+             * @description Set while the trail cannot be written.
+             */
+            failing_since: string | null;
+            /** Free Bytes */
+            free_bytes: number | null;
+            head: components["schemas"]["AuditHeadAnswer"];
+            /** Keep Days */
+            keep_days: number | null;
+            /**
+             * Key
+             * @description Fingerprint of the key that signs: SHA-256 of its public half, hex.
+             */
+            key: string;
+            /** Trouble */
+            trouble: string[];
+            /** Used Percent */
+            used_percent: number | null;
+            /** Warn Percent */
+            warn_percent: number | null;
+        };
+        /**
+         * AuditVerdictAnswer
+         * @description What a check of the whole trail found, archives and signed heads included. It tells counts, no entries.
+         */
+        AuditVerdictAnswer: {
+            /** Archived */
+            archived: number;
+            checkpoint: components["schemas"]["AuditHeadAnswer"] | null;
+            /** Checkpoint At */
+            checkpoint_at: string | null;
+            /** Checkpoints */
+            checkpoints: number;
+            /** Entries */
+            entries: number;
+            head: components["schemas"]["AuditHeadAnswer"] | null;
+            /**
+             * Problem
+             * @description The first thing that is not as it was written.
+             */
+            problem: string | null;
+            /** Whole */
+            whole: boolean;
+        };
+        /**
+         * BackfillAnswer
+         * @description Ask again until `ended_at` is set; `error` is empty where all went well.
+         */
+        BackfillAnswer: {
+            /** Actor */
+            actor: string;
+            /**
+             * End
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            end: string;
+            /** Ended At */
+            ended_at: string | null;
+            /** Error */
+            error: string;
+            /** Id */
+            id: number;
+            /** Points */
+            points: string[];
+            /**
+             * Results
+             * @description Samples made so far.
+             */
+            results: number;
+            /**
+             * Start
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            start: string;
+            /**
+             * Started At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            started_at: string;
+            /**
+             * Upto
+             * @description Worked out so far.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            upto: string;
+        };
+        /**
+         * BacktestAnswer
+         * @description Ask again until `ended_at` is set; `error` is empty where all went well.
+         */
+        BacktestAnswer: {
+            /** Actor */
+            actor: string;
+            /**
+             * Elapsed S
+             * @description How long it took.
+             */
+            elapsed_s: number;
+            /**
+             * End
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            end: string;
+            /** Ended At */
+            ended_at: string | null;
+            /** Error */
+            error: string;
+            /** Id */
+            id: number;
+            /** Raised */
+            raised: number;
+            /** Samples */
+            samples: number;
+            /**
+             * Start
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            start: string;
+            /**
+             * Started At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            started_at: string;
+            /**
+             * Tested
+             * @description How many rules.
+             */
+            tested: number;
+            /**
+             * Upto
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            upto: string;
+        };
+        /**
+         * BacktestEpisodeAnswer
+         * @description One alarm that would have been, and the real one beside it: raised within a minute of it, or meanwhile.
+         */
+        BacktestEpisodeAnswer: {
+            /** Acknowledged At */
+            acknowledged_at: string | null;
+            /** Acknowledged By */
+            acknowledged_by: string;
+            /**
+             * Cleared At
+             * @description Null where it stood at the end.
+             */
+            cleared_at: string | null;
+            /** Comment */
+            comment: string;
+            /**
+             * Raised At
+             * @description Before the stretch where it stood at its beginning.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            raised_at: string;
+            /** Really Raised At */
+            really_raised_at: string | null;
+            /** Rule */
+            rule: string;
+            /** Value */
+            value: number | null;
+        };
+        /** BacktestResult */
+        BacktestResult: {
+            /** Actor */
+            actor: string;
+            /**
+             * Elapsed S
+             * @description How long it took.
+             */
+            elapsed_s: number;
+            /**
+             * End
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            end: string;
+            /** Ended At */
+            ended_at: string | null;
+            /**
+             * Episodes
+             * @description By time, the first 2000.
+             */
+            episodes: components["schemas"]["BacktestEpisodeAnswer"][];
+            /** Error */
+            error: string;
+            /** Id */
+            id: number;
+            /** Raised */
+            raised: number;
+            /**
+             * Rules
+             * @description Those that were raised most first.
+             */
+            rules: components["schemas"]["BacktestRuleAnswer"][];
+            /** Samples */
+            samples: number;
+            /**
+             * Start
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            start: string;
+            /**
+             * Started At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            started_at: string;
+            /**
+             * Tested
+             * @description How many rules.
+             */
+            tested: number;
+            /**
+             * Upto
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            upto: string;
+        };
+        /** BacktestRuleAnswer */
+        BacktestRuleAnswer: {
+            /**
+             * Active S
+             * @description For how long, all together.
+             */
+            active_s: number;
+            /** Longest S */
+            longest_s: number;
+            /**
+             * Median Acknowledge S
+             * @description Until somebody acknowledged; null where nobody did.
+             */
+            median_acknowledge_s: number | null;
+            /** Priority */
+            priority: string;
+            /**
+             * Raised
+             * @description How often it would have been raised.
+             */
+            raised: number;
+            /** Really Acknowledged */
+            really_acknowledged: number;
+            /**
+             * Really Raised
+             * @description How often it really was.
+             */
+            really_raised: number;
+            /** Rule */
+            rule: string;
+        };
+        /** Bounds */
+        Bounds: {
+            /** Least */
+            least: number;
+            /** Most */
+            most: number;
         };
         /** BrowseAnswer */
         BrowseAnswer: {
@@ -1355,6 +3061,76 @@ export interface components {
             /** Writable */
             writable: boolean;
         };
+        /**
+         * CalculationAnswer
+         * @description One calculated point.
+         */
+        CalculationAnswer: {
+            /**
+             * Counts
+             * @description Of all these since they began: results that failed by reason, and `late` samples.
+             */
+            counts: {
+                [key: string]: number;
+            };
+            /** Expression */
+            expression: string;
+            /**
+             * Inputs
+             * @description Paths of the points that it is made of.
+             */
+            inputs: string[];
+            /**
+             * Instances
+             * @description How many points are worked out together with it: those of the same template.
+             */
+            instances: number;
+            /** Path */
+            path: string;
+        };
+        /**
+         * CertificateAnswer
+         * @description `own`: made here, and renewed here by itself. `authority` signs the console's, `devices` those of devices.
+         */
+        CertificateAnswer: {
+            /**
+             * Ends At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            ends_at: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "console" | "authority" | "devices";
+            /** Names */
+            names: string[];
+            /** Own */
+            own: boolean;
+            /** Sha256 */
+            sha256: string;
+            /** Subject */
+            subject: string;
+        };
+        /**
+         * CertificateRequest
+         * @description What the request says of its subject does not count. `at_once`: what was good before is good no more.
+         */
+        CertificateRequest: {
+            /**
+             * At Once
+             * @default false
+             */
+            at_once: boolean;
+            /** Days */
+            days?: number | null;
+            /**
+             * Request
+             * @description PKCS #10, PEM, signed by the device's own key.
+             */
+            request: string;
+        };
         /** ChangeAnswer */
         ChangeAnswer: {
             /**
@@ -1368,19 +3144,79 @@ export interface components {
             key: string;
             /**
              * Kind
-             * @description retention, type, connection, asset, point, alarm, ingest or outlet.
+             * @description retention, type, connection, alarm-class, asset, point, alarm, ingest or outlet.
              */
             kind: string;
         };
         /**
+         * ClassAnswer
+         * @description How alarms of a class are handled. Source: ISA-18.2-2016 §6.
+         */
+        ClassAnswer: {
+            /**
+             * Acknowledge
+             * @description Whether its alarms must be acknowledged.
+             */
+            acknowledge: boolean;
+            /**
+             * Comment
+             * @description Whether that takes a comment.
+             */
+            comment: boolean;
+            /**
+             * Name
+             * @description '' where none is declared.
+             * @example safety
+             */
+            name: string;
+            /**
+             * Proof
+             * @description Whether that takes a fresh proof, by a person.
+             */
+            proof: boolean;
+            /**
+             * Shelve Longest S
+             * @description 0 where shelving is not allowed.
+             * @example 28800
+             */
+            shelve_longest_s: number;
+            /**
+             * Title
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            title: {
+                [key: string]: string;
+            };
+        };
+        /**
          * CommandAnswer
          * @description A write and how it ended: `confirmed` by read-back, `refused` or `failed` with the reason in `detail`.
+         *
+         *     A critical one is `awaiting-approval` until a second person, `approver`, decides, or until `expires_at`.
          */
         CommandAnswer: {
             /** Actor */
             actor: string;
+            /**
+             * Approver
+             * @description The second person of a critical write; empty where there is none yet.
+             */
+            approver: string;
+            /** Decided At */
+            decided_at: string | null;
+            /** Decision */
+            decision: string;
             /** Detail */
             detail: string;
+            /**
+             * Expires At
+             * @description Not sent after this; while it waits, the end of its waiting.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            expires_at: string;
             /** Finished At */
             finished_at: string | null;
             /** Id */
@@ -1404,12 +3240,28 @@ export interface components {
              * State
              * @enum {string}
              */
-            state: "requested" | "authorised" | "sent" | "confirmed" | "refused" | "failed";
+            state: "requested" | "authorised" | "awaiting-approval" | "sent" | "confirmed" | "refused" | "failed";
             /**
              * Value
              * @description Exact; an int64 beyond ±(2^53−1) is decimal text; null for NaN and infinities.
              */
             value: number | boolean | string | null;
+        };
+        /**
+         * ConditionsAnswer
+         * @description What stands between a point and a write now. `waiting` is the critical write that waits already.
+         */
+        ConditionsAnswer: {
+            /** Approval S */
+            approval_s: number;
+            /** Critical */
+            critical: boolean;
+            /** Interlocks */
+            interlocks: components["schemas"]["InterlockAnswer"][];
+            limits: components["schemas"]["LimitsAnswer"];
+            /** Locks */
+            locks: components["schemas"]["LockAnswer"][];
+            waiting: components["schemas"]["CommandAnswer"] | null;
         };
         /** ConnectionAnswer */
         ConnectionAnswer: {
@@ -1499,6 +3351,17 @@ export interface components {
             /** Secret */
             secret: string | null;
         };
+        /** CreatedTenant */
+        CreatedTenant: {
+            /**
+             * One Time Passwords
+             * @description By user. Shown only now; each must be changed at once.
+             */
+            one_time_passwords: {
+                [key: string]: string;
+            };
+            tenant: components["schemas"]["TenantAnswer"];
+        };
         /** CreatedToken */
         CreatedToken: {
             /**
@@ -1516,6 +3379,15 @@ export interface components {
              */
             one_time_password: string;
             user: components["schemas"]["UserAnswer"];
+        };
+        /** DecisionRequest */
+        DecisionRequest: {
+            /**
+             * Reason
+             * @default
+             * @example checked against the drawing
+             */
+            reason: string;
         };
         /**
          * DeclarationError
@@ -1606,6 +3478,62 @@ export interface components {
             state: "quarantined" | "approved" | "blocked";
             /** Subscribe */
             subscribe: string[];
+        };
+        /**
+         * DeviceCertificateAnswer
+         * @description `state`: waiting (issued, not shown yet), in use, ended or revoked, for a `reason` of RFC 5280.
+         */
+        DeviceCertificateAnswer: {
+            /** Device */
+            device: string;
+            /** Ends At */
+            ends_at: string | null;
+            /**
+             * Issued At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            issued_at: string;
+            /** Own */
+            own: boolean;
+            /** Reason */
+            reason: string;
+            /** Revoked At */
+            revoked_at: string | null;
+            /** Serial */
+            serial: string;
+            /** Sha256 */
+            sha256: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "in use" | "ended" | "revoked";
+            /** Used At */
+            used_at: string | null;
+        };
+        /**
+         * DeviceCertificateCounts
+         * @description `ending`, of those that are good: within 30 days, in use, and nothing newer waits.
+         */
+        DeviceCertificateCounts: {
+            /** Ended */
+            ended: number;
+            /** Ending */
+            ending: number;
+            /** Good */
+            good: number;
+            /** Revoked */
+            revoked: number;
+        };
+        /**
+         * DeviceCertificatesAnswer
+         * @description `ending` are those to look after first, a hundred at most.
+         */
+        DeviceCertificatesAnswer: {
+            counts: components["schemas"]["DeviceCertificateCounts"];
+            /** Ending */
+            ending: components["schemas"]["DeviceCertificateAnswer"][];
         };
         /**
          * DeviceChangeRequest
@@ -1781,6 +3709,11 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /** EndedSessions */
+        EndedSessions: {
+            /** Ended */
+            ended: number;
+        };
         /** ErrorAnswer */
         ErrorAnswer: {
             error: components["schemas"]["ErrorDetail"];
@@ -1817,6 +3750,34 @@ export interface components {
          */
         ExportFormat: "parquet" | "csv" | "arrow";
         /**
+         * Factor
+         * @enum {string}
+         */
+        Factor: "totp" | "passkey" | "recovery";
+        /** FactorsAnswer */
+        FactorsAnswer: {
+            /**
+             * Fresh
+             * @description The session was proved within the last five minutes.
+             */
+            fresh: boolean;
+            /** Identities */
+            identities: components["schemas"]["IdentityShown"][];
+            /**
+             * Needed
+             * @description The tenant asks for a second factor of this account.
+             */
+            needed: boolean;
+            /** Passkeys */
+            passkeys: components["schemas"]["PasskeyShown"][];
+            /** Password */
+            password: boolean;
+            /** Recovery Codes Left */
+            recovery_codes_left: number;
+            /** Totp Since */
+            totp_since: string | null;
+        };
+        /**
          * FeedState
          * @description The live feed: `coalesced` frames were merged into later ones because a client was still taking the last.
          */
@@ -1849,6 +3810,80 @@ export interface components {
              * @example 3F:0A:…:C2
              */
             fingerprint: string;
+        };
+        /**
+         * FloodAnswer
+         * @description Ten or more alarms in ten minutes, until there are fewer than five. Source: ISA-18.2-2016 §16.
+         */
+        FloodAnswer: {
+            /** Annunciated */
+            annunciated: number;
+            /**
+             * End
+             * @description Null while it goes on.
+             */
+            end: string | null;
+            /**
+             * Peak
+             * @description Most in any ten minutes.
+             */
+            peak: number;
+            /**
+             * Start
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            start: string;
+        };
+        /** GrantAnswer */
+        GrantAnswer: {
+            /** Asset */
+            asset: string;
+            /**
+             * Created At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            created_at: string;
+            /** Created By */
+            created_by: string;
+            /** End */
+            end: string | null;
+            /** Ended At */
+            ended_at: string | null;
+            /** Ended By */
+            ended_by: string;
+            /** Expires At */
+            expires_at: string | null;
+            /** Id */
+            id: string;
+            /** Owner */
+            owner: string;
+            /** Partner */
+            partner: string;
+            /** Points */
+            points: string[];
+            /** Purpose */
+            purpose: string;
+            /** Start */
+            start: string | null;
+        };
+        /**
+         * GrantsAnswer
+         * @description Newest first.
+         */
+        GrantsAnswer: {
+            /** Given */
+            given: components["schemas"]["GrantAnswer"][];
+            /** Received */
+            received: components["schemas"]["GrantAnswer"][];
+            /**
+             * Titles
+             * @description Of the firms on the other side, by name, where they have one.
+             */
+            titles: {
+                [key: string]: string;
+            };
         };
         /** Health */
         Health: {
@@ -1922,6 +3957,19 @@ export interface components {
             samples: number;
             /** Segments */
             segments: number;
+        };
+        /** IdentityShown */
+        IdentityShown: {
+            /**
+             * Created At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            created_at: string;
+            /** Email */
+            email: string;
+            /** Provider */
+            provider: string;
         };
         /**
          * ImportAnswer
@@ -2012,6 +4060,51 @@ export interface components {
             samples: number;
         };
         /**
+         * InterlockAnswer
+         * @description One condition, and how it stands now. `value` is the newest of its point; `why` says why it does not hold.
+         */
+        InterlockAnswer: {
+            /**
+             * Condition
+             * @enum {string}
+             */
+            condition: "is" | "below" | "above" | "between";
+            /** For S */
+            for_s: number;
+            /** Fresh S */
+            fresh_s: number;
+            /** High */
+            high: number | null;
+            /** Holds */
+            holds: boolean;
+            /**
+             * Limit
+             * @description What it is compared with; null for between.
+             */
+            limit: number | boolean | string | null;
+            /** Low */
+            low: number | null;
+            /** Point */
+            point: string;
+            /**
+             * Text
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            text: {
+                [key: string]: string;
+            };
+            /**
+             * Value
+             * @description Exact; an int64 beyond ±(2^53−1) is decimal text; null for NaN and infinities.
+             */
+            value: number | boolean | string | null;
+            /** Why */
+            why: string;
+        };
+        /**
          * Interpolation
          * @description What an empty bucket shows.
          * @enum {string}
@@ -2049,6 +4142,122 @@ export interface components {
             token: string;
         };
         /**
+         * IssuedAnswer
+         * @description `authority` is who signed it; a gateway shows a certificate of another: /api/v1/ca.pem.
+         */
+        IssuedAnswer: {
+            /** Authority */
+            authority: string;
+            /** Certificate */
+            certificate: string;
+            /** Device */
+            device: string;
+            /**
+             * Ends At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            ends_at: string;
+            /** Sha256 */
+            sha256: string;
+        };
+        /**
+         * Judged
+         * @enum {string}
+         */
+        Judged: "as-advised" | "differs" | "look";
+        /**
+         * KpisAnswer
+         * @description How the alarm system did. Source: ISA-18.2-2016 §16, EEMUA 191.
+         *
+         *     Rates are of `covered_s`, the part of the stretch that the journal knows. Times are event times.
+         */
+        KpisAnswer: {
+            acknowledged: components["schemas"]["ResponseAnswer"];
+            /** Annunciated */
+            annunciated: number;
+            /**
+             * Chattering
+             * @description Three times within a minute.
+             */
+            chattering: components["schemas"]["OffenderAnswer"][];
+            /** Covered S */
+            covered_s: number;
+            /**
+             * End
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            end: string;
+            /**
+             * Fleeting
+             * @description Gone within 10 s, before anybody acknowledged.
+             */
+            fleeting: components["schemas"]["OffenderAnswer"][];
+            /**
+             * Flood Share
+             * @description Of the covered time.
+             */
+            flood_share: number;
+            /** Floods */
+            floods: components["schemas"]["FloodAnswer"][];
+            /** Never Acknowledged */
+            never_acknowledged: number;
+            /** Operators */
+            operators: number;
+            /** Out Of Service */
+            out_of_service: number;
+            /** Out Of Service Now */
+            out_of_service_now: number;
+            /** Peak 10Min */
+            peak_10min: number;
+            /** Peak 10Min Start */
+            peak_10min_start: string | null;
+            /** Per Operator 10Min */
+            per_operator_10min: number;
+            /**
+             * Per Operator Hour
+             * @description About 6 is acceptable, 12 the most that can be managed.
+             */
+            per_operator_hour: number;
+            /** Priorities */
+            priorities: {
+                [key: string]: components["schemas"]["ShareAnswer"];
+            };
+            /** Shelved */
+            shelved: number;
+            /** Shelved Now */
+            shelved_now: number;
+            /**
+             * Slices In Excess
+             * @description Share of ten-minute slices with more than ten an operator.
+             */
+            slices_in_excess: number;
+            /** Stale */
+            stale: components["schemas"]["StandingAnswer"][];
+            /**
+             * Start
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            start: string;
+            /** Suppressed */
+            suppressed: number;
+            /** Suppressed Now */
+            suppressed_now: number;
+            /** Top */
+            top: components["schemas"]["OffenderAnswer"][];
+            /** Top Share */
+            top_share: number;
+            /** Transitions */
+            transitions: number;
+            /**
+             * Unknown Priority
+             * @description Of rules that are no longer declared.
+             */
+            unknown_priority: number;
+        };
+        /**
          * LatestColumns
          * @description One row a point. A point never seen has no times and quality BadWaitingForInitialData (0x80320000).
          */
@@ -2066,6 +4275,22 @@ export interface components {
             time_ms: (number | null)[];
             /** Values */
             values: (number | boolean | string | null)[];
+        };
+        /**
+         * LimitsAnswer
+         * @description In the point's unit; null: no such limit. `rate` is the sum of all steps within a minute.
+         */
+        LimitsAnswer: {
+            /** Interval S */
+            interval_s: number | null;
+            /** Rate */
+            rate: number | null;
+            /** Step */
+            step: number | null;
+            /** Writes */
+            writes: number | null;
+            /** Writes Each */
+            writes_each: number | null;
         };
         /**
          * LinkAnswer
@@ -2197,6 +4422,46 @@ export interface components {
             subscribe: string[];
         };
         /**
+         * LockAnswer
+         * @description While it stands nothing at or below `path` is written, whoever asks.
+         */
+        LockAnswer: {
+            /** Id */
+            id: string;
+            /**
+             * Locked At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            locked_at: string;
+            /** Locked By */
+            locked_by: string;
+            /** Path */
+            path: string;
+            /** Reason */
+            reason: string;
+            /** Release Reason */
+            release_reason: string;
+            /** Released At */
+            released_at: string | null;
+            /** Released By */
+            released_by: string;
+        };
+        /** LockRequest */
+        LockRequest: {
+            /**
+             * Path
+             * @description An asset with all below it, or a point; empty is everything.
+             * @default
+             */
+            path: string;
+            /**
+             * Reason
+             * @example somebody is inside the guard
+             */
+            reason: string;
+        };
+        /**
          * NewAssetRequest
          * @description Declared with the approval, in `devices.yaml`.
          */
@@ -2221,6 +4486,52 @@ export interface components {
             };
             /** Type */
             type: string;
+        };
+        /** NewBackfill */
+        NewBackfill: {
+            /**
+             * End
+             * @description Not included. Default: now.
+             */
+            end?: string | null;
+            /**
+             * Points
+             * @description Paths of calculated points.
+             */
+            points: string[];
+            /**
+             * Start
+             * @description RFC 3339, or before now such as now-7d.
+             */
+            start: string;
+        };
+        /**
+         * NewBacktest
+         * @description Rules as declared, or as they would be with `files`; nothing is applied.
+         */
+        NewBacktest: {
+            /**
+             * End
+             * @description Not included. Default: now.
+             */
+            end?: string | null;
+            /**
+             * Files
+             * @description Declarations to test beside what is there.
+             * @default []
+             */
+            files: components["schemas"]["DeclarationFile"][];
+            /**
+             * Rules
+             * @description Names of alarms. Default: all.
+             * @default []
+             */
+            rules: string[];
+            /**
+             * Start
+             * @description RFC 3339, or before now such as now-7d.
+             */
+            start: string;
         };
         /**
          * NewDeviceRequest
@@ -2254,6 +4565,38 @@ export interface components {
             /** Subscribe */
             subscribe?: string[] | null;
         };
+        /** NewGrant */
+        NewGrant: {
+            /** Asset */
+            asset: string;
+            /**
+             * End
+             * @description Samples before this time.
+             */
+            end?: string | null;
+            /**
+             * Expires At
+             * @description When the grant ends by itself.
+             */
+            expires_at?: string | null;
+            /**
+             * Partner
+             * @example acme
+             */
+            partner: string;
+            /**
+             * Points
+             * @description Globs of what follows the asset in a path; none: all points.
+             */
+            points?: string[];
+            /** Purpose */
+            purpose: string;
+            /**
+             * Start
+             * @description Samples from this time on. RFC 3339.
+             */
+            start?: string | null;
+        };
         /** NewHistoryJob */
         NewHistoryJob: {
             /**
@@ -2272,6 +4615,29 @@ export interface components {
              */
             target?: string | null;
         };
+        /** NewPasskey */
+        NewPasskey: {
+            /** Name */
+            name: string;
+            /**
+             * Passkey
+             * @description `PublicKeyCredential.toJSON()`: W3C Web Authentication §5.1.
+             */
+            passkey: {
+                [key: string]: unknown;
+            };
+        };
+        /** NewProof */
+        NewProof: {
+            /** Code */
+            code?: string | null;
+            /** Passkey */
+            passkey?: {
+                [key: string]: unknown;
+            } | null;
+            /** Password */
+            password?: string | null;
+        };
         /**
          * NewSecret
          * @description Shown once.
@@ -2280,8 +4646,39 @@ export interface components {
             /** Secret */
             secret: string;
         };
+        /** NewTenant */
+        NewTenant: {
+            /**
+             * Name
+             * @example acme
+             */
+            name: string;
+            /**
+             * Roots
+             * @example [
+             *       "acme"
+             *     ]
+             */
+            roots: string[];
+            /**
+             * Separate Duties
+             * @description Three first accounts instead of one that may do everything.
+             * @default true
+             */
+            separate_duties: boolean;
+            /**
+             * Title
+             * @default
+             */
+            title: string;
+        };
         /** NewToken */
         NewToken: {
+            /**
+             * Actions
+             * @description Scopes: no more than these of its role; none: all.
+             */
+            actions?: components["schemas"]["Action"][];
             /**
              * Expires At
              * @description RFC 3339; never when absent.
@@ -2294,10 +4691,16 @@ export interface components {
              */
             name: string;
             /**
-             * Role
-             * @enum {string}
+             * Paths
+             * @description Assets that it is good for; none: the whole tenant.
              */
-            role: "viewer" | "operator" | "engineer" | "administrator" | "source";
+            paths?: string[];
+            /**
+             * Role
+             * @description Built in, or your own.
+             * @example operator
+             */
+            role: string;
         };
         /** NewUser */
         NewUser: {
@@ -2307,10 +4710,77 @@ export interface components {
              */
             name: string;
             /**
-             * Role
-             * @enum {string}
+             * Parts
+             * @description Roles on parts of the plant, beside it.
              */
-            role: "viewer" | "operator" | "engineer" | "administrator" | "source";
+            parts?: components["schemas"]["PartRequest"][];
+            /**
+             * Role
+             * @description On the whole tenant; `member` for none.
+             * @example operator
+             */
+            role: string;
+        };
+        /** NoticeAnswer */
+        NoticeAnswer: {
+            /**
+             * Text
+             * @description Plain text in lines; empty is no notice.
+             */
+            text: string;
+        };
+        /** OffenderAnswer */
+        OffenderAnswer: {
+            /** Count */
+            count: number;
+            /** Rule */
+            rule: string;
+            /**
+             * Share
+             * @description Of all of its list's kind.
+             */
+            share: number;
+        };
+        /**
+         * OneSession
+         * @description `id` names a session and opens nothing.
+         */
+        OneSession: {
+            /** Agent */
+            agent: string;
+            /**
+             * Created At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            created_at: string;
+            /** Id */
+            id: string;
+            /**
+             * Last Used At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            last_used_at: string;
+            /** Peer */
+            peer: string;
+            /**
+             * Proved
+             * @example password+totp
+             * @example passkey
+             * @example oidc:works
+             */
+            proved: string;
+            /** This */
+            this: boolean;
+        };
+        /** OneTimePassword */
+        OneTimePassword: {
+            /**
+             * One Time Password
+             * @description Shown only now; the user must change it at the next sign-in.
+             */
+            one_time_password: string;
         };
         /** OutletAnswer */
         OutletAnswer: {
@@ -2382,12 +4852,114 @@ export interface components {
             /** Waiting Bytes */
             waiting_bytes: number;
         };
+        /** PartAnswer */
+        PartAnswer: {
+            /** Expires At */
+            expires_at: string | null;
+            /** Path */
+            path: string;
+            /** Role */
+            role: string;
+        };
+        /**
+         * PartRequest
+         * @description A role on an asset and all below it.
+         */
+        PartRequest: {
+            /**
+             * Expires At
+             * @description RFC 3339; the role is lent until then. Never when absent.
+             */
+            expires_at?: string | null;
+            /**
+             * Path
+             * @description An asset; empty for the whole tenant.
+             */
+            path: string;
+            /**
+             * Role
+             * @description Built in, or your own.
+             * @example operator
+             */
+            role: string;
+        };
+        /**
+         * PartnerAnswer
+         * @description Whom one may share with: a name and a title, nothing else.
+         */
+        PartnerAnswer: {
+            /** Name */
+            name: string;
+            /** Title */
+            title: string;
+        };
+        /** PasskeyQuestion */
+        PasskeyQuestion: {
+            /**
+             * Challenge
+             * @description Names the question; to be sent back with the answer, once.
+             */
+            challenge: string;
+            /**
+             * Options
+             * @description For `PublicKeyCredential.parseRequestOptionsFromJSON` or `…CreationOptions…`.
+             */
+            options: {
+                [key: string]: unknown;
+            };
+        };
+        /** PasskeyShown */
+        PasskeyShown: {
+            /** Backed Up */
+            backed_up: boolean;
+            /**
+             * Blocked
+             * @description Its counter went back: there is a copy of it.
+             */
+            blocked: boolean;
+            /**
+             * Created At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            created_at: string;
+            /**
+             * Host
+             * @description The name that the key answers to.
+             */
+            host: string;
+            /** Id */
+            id: string;
+            /** Last Used At */
+            last_used_at: string | null;
+            /** Name */
+            name: string;
+        };
+        /** PasskeySignIn */
+        PasskeySignIn: {
+            /** Challenge */
+            challenge: string;
+            /**
+             * Passkey
+             * @description `PublicKeyCredential.toJSON()`: W3C Web Authentication §5.1.
+             */
+            passkey: {
+                [key: string]: unknown;
+            };
+        };
         /** PasswordChange */
         PasswordChange: {
             /** New */
             new: string;
             /** Old */
             old: string;
+        };
+        /**
+         * PendingAnswer
+         * @description Not signed in yet: a second factor is needed.
+         */
+        PendingAnswer: {
+            second_factor: components["schemas"]["SecondFactorAnswer"];
         };
         /**
          * PlanAnswer
@@ -2437,8 +5009,23 @@ export interface components {
             asset: string;
             /** Connection */
             connection: string | null;
+            /**
+             * Critical
+             * @description Whether a second person must approve each write.
+             */
+            critical: boolean;
             /** Decimals */
             decimals: number | null;
+            /**
+             * Expression
+             * @description Of a calculated point; in the words of docs/expressions.md.
+             */
+            expression: string | null;
+            /**
+             * Inputs
+             * @description Paths of the points that it is calculated from.
+             */
+            inputs: string[];
             /** Interval Ms */
             interval_ms: number | null;
             /**
@@ -2502,7 +5089,7 @@ export interface components {
              * Condition
              * @enum {string}
              */
-            condition: "high" | "low" | "rate" | "deviation" | "stale" | "equals";
+            condition: "high" | "low" | "rate" | "deviation" | "stale" | "equals" | "expression";
             /**
              * Limit
              * @description In the point's unit; per second for rate, seconds for stale.
@@ -2518,6 +5105,76 @@ export interface components {
              * @example acme/suzhou/press-shop/line-1/press-3/oil.temperature:hot
              */
             rule: string;
+        };
+        /**
+         * Policy
+         * @description What holds for all accounts of a tenant; null is what the platform says.
+         */
+        Policy: {
+            /**
+             * Notice
+             * @description Shown to whoever is about to sign in; the platform's own tenant has one.
+             */
+            notice: string;
+            /**
+             * Second Factor
+             * @description Who needs one; `administrators`: whoever others rely on.
+             * @enum {string}
+             */
+            second_factor: "off" | "administrators" | "everyone";
+            /**
+             * Separate Duties
+             * @description Nobody is two of administrator, security officer and auditor.
+             */
+            separate_duties: boolean;
+            /**
+             * Session Idle S
+             * @description A session ends after so long without use.
+             */
+            session_idle_s: number | null;
+            /**
+             * Session Life S
+             * @description A session ends after so long in all.
+             */
+            session_life_s: number | null;
+            /**
+             * Sessions Max
+             * @description Sessions of one user at a time.
+             */
+            sessions_max: number | null;
+        };
+        /**
+         * PolicyAnswer
+         * @description The policy, what holds where it says null, and what may be said.
+         */
+        PolicyAnswer: {
+            bounds: components["schemas"]["PolicyBounds"];
+            platform: components["schemas"]["Policy"];
+            policy: components["schemas"]["Policy"];
+        };
+        /** PolicyBounds */
+        PolicyBounds: {
+            session_idle_s: components["schemas"]["Bounds"];
+            session_life_s: components["schemas"]["Bounds"];
+            sessions_max: components["schemas"]["Bounds"];
+        };
+        /**
+         * PolicyRequest
+         * @description What is left out stays as it is; null is what the platform says.
+         */
+        PolicyRequest: {
+            /** Notice */
+            notice?: string | null;
+            /** Second Factor */
+            second_factor?: ("off" | "administrators" | "everyone") | null;
+            /** Separate Duties */
+            separate_duties?: boolean | null;
+            /** Session Idle S */
+            session_idle_s?: number | null;
+            /** Session Life S */
+            session_life_s?: number | null;
+            /** Sessions Max */
+            sessions_max?: number | null;
         };
         /**
          * PreviewAnswer
@@ -2552,6 +5209,45 @@ export interface components {
             threads: number;
         };
         /**
+         * PrometheusError
+         * @description What went wrong, as Prometheus says it: once the caller has been admitted.
+         */
+        PrometheusError: {
+            /** Error */
+            error: string;
+            /**
+             * Errortype
+             * @example bad_data
+             */
+            errorType: string;
+            /**
+             * Status
+             * @constant
+             */
+            status: "error";
+        };
+        /**
+         * ProofOptions
+         * @description What a new proof takes. A passkey stands for the code, the password is given beside it.
+         */
+        ProofOptions: {
+            /** Code */
+            code: boolean;
+            /** Passkey Options */
+            passkey_options: {
+                [key: string]: unknown;
+            } | null;
+            /** Password */
+            password: boolean;
+        };
+        /** ProviderAnswer */
+        ProviderAnswer: {
+            /** Name */
+            name: string;
+            /** Title */
+            title: string;
+        };
+        /**
          * QueueState
          * @description In samples (events for an event queue).
          */
@@ -2580,6 +5276,54 @@ export interface components {
             low: number;
         };
         /**
+         * RationaleAnswer
+         * @description Why an alarm is one, and what to do. Source: ISA-18.2-2016 §9.
+         */
+        RationaleAnswer: {
+            /**
+             * Cause
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            cause: {
+                [key: string]: string;
+            };
+            /**
+             * Consequence
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            consequence: {
+                [key: string]: string;
+            };
+            /**
+             * Response
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            response: {
+                [key: string]: string;
+            };
+            /** Reviewed By */
+            reviewed_by: string;
+            /**
+             * Reviewed On
+             * @description A date; '' where nobody has.
+             * @example 2026-05-01
+             */
+            reviewed_on: string;
+            /** Setpoint Basis */
+            setpoint_basis: string;
+            /** Time To Respond S */
+            time_to_respond_s: number | null;
+        };
+        /**
          * RawColumns
          * @description Samples of one point, oldest first. Ask on with `next_cursor` until it is null.
          */
@@ -2594,6 +5338,14 @@ export interface components {
             time: string[];
             /** Values */
             values: (number | boolean | string | null)[];
+        };
+        /**
+         * RecoveryCodes
+         * @description Shown only now; each is good once. Empty where there are some already.
+         */
+        RecoveryCodes: {
+            /** Codes */
+            codes: string[];
         };
         /**
          * RefusalAnswer
@@ -2641,6 +5393,123 @@ export interface components {
             /** Rows */
             rows: number;
         };
+        /**
+         * RekeyedAnswer
+         * @description `key` is the name of the newest key; nothing of the key can be told from it.
+         */
+        RekeyedAnswer: {
+            /** Files */
+            files: number;
+            /** Key */
+            key: string;
+            /** Keys */
+            keys: number;
+            /** Rows */
+            rows: number;
+        };
+        /** ReleaseRequest */
+        ReleaseRequest: {
+            /**
+             * Reason
+             * @example guard closed, everybody seen
+             */
+            reason: string;
+        };
+        /** Removal */
+        Removal: {
+            /**
+             * Reason
+             * @example overhaul of the pump until May
+             */
+            reason: string;
+            /** Rules */
+            rules: string[];
+        };
+        /** RenewRequest */
+        RenewRequest: {
+            /**
+             * Authority
+             * @description A new authority too, which everybody has to trust anew.
+             * @default false
+             */
+            authority: boolean;
+        };
+        /**
+         * RenewalRequest
+         * @description `signature`: of the request in DER, by the key of `certificate`, SHA-256 (ECDSA, RSA PKCS #1) or Ed25519.
+         */
+        RenewalRequest: {
+            /**
+             * Certificate
+             * @description PEM.
+             */
+            certificate: string;
+            /**
+             * Request
+             * @description PEM.
+             */
+            request: string;
+            /**
+             * Signature
+             * @description Base64.
+             */
+            signature: string;
+        };
+        /**
+         * ResponseAnswer
+         * @description How long people took to acknowledge; null without any.
+         */
+        ResponseAnswer: {
+            /** Count */
+            count: number;
+            /** Longest S */
+            longest_s: number | null;
+            /** Mean S */
+            mean_s: number | null;
+            /** Median S */
+            median_s: number | null;
+            /** P90 S */
+            p90_s: number | null;
+        };
+        /** RevokeRequest */
+        RevokeRequest: {
+            /**
+             * Reason
+             * @default unspecified
+             * @enum {string}
+             */
+            reason: "unspecified" | "keyCompromise" | "superseded" | "cessationOfOperation";
+        };
+        /** RoleAnswer */
+        RoleAnswer: {
+            /** Actions */
+            actions: components["schemas"]["Action"][];
+            /** Built In */
+            built_in: boolean;
+            /** Name */
+            name: string;
+            /** Title */
+            title: string;
+        };
+        /** RoleRequest */
+        RoleRequest: {
+            /** Actions */
+            actions: components["schemas"]["Action"][];
+            /**
+             * Title
+             * @default
+             */
+            title: string;
+        };
+        /** RotateKeysRequest */
+        RotateKeysRequest: {
+            /**
+             * Forget Old
+             * @description No older key opens anything any more.
+             * @default false
+             */
+            forget_old: boolean;
+        };
         /** RotateRequest */
         RotateRequest: {
             /**
@@ -2649,6 +5518,114 @@ export interface components {
              * @default false
              */
             at_once: boolean;
+        };
+        /**
+         * SafeguardsAnswer
+         * @description How an account is guarded. Sessions are those that are open now.
+         */
+        SafeguardsAnswer: {
+            /** Disabled */
+            disabled: boolean;
+            /**
+             * First Session At
+             * @description Since when the oldest of them is open.
+             */
+            first_session_at: string | null;
+            /**
+             * Locked Until
+             * @description Too many wrong passwords or codes: no right one counts until then.
+             */
+            locked_until: string | null;
+            /**
+             * Longest Idle At
+             * @description When the one was used that has rested longest.
+             */
+            longest_idle_at: string | null;
+            /** Must Change Password */
+            must_change_password: boolean;
+            /** Name */
+            name: string;
+            /**
+             * Needed
+             * @description The tenant asks for a second factor of this account.
+             */
+            needed: boolean;
+            /** Passkeys */
+            passkeys: number;
+            /** Passkeys Blocked */
+            passkeys_blocked: number;
+            /** Password */
+            password: boolean;
+            /** Providers */
+            providers: string[];
+            /** Recovery Codes Left */
+            recovery_codes_left: number;
+            /**
+             * Relied On
+             * @description One that the policy `administrators` means.
+             */
+            relied_on: boolean;
+            /** Role */
+            role: string;
+            /**
+             * Second Factor
+             * @description There is one that counts.
+             */
+            second_factor: boolean;
+            /** Sessions */
+            sessions: number;
+            /** Totp Since */
+            totp_since: string | null;
+        };
+        /**
+         * SecondFactor
+         * @description A code, or the answer of a passkey.
+         */
+        SecondFactor: {
+            /** Code */
+            code?: string | null;
+            /** Passkey */
+            passkey?: {
+                [key: string]: unknown;
+            } | null;
+            /** Pending */
+            pending: string;
+        };
+        /**
+         * SecondFactorAnswer
+         * @description A first proof was right. `pending` completes it once, within five minutes and five tries.
+         */
+        SecondFactorAnswer: {
+            /** Kinds */
+            kinds: components["schemas"]["Factor"][];
+            /** Passkey Options */
+            passkey_options: {
+                [key: string]: unknown;
+            } | null;
+            /** Pending */
+            pending: string;
+        };
+        /**
+         * SecuritySetting
+         * @description `differs` is to be mended; at `look` a person has to decide: right in one plant, wrong in another.
+         */
+        SecuritySetting: {
+            /** Advised */
+            advised: string;
+            /**
+             * Clause
+             * @description Who asks for it.
+             * @example 62443-3-3 SR 1.1 RE 2
+             */
+            clause: string;
+            judged: components["schemas"]["Judged"];
+            /**
+             * Name
+             * @example second-factor
+             */
+            name: string;
+            /** Value */
+            value: string;
         };
         /** Series */
         Series: {
@@ -2680,15 +5657,65 @@ export interface components {
         };
         /**
          * SessionAnswer
-         * @description Who is signed in. While `must_change_password` is true all other routes answer 403 `change-password`.
+         * @description Who is signed in. While `must_change_password` is true all other routes answer 403 `change-password`; while
+         *     `must_enrol` is, those that add no second factor answer 403 `enrol-second-factor`.
          */
         SessionAnswer: {
+            /**
+             * Actions
+             * @description What one may do somewhere: on all of the tenant, or on a part of it.
+             */
+            actions: components["schemas"]["Action"][];
+            /**
+             * Everywhere
+             * @description Of these, what one may do on all of the tenant.
+             */
+            everywhere: components["schemas"]["Action"][];
             /** Must Change Password */
             must_change_password: boolean;
+            /** Must Enrol */
+            must_enrol: boolean;
             /** Role */
             role: string;
+            /** Tenant */
+            tenant: string;
             /** User */
             user: string;
+        };
+        /**
+         * ShareAnswer
+         * @description One priority's part of what was annunciated, beside what ISA-18.2 recommends; critical counts with high there.
+         */
+        ShareAnswer: {
+            /** Count */
+            count: number;
+            /** Recommended */
+            recommended: number | null;
+            /** Share */
+            share: number;
+        };
+        /**
+         * Shelving
+         * @description `duration` as long as the class allows unless given; with `once`, also no longer than until it next clears.
+         */
+        Shelving: {
+            /**
+             * Duration
+             * @example 2h
+             */
+            duration?: string | null;
+            /**
+             * Once
+             * @default false
+             */
+            once: boolean;
+            /**
+             * Reason
+             * @example sensor is being changed
+             */
+            reason: string;
+            /** Rules */
+            rules: string[];
         };
         /** SignIn */
         SignIn: {
@@ -2749,6 +5776,70 @@ export interface components {
              */
             truncated: boolean;
         };
+        /**
+         * StandingAnswer
+         * @description An alarm that stood for more than a day.
+         */
+        StandingAnswer: {
+            /**
+             * End
+             * @description Null where it stands still.
+             */
+            end: string | null;
+            /** Rule */
+            rule: string;
+            /**
+             * Start
+             * @description Null where that is earlier than a day before the stretch.
+             */
+            start: string | null;
+        };
+        /**
+         * StateCounts
+         * @description How many alarms are in each state.
+         */
+        StateCounts: {
+            /**
+             * Ack Active
+             * @default 0
+             */
+            ack_active: number;
+            /**
+             * Latched Ack
+             * @default 0
+             */
+            latched_ack: number;
+            /**
+             * Latched Unack
+             * @default 0
+             */
+            latched_unack: number;
+            /**
+             * Out Of Service
+             * @default 0
+             */
+            out_of_service: number;
+            /**
+             * Shelved
+             * @default 0
+             */
+            shelved: number;
+            /**
+             * Suppressed
+             * @default 0
+             */
+            suppressed: number;
+            /**
+             * Unack Active
+             * @default 0
+             */
+            unack_active: number;
+            /**
+             * Unack Cleared
+             * @default 0
+             */
+            unack_cleared: number;
+        };
         /** SystemAnswer */
         SystemAnswer: {
             feed: components["schemas"]["FeedState"];
@@ -2774,8 +5865,34 @@ export interface components {
             /** Version */
             version: string;
         };
+        /** TenantAnswer */
+        TenantAnswer: {
+            /** Created At */
+            created_at: string | null;
+            /** Disabled */
+            disabled: boolean;
+            /** Name */
+            name: string;
+            policy: components["schemas"]["Policy"];
+            /**
+             * Roots
+             * @description First segments of its paths; the platform's own has the rest.
+             */
+            roots: string[];
+            /** Title */
+            title: string;
+        };
+        /** TenantChange */
+        TenantChange: {
+            /** Disabled */
+            disabled?: boolean | null;
+            /** Title */
+            title?: string | null;
+        };
         /** TokenAnswer */
         TokenAnswer: {
+            /** Actions */
+            actions: components["schemas"]["Action"][];
             /**
              * Created At
              * @description RFC 3339, UTC, ns.
@@ -2792,8 +5909,33 @@ export interface components {
             last_used_at: string | null;
             /** Name */
             name: string;
+            /** Paths */
+            paths: string[];
             /** Role */
             role: string;
+        };
+        /** TotpCode */
+        TotpCode: {
+            /**
+             * Code
+             * @description Of the authenticator app, or a recovery code.
+             */
+            code: string;
+        };
+        /** TotpOfferAnswer */
+        TotpOfferAnswer: {
+            /**
+             * Secret
+             * @description Base32, shown only now.
+             */
+            secret: string;
+            /**
+             * Svg
+             * @description `uri` as a QR code.
+             */
+            svg: string;
+            /** Uri */
+            uri: string;
         };
         /**
          * TransitionAnswer
@@ -2804,7 +5946,7 @@ export interface components {
              * Action
              * @enum {string}
              */
-            action: "raised" | "cleared" | "acknowledged";
+            action: "raised" | "cleared" | "acknowledged" | "reset" | "shelved" | "unshelved" | "suppressed" | "released" | "removed" | "returned";
             /** Actor */
             actor: string;
             /** Asset */
@@ -2831,7 +5973,7 @@ export interface components {
              * State
              * @enum {string}
              */
-            state: "normal" | "unack-active" | "ack-active" | "unack-cleared";
+            state: "normal" | "unack-active" | "ack-active" | "unack-cleared" | "latched-unack" | "latched-ack" | "shelved" | "suppressed" | "out-of-service";
             /**
              * Time
              * @description RFC 3339, UTC, ns.
@@ -2904,6 +6046,8 @@ export interface components {
             must_change_password: boolean;
             /** Name */
             name: string;
+            /** Parts */
+            parts: components["schemas"]["PartAnswer"][];
             /** Role */
             role: string;
         };
@@ -2911,8 +6055,10 @@ export interface components {
         UserChange: {
             /** Disabled */
             disabled?: boolean | null;
+            /** Parts */
+            parts?: components["schemas"]["PartRequest"][] | null;
             /** Role */
-            role?: ("viewer" | "operator" | "engineer" | "administrator" | "source") | null;
+            role?: string | null;
         };
         /** WriteRequest */
         WriteRequest: {
@@ -2948,7 +6094,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    listAlarms: {
+    estCacerts: {
         parameters: {
             query?: never;
             header?: never;
@@ -2963,7 +6109,431 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["AlarmAnswer"][];
+                    "application/pkcs7-mime": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    estEnroll: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/pkcs10": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/pkcs7-mime": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getFactors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactorsAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    removeIdentity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    addPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPasskey"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddedPasskey"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    offerPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    removePasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    createRecoveryCodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listOwnSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OneSession"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    endOtherSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedSessions"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    endOwnSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    offerTotp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TotpOfferAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    removeTotp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    confirmTotp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TotpCode"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listAlarms: {
+        parameters: {
+            query?: {
+                /** @description An asset with all below it; everything if none. */
+                area?: string | null;
+                state?: ("normal" | "unack-active" | "ack-active" | "unack-cleared" | "latched-unack" | "latched-ack" | "shelved" | "suppressed" | "out-of-service") | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmPage"];
                 };
             };
             /** @description What went wrong. */
@@ -3047,6 +6617,209 @@ export interface operations {
             };
         };
     };
+    getAlarmKpis: {
+        parameters: {
+            query?: {
+                /** @description Default: a day before the end. */
+                start?: string | null;
+                /** @description The same forms; exclusive. Default: now. */
+                end?: string | null;
+                /** @description An asset with all below it; everything if none. */
+                area?: string | null;
+                /** @description How many look after that area. */
+                operators?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KpisAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    removeAlarms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Removal"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transitions"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    resetAlarms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Acknowledgement"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transitions"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    returnAlarms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Acknowledgement"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transitions"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    shelveAlarms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Shelving"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transitions"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    unshelveAlarms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Acknowledgement"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transitions"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     listAssets: {
         parameters: {
             query?: never;
@@ -3081,6 +6854,18 @@ export interface operations {
             query?: {
                 limit?: number;
                 cursor?: string | null;
+                /** @description Exactly. */
+                actor?: string;
+                /** @description What it begins with: `user.` */
+                action?: string;
+                /** @description What it begins with: `acme/suzhou` */
+                subject?: string;
+                /** @description Exactly. */
+                outcome?: string;
+                /** @description RFC 3339, epoch ms or `now-1h`. */
+                start?: string | null;
+                /** @description RFC 3339, epoch ms or `now-1h`. */
+                end?: string | null;
             };
             header?: never;
             path?: never;
@@ -3095,6 +6880,453 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    exportAudit: {
+        parameters: {
+            query?: {
+                format?: components["schemas"]["AuditFormat"];
+                /** @description Exactly. */
+                actor?: string;
+                /** @description What it begins with: `user.` */
+                action?: string;
+                /** @description What it begins with: `acme/suzhou` */
+                subject?: string;
+                /** @description Exactly. */
+                outcome?: string;
+                /** @description RFC 3339, epoch ms or `now-1h`. */
+                start?: string | null;
+                /** @description RFC 3339, epoch ms or `now-1h`. */
+                end?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getAuditState: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditStateAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    verifyAudit: {
+        parameters: {
+            query?: {
+                /** @description Of a head that was noted earlier. */
+                sequence?: number | null;
+                /** @description Its hash. */
+                hash?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditVerdictAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listBacktests: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    startBacktest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBacktest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getBacktest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestResult"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getAuthority: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-pem-file": string;
+                };
+            };
+            /** @description The certificate was not made here. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getDeviceRevocations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/pkix-crl": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getDeviceAuthority: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-pem-file": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listCalculations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CalculationAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listBackfills: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackfillAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    startBackfill: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBackfill"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackfillAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listCertificates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    renewCertificate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenewRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateAnswer"][];
                 };
             };
             /** @description What went wrong. */
@@ -3317,6 +7549,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PlanAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    renewDeviceCertificate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenewalRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssuedAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listDeviceCertificates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceCertificatesAnswer"];
                 };
             };
             /** @description What went wrong. */
@@ -3624,6 +7918,107 @@ export interface operations {
             };
         };
     };
+    issueDeviceCertificate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CertificateRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssuedAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    revokeDeviceCertificate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RevokeRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceCertificateAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getDeviceCertificates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceCertificateAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     rotateDeviceSecret: {
         parameters: {
             query?: never;
@@ -3845,7 +8240,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
+                    "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["PrometheusError"];
                 };
             };
         };
@@ -3881,7 +8276,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
+                    "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["PrometheusError"];
                 };
             };
         };
@@ -3921,7 +8316,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
+                    "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["PrometheusError"];
                 };
             };
         };
@@ -3956,7 +8351,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
+                    "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["PrometheusError"];
                 };
             };
         };
@@ -3994,7 +8389,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
+                    "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["PrometheusError"];
                 };
             };
         };
@@ -4036,7 +8431,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
+                    "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["PrometheusError"];
                 };
             };
         };
@@ -4076,7 +8471,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
+                    "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["PrometheusError"];
                 };
             };
         };
@@ -4120,7 +8515,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
+                    "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["PrometheusError"];
                 };
             };
         };
@@ -4156,7 +8551,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
+                    "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["PrometheusError"];
                 };
             };
         };
@@ -4196,7 +8591,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
+                    "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["PrometheusError"];
                 };
             };
         };
@@ -4219,6 +8614,99 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["PrometheusError"];
+                };
+            };
+        };
+    };
+    listGrants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GrantsAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    createGrant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGrant"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GrantAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    endGrant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GrantAnswer"];
                 };
             };
             /** @description What went wrong. */
@@ -4560,7 +9048,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
                 "application/json": string;
                 "application/jsonl": string;
@@ -4596,6 +9084,39 @@ export interface operations {
             };
         };
     };
+    rotateKeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RotateKeysRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RekeyedAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     getLatest: {
         parameters: {
             query?: {
@@ -4615,6 +9136,103 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LatestColumns"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listLocks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LockAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    createLock: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LockRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LockAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    releaseLock: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReleaseRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LockAnswer"];
                 };
             };
             /** @description What went wrong. */
@@ -4673,6 +9291,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OutletAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listPartners: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PartnerAnswer"][];
                 };
             };
             /** @description What went wrong. */
@@ -4753,6 +9400,99 @@ export interface operations {
             };
         };
     };
+    listRoles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    setRole: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoleRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    deleteRole: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     getSession: {
         parameters: {
             query?: never;
@@ -4801,7 +9541,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionAnswer"];
+                    "application/json": components["schemas"]["SessionAnswer"] | components["schemas"]["PendingAnswer"];
                 };
             };
             /** @description What went wrong. */
@@ -4830,6 +9570,163 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getNotice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoticeAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    departToProvider: {
+        parameters: {
+            query?: {
+                link?: boolean;
+                again?: boolean;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The browser goes on. */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    arriveFromProvider: {
+        parameters: {
+            query?: {
+                state?: string | null;
+                code?: string | null;
+                iss?: string | null;
+                error?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The browser goes on. */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    createPasskeySession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeySignIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    createPasskeyOptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyQuestion"];
+                };
             };
             /** @description What went wrong. */
             default: {
@@ -4873,6 +9770,159 @@ export interface operations {
             };
         };
     };
+    getPendingSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondFactorAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getProofOptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProofOptions"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    proveAgain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewProof"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listProviders: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    completeSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecondFactor"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     getSystem: {
         parameters: {
             query?: never;
@@ -4889,6 +9939,223 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SystemAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getSecuritySettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecuritySetting"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getTenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    setPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listTenants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    createTenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTenant"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedTenant"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    updateTenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TenantChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantAnswer"];
                 };
             };
             /** @description What went wrong. */
@@ -5009,6 +10276,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TypeAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listSafeguards: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SafeguardsAnswer"][];
                 };
             };
             /** @description What went wrong. */
@@ -5148,10 +10444,193 @@ export interface operations {
             };
         };
     };
+    resetUserFactors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    unlockUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    resetPassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OneTimePassword"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listUserSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OneSession"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    endUserSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedSessions"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    endUserSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     listWrites: {
         parameters: {
             query?: {
                 path?: string | null;
+                /** @description Only those; awaiting-approval: what needs a decision. */
+                state?: ("requested" | "authorised" | "awaiting-approval" | "sent" | "confirmed" | "refused" | "failed") | null;
                 limit?: number;
             };
             header?: never;
@@ -5213,6 +10692,142 @@ export interface operations {
             };
         };
     };
+    getWriteConditions: {
+        parameters: {
+            query: {
+                path: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConditionsAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    approveWrite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecisionRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    rejectWrite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecisionRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    withdrawWrite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecisionRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     ingestLines: {
         parameters: {
             query?: {
@@ -5229,7 +10844,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
                 "text/plain": string;
             };
@@ -5305,7 +10920,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
                 "text/plain": string;
             };

@@ -28,7 +28,7 @@ export function AlarmBanner() {
           {title(asset?.title, alarm.asset)} · <Age at={alarm.raised_at} />
         </span>
       </Link>
-      {may("operator") && (
+      {may("acknowledge") && (
         <Button size="compact-sm" variant="default" loading={ack.isPending} onClick={() => ack.mutate(alarm.rule)}>
           {t("alarms.acknowledge")}
         </Button>

@@ -6,11 +6,13 @@ import { formatBytes } from "../format/number";
 import { span } from "../format/time";
 import { useT } from "../i18n";
 import { QualitySymbol } from "../ui/Value";
+import { useSession } from "./session";
 import styles from "./shell.module.css";
 
 export function DiskBanner() {
   const t = useT();
-  const { data } = useQuery({ ...systemQuery, refetchInterval: 60_000 });
+  const { seesPlatform } = useSession();
+  const { data } = useQuery({ ...systemQuery, enabled: seesPlatform, refetchInterval: 60_000 });
   const disk = data?.history.disk;
   if (!disk || disk.state === "enough") return null;
   const words = { s: t("unit.s"), min: t("unit.min"), h: t("unit.h"), d: t("unit.d") };

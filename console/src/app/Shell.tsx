@@ -15,30 +15,41 @@ import { QualitySymbol } from "../ui/Value";
 import { unacknowledged, useAlarmFeed, useAlarms } from "./alarms";
 import { AlarmBanner } from "./AlarmBanner";
 import { DiskBanner } from "./DiskBanner";
+import { useWaiting } from "./guards";
+import { LockBanner } from "./LockBanner";
 import { LanguageItems, SchemeItems } from "./Preferences";
 import styles from "./shell.module.css";
+import { useRoleTitle } from "./roles";
 import { signOut, useSession } from "./session";
+import { useShared } from "./shared";
 import { useShortcuts } from "./shortcuts";
 
 const Search = lazy(() => import("./Search").then((m) => ({ default: m.Search })));
 const ShortcutHelp = lazy(() => import("./ShortcutHelp").then((m) => ({ default: m.ShortcutHelp })));
-const PasswordDialog = lazy(() => import("./PasswordDialog").then((m) => ({ default: m.PasswordDialog })));
+const LockDialog = lazy(() => import("./LockDialog").then((m) => ({ default: m.LockDialog })));
 
 export const PAGES = [
   { to: "/", key: "nav.overview", icon: "home", letter: "h" },
   { to: "/explore/$", key: "nav.explore", icon: "tree", letter: "e" },
   { to: "/trend", key: "nav.trend", icon: "trend", letter: "t" },
   { to: "/alarms", key: "nav.alarms", icon: "bell", letter: "a" },
+  { to: "/writes", key: "nav.writes", icon: "write", letter: "w" },
   { to: "/devices", key: "nav.devices", icon: "device", letter: "v" },
   { to: "/edges", key: "nav.edges", icon: "edge", letter: "n" },
   { to: "/system", key: "nav.system", icon: "system", letter: "s" },
   { to: "/engineering", key: "nav.engineering", icon: "file", letter: "d" },
 ] as const satisfies readonly { to: string; key: string; icon: IconName; letter: string }[];
 
+/** Those that somebody may open: devices, edges and declarations have no place in the plant, so they take a right on all of it. */
+function usePages() {
+  const { mayEverywhere } = useSession();
+  return PAGES.filter((page) => (page.to === "/devices" || page.to === "/edges" ? mayEverywhere("view") : true));
+}
+
 export function Shell() {
   const t = useT();
   const navigate = useNavigate();
-  const [open, setOpen] = useState<"search" | "keys" | "password" | null>(null);
+  const [open, setOpen] = useState<"search" | "keys" | "lock" | null>(null);
   useAlarmFeed();
   useEffect(() => {
     feed.start();
@@ -64,10 +75,11 @@ export function Shell() {
       <a className="skip" href="#main">
         {t("shell.skip")}
       </a>
-      <Strip onSearch={() => setOpen("search")} onKeys={() => setOpen("keys")} onPassword={() => setOpen("password")} />
+      <Strip onSearch={() => setOpen("search")} onKeys={() => setOpen("keys")} onLock={() => setOpen("lock")} />
       <Rail />
       <div className={styles.body}>
         <FeedBanner />
+        <LockBanner />
         <DiskBanner />
         <AlarmBanner />
         <main id="main" className={styles.main} tabIndex={-1}>
@@ -77,19 +89,21 @@ export function Shell() {
       <Suspense>
         {open === "search" && <Search onClose={() => setOpen(null)} />}
         {open === "keys" && <ShortcutHelp onClose={() => setOpen(null)} />}
-        {open === "password" && <PasswordDialog onClose={() => setOpen(null)} />}
+        {open === "lock" && <LockDialog onClose={() => setOpen(null)} />}
       </Suspense>
     </div>
   );
 }
 
-function Strip({ onSearch, onKeys, onPassword }: { onSearch: () => void; onKeys: () => void; onPassword: () => void }) {
+function Strip({ onSearch, onKeys, onLock }: Readonly<Record<"onSearch" | "onKeys" | "onLock", () => void>>) {
   const t = useT();
   const title = useTitle();
   const { data: assets } = useQuery(assetsQuery);
-  const roots = (assets ?? []).filter((asset) => (asset.parent === null || asset.parent === undefined) && asset.path !== "system");
+  const { ownerOf } = useShared();
+  const roots = (assets ?? []).filter((asset) => (asset.parent === null || asset.parent === undefined) && asset.path !== "system" && ownerOf(asset.path) === null);
   const first = roots[0];
-  const { user, role } = useSession();
+  const { user, role, may } = useSession();
+  const roleTitle = useRoleTitle(role);
   return (
     <header className={styles.strip}>
       <Link to="/" className={styles.brand}>
@@ -112,17 +126,22 @@ function Strip({ onSearch, onKeys, onPassword }: { onSearch: () => void; onKeys:
         </Menu.Target>
         <Menu.Dropdown>
           <Menu.Label>
-            {user} · {t(`role.${role}` as "role.viewer")}
+            {user} · {roleTitle}
           </Menu.Label>
           <LanguageItems />
           <Menu.Divider />
           <SchemeItems />
           <Menu.Divider />
+          {(may("write") || may("maintain") || may("lock")) && (
+            <Menu.Item color="var(--danger)" leftSection={<Icon name="lock" size={16} />} onClick={onLock}>
+              {t("lock.open")}
+            </Menu.Item>
+          )}
           <Menu.Item leftSection={<Icon name="keyboard" size={16} />} onClick={onKeys}>
             {t("shell.keys")}
           </Menu.Item>
-          <Menu.Item leftSection={<Icon name="pencil" size={16} />} onClick={onPassword}>
-            {t("password.change")}
+          <Menu.Item leftSection={<Icon name="user" size={16} />} component={Link} to="/account">
+            {t("account.menu")}
           </Menu.Item>
           <Menu.Item leftSection={<Icon name="out" size={16} />} onClick={() => void signOut()}>
             {t("shell.signOut")}
@@ -175,9 +194,10 @@ function Clock() {
 
 function Rail() {
   const t = useT();
+  const pages = usePages();
   return (
     <nav className={styles.rail} aria-label={t("shell.navigation")}>
-      {PAGES.map((page, index) => (
+      {pages.map((page, index) => (
         <Link
           key={page.to}
           to={page.to}
@@ -187,6 +207,7 @@ function Rail() {
         >
           <Icon name={page.icon} />
           <span>{t(page.key)}</span>
+          {page.to === "/writes" && <Waiting />}
         </Link>
       ))}
       <div className={styles.narrow}>
@@ -195,18 +216,33 @@ function Rail() {
             <button type="button" className={styles.item}>
               <Icon name="more" />
               <span>{t("nav.more")}</span>
+              <Waiting />
             </button>
           </Menu.Target>
           <Menu.Dropdown>
-            {PAGES.slice(4).map((page) => (
+            {pages.slice(4).map((page) => (
               <Menu.Item key={page.to} component={Link} to={page.to} leftSection={<Icon name={page.icon} size={16} />}>
                 {t(page.key)}
+                {page.to === "/writes" && <Waiting />}
               </Menu.Item>
             ))}
           </Menu.Dropdown>
         </Menu>
       </div>
     </nav>
+  );
+}
+
+/** How many writes wait for a second person. */
+function Waiting() {
+  const t = useT();
+  const n = useWaiting().length;
+  if (n === 0) return null;
+  return (
+    <b className={styles.badge} title={t("approval.count", { n })}>
+      {n}
+      <span className="unseen">{t("approval.count", { n })}</span>
+    </b>
   );
 }
 

@@ -8,6 +8,7 @@ const KEYS: readonly (readonly [string, Key])[] = [
   ["g e", "nav.explore"],
   ["g t", "nav.trend"],
   ["g a", "nav.alarms"],
+  ["g w", "nav.writes"],
   ["g v", "nav.devices"],
   ["g n", "nav.edges"],
   ["g s", "nav.system"],

@@ -9,10 +9,16 @@ import { feed } from "../live/feed";
 const REFRESH_MS = 500;
 const RANK: Readonly<Record<Priority, number>> = { critical: 0, high: 1, medium: 2, low: 3 };
 
-export const unacknowledged = (alarm: AlarmAnswer) => alarm.state === "unack-active" || alarm.state === "unack-cleared";
+/** What people are told of: neither shelved, nor suppressed, nor out of service. It has been raised, then. */
+export type Annunciated = AlarmAnswer & { raised_at: string };
+
+const QUIET: ReadonlySet<AlarmAnswer["state"]> = new Set(["shelved", "suppressed", "out-of-service"]);
+const annunciated = (alarm: AlarmAnswer): alarm is Annunciated => !QUIET.has(alarm.state) && alarm.raised_at !== null;
+
+export const unacknowledged = (alarm: AlarmAnswer) => alarm.state === "unack-active" || alarm.state === "unack-cleared" || alarm.state === "latched-unack";
 
 /** Unacknowledged before acknowledged, then by priority, then newest first. */
-export function urgency(a: AlarmAnswer, b: AlarmAnswer): number {
+export function urgency(a: Annunciated, b: Annunciated): number {
   return (
     Number(unacknowledged(b)) - Number(unacknowledged(a)) ||
     RANK[a.priority] - RANK[b.priority] ||
@@ -20,9 +26,9 @@ export function urgency(a: AlarmAnswer, b: AlarmAnswer): number {
   );
 }
 
-export function useAlarms(): readonly AlarmAnswer[] {
+export function useAlarms(): readonly Annunciated[] {
   const { data } = useQuery(alarmsQuery);
-  return useMemo(() => (data ?? []).toSorted(urgency), [data]);
+  return useMemo(() => (data?.alarms ?? []).filter(annunciated).toSorted(urgency), [data]);
 }
 
 /** Once, in the shell. */

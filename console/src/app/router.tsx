@@ -3,16 +3,27 @@ import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet,
 import { onSignedOut } from "../api/client";
 import { queryClient, sessionQuery } from "../api/queries";
 import { Missing, Waiting, Wrong } from "./Fallback";
+import { ProofHost } from "./FreshProof";
 import { Shell } from "./Shell";
 
-const root = createRootRoute({ component: Outlet, notFoundComponent: Missing });
+const root = createRootRoute({
+  component: () => (
+    <>
+      <Outlet />
+      <ProofHost />
+    </>
+  ),
+  notFoundComponent: Missing,
+});
 
 const signIn = createRoute({
   getParentRoute: () => root,
   path: "/signin",
   // Only a path of our own: whatever else an address carries is dropped by saying `undefined`.
-  validateSearch: (search: Record<string, unknown>): { next?: string | undefined } => ({
+  validateSearch: (search: Record<string, unknown>): { next?: string | undefined; pending?: true | undefined; refused?: string | undefined } => ({
     next: typeof search.next === "string" && /^\/(?![/\\])/.test(search.next) ? search.next : undefined,
+    pending: search.pending === true ? true : undefined,
+    refused: typeof search.refused === "string" ? search.refused.slice(0, 40) : undefined,
   }),
   component: lazyRouteComponent(() => import("../pages/signin/SignIn"), "SignIn"),
 });
@@ -22,7 +33,7 @@ const shell = createRoute({
   id: "shell",
   beforeLoad: async ({ location }) => {
     const session = await queryClient.ensureQueryData(sessionQuery);
-    if (!session || session.must_change_password) {
+    if (!session || session.must_change_password || session.must_enrol) {
       throw redirect({ to: "/signin", search: location.href === "/" ? {} : { next: location.href } });
     }
   },
@@ -83,6 +94,12 @@ export interface DevicesSearch {
   device?: string;
 }
 
+const writes = createRoute({
+  getParentRoute: () => shell,
+  path: "/writes",
+  component: lazyRouteComponent(() => import("../pages/writes/Writes"), "Writes"),
+});
+
 const devices = createRoute({
   getParentRoute: () => shell,
   path: "/devices",
@@ -108,6 +125,12 @@ const system = createRoute({
   component: lazyRouteComponent(() => import("../pages/system/System"), "System"),
 });
 
+const account = createRoute({
+  getParentRoute: () => shell,
+  path: "/account",
+  component: lazyRouteComponent(() => import("../pages/account/Account"), "Account"),
+});
+
 const engineering = createRoute({
   getParentRoute: () => shell,
   path: "/engineering",
@@ -115,16 +138,18 @@ const engineering = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, shell.addChildren([overview, explore, trend, alarms, devices, edges, system, engineering])]),
+  routeTree: root.addChildren([signIn, shell.addChildren([overview, explore, trend, alarms, writes, devices, edges, system, engineering, account])]),
   defaultPreload: "intent",
   defaultPendingComponent: Waiting,
   defaultErrorComponent: Wrong,
   scrollRestoration: false,
 });
 
-onSignedOut(() => {
-  queryClient.setQueryData(sessionQuery.queryKey, null);
-  void router.navigate({ to: "/signin", search: { next: router.state.location.href } });
+onSignedOut(async () => {
+  // A request that was under way while the session got a new secret is refused, and nobody has signed out.
+  const session = await queryClient.fetchQuery({ ...sessionQuery, staleTime: 0 }).catch(() => null);
+  const outside = session === null || session.must_enrol || session.must_change_password;
+  if (outside && router.state.location.pathname !== "/signin") await router.navigate({ to: "/signin", search: { next: router.state.location.href } });
 });
 
 declare module "@tanstack/react-router" {

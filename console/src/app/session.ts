@@ -1,28 +1,39 @@
-/** Who is signed in, and what their role allows. The server decides; this only spares people a refusal. */
+/** Who is signed in, and what they may do. The server decides; this only spares people a refusal. */
 import { useQuery } from "@tanstack/react-query";
-import type { Role } from "../api/client";
+import type { Action } from "../api/client";
 import { ask, client } from "../api/client";
 import { queryClient, sessionQuery } from "../api/queries";
 import { feed } from "../live/feed";
 import { router } from "./router";
 
-const RANK: Readonly<Record<string, number>> = { viewer: 0, operator: 1, engineer: 2, administrator: 3 };
-
-export const atLeast = (role: string, need: Role) => (RANK[role] ?? -1) >= (RANK[need] ?? 9);
-
 export function useSession() {
   const { data } = useQuery(sessionQuery);
-  const role = data?.role ?? "viewer";
-  return { user: data?.user ?? "", role, may: (need: Role) => atLeast(role, need) };
+  const actions = data?.actions ?? [];
+  const everywhere = data?.everywhere ?? [];
+  return {
+    user: data?.user ?? "",
+    tenant: data?.tenant ?? "default",
+    role: data?.role ?? "viewer",
+    /** On some part of the plant, at least. */
+    may: (action: Action) => actions.includes(action),
+    /** On all of it: what has no place in the plant takes that. */
+    mayEverywhere: (action: Action) => everywhere.includes(action),
+    /** The process itself is the operator's business, not that of the firms on it. */
+    seesPlatform: data?.tenant === "default" && everywhere.includes("view"),
+  };
 }
 
 export async function signOut(): Promise<void> {
+  let away: string | null = null;
   try {
-    await ask(client.DELETE("/api/v1/session"));
+    const call = client.DELETE("/api/v1/session");
+    away = (await call).response.headers.get("X-Sign-Out");
+    await ask(call);
   } finally {
     feed.stop();
     queryClient.clear();
     queryClient.setQueryData(sessionQuery.queryKey, null);
-    await router.navigate({ to: "/signin" });
+    if (away !== null && away.startsWith("http")) location.assign(away);
+    else await router.navigate({ to: "/signin" });
   }
 }

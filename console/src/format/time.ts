@@ -47,3 +47,10 @@ export function span(ms: number, words: SpanWords): string {
 export const parseTime = (text: string) => Date.parse(text.replace(/(\.\d{3})\d+/, "$1"));
 
 export const rfc3339 = (ms: number) => new Date(ms).toISOString();
+
+/** When something will end, to the minute: the year matters where it is not today. */
+export const until = (ms: number, now = Date.now()) => (date(ms) === date(now) ? clock(ms).slice(0, 5) : dateTime(ms).slice(0, 16));
+
+/** What an input of type `datetime-local` takes, and back; NaN for none. */
+export const localInput = (ms: number) => `${date(ms)}T${clock(ms).slice(0, 5)}`;
+export const parseLocal = (text: string) => (text === "" ? Number.NaN : new Date(text).getTime());

@@ -75,3 +75,9 @@ export function useTitle(): (title: Title | undefined, path: string) => string {
   const language = useLanguage();
   return useCallback((title, path) => pickTitle(title, path, language), [language]);
 }
+
+/** Words side by side, with the mark that the language puts between them. */
+export function useList(): (words: readonly string[]) => string {
+  const language = useLanguage();
+  return useCallback((words) => words.join(language === "zh" ? "、" : ", "), [language]);
+}

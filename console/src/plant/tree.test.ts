@@ -4,7 +4,7 @@ import { ancestors, matches, rowsOf } from "./tree";
 
 const asset = (path: string, zh = ""): AssetNode => ({
   path, parent: path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : null, level: "equipment", title: { en: path, ...(zh ? { zh } : {}) },
-  type: null, attributes: {}, points: 0, alarms: { critical: 0, high: 0, medium: 0, low: 0 }, worst_quality: null,
+  type: null, attributes: {}, feeds: [], points: 0, alarms: { critical: 0, high: 0, medium: 0, low: 0 }, worst_quality: null,
 });
 const plant = [asset("a"), asset("a/shop", "压制车间"), asset("a/shop/press-1", "1号压机"), asset("a/shop/press-2"), asset("a/store"), asset("lost/child")];
 const shown = (open: string[], filter = "") => rowsOf(plant, new Set(open), filter).map((row) => `${"  ".repeat(row.depth)}${row.asset.path}`);

@@ -3,12 +3,12 @@
  *     critical octagon · high triangle · medium diamond · low disc
  *     unacknowledged filled (blinks while active) · acknowledged outline · returned, unacknowledged dashed
  */
-import type { Priority } from "../api/client";
+import type { AlarmAnswer, Priority } from "../api/client";
 import { type Key, useT } from "../i18n";
 import styles from "./marks.module.css";
 
 export const PRIORITIES: readonly Priority[] = ["critical", "high", "medium", "low"];
-export type AlarmState = "normal" | "unack-active" | "ack-active" | "unack-cleared";
+export type AlarmState = AlarmAnswer["state"];
 
 const SHAPES: Readonly<Record<Priority, string>> = {
   critical: "M7 2h8l5 5v8l-5 5H7l-5-5V7z",
@@ -17,6 +17,16 @@ const SHAPES: Readonly<Record<Priority, string>> = {
   low: "M11 2a9 9 0 1 1 0 18 9 9 0 0 1 0-18z",
 };
 const LETTER_Y: Readonly<Record<Priority, number>> = { critical: 15, high: 17, medium: 15, low: 15 };
+
+const LOOKS: Readonly<Partial<Record<AlarmState, string>>> = {
+  "ack-active": styles.outline,
+  "latched-ack": styles.outline,
+  "unack-cleared": styles.dashed,
+  "latched-unack": styles.dashed,
+  shelved: styles.quiet,
+  suppressed: styles.quiet,
+  "out-of-service": styles.quiet,
+};
 
 export interface MarkProps {
   priority: Priority;
@@ -28,7 +38,7 @@ export interface MarkProps {
 
 export function PriorityMark({ priority, state = "unack-active", size = 20, quiet = false }: MarkProps) {
   const t = useT();
-  const look = quiet ? styles.quiet : state === "ack-active" ? styles.outline : state === "unack-cleared" ? styles.dashed : styles.filled;
+  const look = quiet ? styles.quiet : (LOOKS[state] ?? styles.filled);
   const label = `${t(`priority.${priority}` as Key)}${quiet ? "" : `, ${t(`alarmState.${state}` as Key)}`}`;
   return (
     <svg

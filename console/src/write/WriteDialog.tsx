@@ -1,21 +1,25 @@
 /** Change a setpoint in two steps: say what and why, then look once more and send. The device's answer closes it.
  *
- *     edit ──review──► confirm ──send──► requested → authorised → sent → confirmed (read-back)
+ *     edit ──review──► confirm ──send──► requested → authorised → (a second person) → sent → confirmed (read-back)
  *                                                        └► refused or failed, with the reason
  */
 import { Button, Modal, SegmentedControl, Textarea, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { ask, client, type CommandAnswer, type PointAnswer } from "../api/client";
+import { WAITS } from "../app/guards";
 import { formatShort, formatValue, parseNumber } from "../format/number";
+import { moment, parseTime } from "../format/time";
 import { displayUnit } from "../format/unit";
 import { type Key, useT, useTitle } from "../i18n";
 import { Icon } from "../ui/Icon";
 import { Problem } from "../ui/Page";
 import { LiveValue, QualitySymbol } from "../ui/Value";
+import { Conditions, useConditions } from "./Conditions";
 import styles from "./write.module.css";
 
 const STEPS = ["requested", "authorised", "sent", "confirmed"] as const;
+const CRITICAL_STEPS = ["requested", "authorised", WAITS, "sent", "confirmed"] as const;
 const POLL_MS = 300;
 
 export function WriteDialog({ point, onClose }: { point: PointAnswer; onClose: () => void }) {
@@ -26,6 +30,8 @@ export function WriteDialog({ point, onClose }: { point: PointAnswer; onClose: (
   const [step, setStep] = useState<"edit" | "confirm" | "sent">("edit");
   const parsed = parseEntry(point, text);
   const range = point.write_range;
+  const conditions = useConditions(point.path);
+  const barred = (conditions?.locks.length ?? 0) > 0 || (conditions?.waiting ?? null) !== null;
   const send = useMutation({
     mutationFn: () =>
       ask(client.POST("/api/v1/writes", { body: { path: point.path, value: parsed.value as number, reason: reason.trim() } })),
@@ -68,6 +74,7 @@ export function WriteDialog({ point, onClose }: { point: PointAnswer; onClose: (
             </>
           )}
         </div>
+        {step !== "sent" && <Conditions point={point} conditions={conditions} />}
         {step === "edit" && (
           <>
             {point.kind === "bool" ? (
@@ -108,7 +115,7 @@ export function WriteDialog({ point, onClose }: { point: PointAnswer; onClose: (
               <Button variant="default" onClick={onClose}>
                 {t("action.cancel")}
               </Button>
-              <Button type="submit" disabled={!ready}>
+              <Button type="submit" disabled={!ready || barred}>
                 {t("write.review")}
               </Button>
             </div>
@@ -116,14 +123,14 @@ export function WriteDialog({ point, onClose }: { point: PointAnswer; onClose: (
         )}
         {step === "confirm" && (
           <>
-            <p className={styles.check}>{t("write.confirmText", { value: `${shownValue} ${unit}`.trim(), connection: point.connection ?? "—" })}</p>
+            <p className={styles.check}>{t(point.critical ? "write.confirmCritical" : "write.confirmText", { value: `${shownValue} ${unit}`.trim(), connection: point.connection ?? "—" })}</p>
             <p className={styles.reason}>{reason}</p>
             <div className={styles.buttons}>
               <Button variant="default" onClick={() => setStep("edit")}>
                 {t("action.back")}
               </Button>
               <Button type="submit" data-autofocus autoFocus>
-                {t("write.send")}
+                {t(point.critical ? "write.ask" : "write.send")}
               </Button>
             </div>
           </>
@@ -133,7 +140,7 @@ export function WriteDialog({ point, onClose }: { point: PointAnswer; onClose: (
             <Progress point={point} pending={send.isPending} command={send.data} />
             <Problem error={send.error} />
             <div className={styles.buttons}>
-              {!send.isPending && send.data?.state !== "confirmed" && (
+              {!send.isPending && send.data?.state !== "confirmed" && send.data?.state !== WAITS && (
                 <Button
                   variant="default"
                   onClick={() => {
@@ -168,37 +175,43 @@ function Progress({ point, pending, command }: { point: PointAnswer; pending: bo
   const { data: latest } = useQuery({
     queryKey: ["write", point.path],
     queryFn: ({ signal }) => ask(client.GET("/api/v1/writes", { params: { query: { path: point.path, limit: 1 } }, signal })),
-    enabled: pending,
+    enabled: pending || command?.state === WAITS,
     refetchInterval: POLL_MS,
     staleTime: 0,
     gcTime: 0,
   });
-  const underWay = latest?.[0] && latest[0].finished_at === null ? latest[0] : undefined;
-  const state = command?.state ?? underWay?.state ?? "requested";
+  const newest = latest?.[0];
+  const underWay = newest && newest.finished_at === null ? newest : undefined;
+  // A critical one is answered while it waits: what became of it is asked for.
+  const answer = command?.state === WAITS && newest?.id === command.id ? newest : command;
+  const state = answer?.state ?? underWay?.state ?? "requested";
+  const steps = point.critical ? CRITICAL_STEPS : STEPS;
   const ended = state === "refused" || state === "failed";
-  const reached = ended ? -1 : STEPS.indexOf(state as (typeof STEPS)[number]);
+  const reached = ended ? -1 : (steps as readonly string[]).indexOf(state);
   return (
     <>
       <ol className={styles.steps} aria-label={t("write.progress")}>
-        {STEPS.map((name, index) => (
-          <li key={name} data-done={index <= reached} data-now={pending && index === reached + 1}>
+        {steps.map((name, index) => (
+          <li key={name} data-done={index <= reached} data-now={(pending || state === WAITS) && index === reached + 1}>
             <span aria-hidden="true">{index <= reached ? <Icon name="check" size={14} /> : index + 1}</span>
             {t(`command.${name}`)}
           </li>
         ))}
       </ol>
       <div role="status" aria-live="polite">
-        {command && (
-          <div className={styles.outcome} data-state={command.state}>
-            {ended ? <QualitySymbol look="bad" size={18} /> : <Icon name="check" size={18} />}
+        {answer && (
+          <div className={styles.outcome} data-state={answer.state}>
+            {ended ? <QualitySymbol look="bad" size={18} /> : <Icon name={state === WAITS ? "user" : "check"} size={18} />}
             <div>
-              <strong>{t(`command.${command.state}` as Key)}</strong>
-              {command.detail && <p>{command.detail}</p>}
-              {command.read_back !== null && (
+              <strong>{t(`command.${answer.state}` as Key)}</strong>
+              {answer.detail && <p>{answer.detail}</p>}
+              {state === WAITS && <p>{t("write.waits", { time: moment(parseTime(answer.expires_at)) })}</p>}
+              {answer.approver && <p>{t("write.approvedBy", { approver: answer.approver })}</p>}
+              {answer.read_back !== null && (
                 <p>
                   {t("write.readBack")}{" "}
                   <b>
-                    {formatValue(command.read_back, point.kind, point.decimals)} {displayUnit(point.unit)}
+                    {formatValue(answer.read_back, point.kind, point.decimals)} {displayUnit(point.unit)}
                   </b>
                 </p>
               )}

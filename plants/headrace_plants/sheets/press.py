@@ -1,6 +1,9 @@
-"""Hydraulic press, 1,000 kN. Source of the limits: ISO 20816-3 (vibration zones), DIN 51524-2 (HLP 46 oil)."""
+"""Hydraulic press, 1,000 kN. Source of the limits: ISO 20816-3 (vibration zones), DIN 51524-2 (HLP 46 oil).
 
-from headrace_plants.sheets.words import AlarmRow, Sheet, flag, production, real
+The approach speed is critical: the distance of the light curtain was computed from it (ISO 13855, ISO 16092-3).
+"""
+
+from headrace_plants.sheets.words import AlarmRow, Care, InterlockRow, Sheet, flag, production, real
 
 PRESS = Sheet(
     "hydraulic-press",
@@ -59,7 +62,23 @@ PRESS = Sheet(
         real("setpoint.pressure", "Pressure setpoint", "压力设定", "bar", 0, 320, 1, write=(80, 280), start=200),
         real("setpoint.hold.time", "Hold time setpoint", "保压时间设定", "s", 0, 30, 1, write=(0.5, 20), start=3),
         real(
-            "setpoint.speed", "Approach speed setpoint", "快进速度设定", "mm/s", 0, 400, 0, write=(50, 250), start=200
+            "setpoint.speed",
+            "Approach speed setpoint",
+            "快进速度设定",
+            "mm/s",
+            0,
+            400,
+            0,
+            write=(50, 250),
+            start=200,
+            care=Care(
+                50,
+                100,
+                (
+                    InterlockRow("guard.closed", True, ("The guard must be closed", "防护门必须关闭")),
+                    InterlockRow("light.curtain.clear", True, ("Nobody in the light curtain", "光幕区域内无人")),
+                ),
+            ),
         ),
         real(
             "setpoint.oil.temperature",

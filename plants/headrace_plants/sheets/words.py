@@ -15,6 +15,24 @@ Title = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class InterlockRow:
+    """A flag of the same machine that must be as `wanted` for a setpoint to be written."""
+
+    point: str
+    wanted: bool
+    text: Title
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """What a write of a critical setpoint must pass: a second person, a greatest step and rate a minute in its unit."""
+
+    step: float
+    rate: float
+    interlocks: tuple[InterlockRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One point of a machine type.
 
@@ -36,6 +54,7 @@ class Row:
     interval_s: int = 1
     wire: str = ""
     scale: float = 1.0
+    care: Care | None = None
 
     @property
     def writable(self) -> bool:
@@ -88,10 +107,11 @@ def real(
     wire: str = "float32",
     scale: float = 1.0,
     interval_s: int = 1,
+    care: Care | None = None,
 ) -> Row:
     """A measured or set quantity."""
     return Row(
-        name, ValueKind.FLOAT64, (en, zh), unit, low, high, decimals, noise, write, start, interval_s, wire, scale
+        name, ValueKind.FLOAT64, (en, zh), unit, low, high, decimals, noise, write, start, interval_s, wire, scale, care
     )
 
 

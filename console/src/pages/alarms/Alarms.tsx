@@ -84,7 +84,7 @@ function Current() {
   );
   const open = shown.filter(unacknowledged);
   const selected = open.filter((alarm) => chosen.has(alarm.rule));
-  const mayAck = may("operator");
+  const mayAck = may("acknowledge");
 
   const toggle = (rule: string) => {
     const next = new Set(chosen);

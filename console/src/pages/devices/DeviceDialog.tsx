@@ -13,6 +13,7 @@ import { Age, parts, Problem } from "../../ui/Page";
 import { Secret } from "../../ui/Secret";
 import { Sure } from "../../ui/Sure";
 import { ApproveForm } from "./ApproveForm";
+import { Certificates } from "./Certificates";
 import { freshDevices } from "./Devices";
 import { State } from "./DeviceTable";
 import styles from "./devices.module.css";
@@ -37,7 +38,8 @@ export function DeviceDialog({ name, onRenamed, onClose }: DeviceDialogProps) {
           <>
             <Facts device={data.device} />
             {data.device.state === "quarantined" && <Sends detail={data} />}
-            {may("engineer") &&
+            {data.device.state === "approved" && !editing && <Certificates name={name} />}
+            {may("configure") &&
               (data.device.state === "approved" ? (
                 editing ? (
                   <Change device={data.device} onRenamed={onRenamed} onDone={() => setEditing(false)} />

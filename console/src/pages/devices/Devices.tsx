@@ -26,7 +26,7 @@ export const freshDevices = () => Promise.all([["devices"], ["device"], ["refusa
 export function Devices() {
   const t = useT();
   const { may } = useSession();
-  const engineer = may("engineer");
+  const engineer = may("configure");
   const search = useSearch({ from: "/shell/devices" });
   const navigate = useNavigate();
   const [text, setText] = useState(search.q ?? "");

@@ -18,7 +18,7 @@ export function Edges() {
   const { data, error } = useQuery(edgesQuery);
   /** A new one, or one whose machine is replaced. */
   const [inviting, setInviting] = useState<{ name: string; prefix: string } | null>(null);
-  const engineer = may("engineer");
+  const engineer = may("configure");
   const strangers = Object.entries(data?.strangers ?? {});
   return (
     <Page

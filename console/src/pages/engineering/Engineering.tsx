@@ -34,7 +34,7 @@ export function Engineering() {
   const current = files ?? declared?.files ?? [];
   const file = current.find((one) => one.name === chosen) ?? current[0];
   const body = { files: [...current], prune };
-  const mayApply = may("engineer");
+  const mayApply = may("configure");
 
   const plan = useMutation({ mutationFn: () => ask(client.POST("/api/v1/declarations/plan", { body })) });
   const apply = useMutation({

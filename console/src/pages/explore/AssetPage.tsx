@@ -7,6 +7,7 @@ import type { AssetNode, PointAnswer } from "../../api/client";
 import { downsampleQuery, pointsQuery } from "../../api/queries";
 import { useAlarms } from "../../app/alarms";
 import { useSession } from "../../app/session";
+import { useFirmTitle, useShared } from "../../app/shared";
 import { MINUTE } from "../../format/time";
 import { type Key, useT, useTitle } from "../../i18n";
 import { useNow, useSample } from "../../live/hooks";
@@ -36,6 +37,8 @@ export function AssetPage({ asset, assets }: { asset: AssetNode; assets: readonl
   const { data, error } = useQuery(pointsQuery(asset.path));
   const own = useMemo(() => (data?.points ?? []).filter((point) => point.asset === asset.path), [data, asset.path]);
   const children = assets.filter((one) => one.parent === asset.path);
+  const owner = useShared().ownerOf(asset.path);
+  const firmTitle = useFirmTitle();
   const byPath = new Map(assets.map((one) => [one.path, one]));
   const state = statePoint(own);
   const facts = Object.entries(asset.attributes).filter(([key]) => !key.startsWith("display."));
@@ -67,6 +70,7 @@ export function AssetPage({ asset, assets }: { asset: AssetNode; assets: readonl
         )}
       </div>
       <p className={styles.facts}>
+        {owner !== null && <b>{t("explore.sharedByLong", { firm: firmTitle(owner) })}</b>}
         <span>{t(`level.${asset.level}` as Key)}</span>
         {asset.type && <span>{asset.type}</span>}
         {facts.map(([key, value]) => (
@@ -145,7 +149,7 @@ function Points({ points }: { points: readonly PointAnswer[] }) {
   const drawn = useMemo(() => points.filter((p) => p.kind === "float64").slice(0, SPARK_SERIES_MAX).map((p) => p.path), [points]);
   const { data: past } = useQuery(downsampleQuery(drawn, minute - SPARK_SPAN, minute, SPARK_BUCKETS, ["min", "max", "mean"]));
   const series = useMemo(() => new Map(past?.series.map((one) => [one.path, one.columns])), [past]);
-  const mayWrite = may("operator");
+  const mayWrite = may("write");
   return (
     <>
       {groups.map(({ key, list }) =>

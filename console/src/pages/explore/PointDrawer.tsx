@@ -73,7 +73,7 @@ function Details({ point }: { point: PointAnswer }) {
       {point.kind !== "text" && <LastHour point={point} />}
       <div className={styles.buttons}>
         {point.access === "read-write" && (
-          <Button onClick={() => setWriting(true)} disabled={!may("operator")} leftSection={<Icon name="pencil" size={16} />}>
+          <Button onClick={() => setWriting(true)} disabled={!may("write")} leftSection={<Icon name="pencil" size={16} />}>
             {t("write.open")}
           </Button>
         )}
@@ -100,9 +100,29 @@ function Details({ point }: { point: PointAnswer }) {
             </dd>
           </>
         )}
+        {point.expression !== null && (
+          <>
+            <dt>{t("point.expression")}</dt>
+            <dd className="code">{point.expression}</dd>
+            <dt>{t("point.inputs")}</dt>
+            <dd>
+              <ul className={styles.inputs}>
+                {point.inputs.map((path) => (
+                  <li key={path}>
+                    <Link to="/explore/$" params={{ _splat: path.slice(0, path.lastIndexOf("/")) }} search={{ point: path }}>
+                      <span className="code">{path}</span>
+                    </Link>
+                  </li>
+                ))}
+              </ul>
+            </dd>
+          </>
+        )}
         <dt>{t("point.connection")}</dt>
         <dd>
-          {point.connection ? (
+          {point.expression !== null ? (
+            t("point.calculated")
+          ) : point.connection ? (
             <>
               <Link to="/system">{title(link?.title, point.connection)}</Link>
               {link && ` · ${link.driver} · ${t(`link.${link.state}` as Key)}`}

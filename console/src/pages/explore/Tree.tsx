@@ -6,6 +6,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from "react";
 import type { AssetNode } from "../../api/client";
 import { searchQuery } from "../../api/queries";
+import { useFirmTitle, useShared } from "../../app/shared";
 import { useT, useTitle } from "../../i18n";
 import { ancestors, rowsOf } from "../../plant/tree";
 import { Icon } from "../../ui/Icon";
@@ -28,6 +29,8 @@ export function Tree({ assets, chosen, onChoose }: TreeProps) {
   const t = useT();
   const title = useTitle();
   const navigate = useNavigate();
+  const { ownerOf } = useShared();
+  const firmTitle = useFirmTitle();
   const [filter, setFilter] = useState("");
   const [toggled, setToggled] = useState<ReadonlyMap<string, boolean>>(new Map());
   const [focus, setFocus] = useState<string | null>(null);
@@ -107,6 +110,7 @@ export function Tree({ assets, chosen, onChoose }: TreeProps) {
             const row = rows[item.index];
             if (!row) return null;
             const { asset, depth, open, leaf } = row;
+            const owner = depth === 0 ? ownerOf(asset.path) : null;
             return (
               <div
                 key={asset.path}
@@ -133,6 +137,7 @@ export function Tree({ assets, chosen, onChoose }: TreeProps) {
                   {!leaf && <Icon name={open ? "down" : "right"} size={14} />}
                 </span>
                 <span className={styles.name}>{title(asset.title, asset.path)}</span>
+                {owner !== null && <small className={styles.owner}>{t("explore.sharedBy", { firm: firmTitle(owner) })}</small>}
                 {asset.worst_quality === "bad" && <QualitySymbol look="bad" />}
                 <AlarmBadges counts={asset.alarms} size={16} />
               </div>

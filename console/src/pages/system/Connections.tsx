@@ -61,7 +61,7 @@ export function Connections() {
                   </div>
                 ))}
               </dl>
-              {may("engineer") && one.driver === "opcua" && (
+              {may("configure") && one.driver === "opcua" && (
                 <div className={styles.linkButtons}>
                   <Button size="xs" variant={one.state === "refused" ? "filled" : "default"} onClick={() => setTrusting(one)}>
                     {t("system.trust")}
