@@ -55,6 +55,7 @@ class Cell:
         self._hello = {"source": source, "name": name, "imports": list(imports), "memory": self._limits.memory_bytes}
         self._process: subprocess.Popen[bytes] | None = None
         self._row = 0
+        self._halted_because = ""
         self.stopped = 0
         self.fences: dict[str, bool] = {}
         self.function = self._load()
@@ -67,14 +68,15 @@ class Cell:
         """Never raises for what the function does."""
         every = list(range(len(work.panes.keys)))
         if self.halted:
-            return Answers({}, every, f"halted: it was stopped {self._row} times in a row")
+            return Answers({}, every, self._halted_because)
         try:
             if self._process is None:
                 self._load()
             answers = _answers(self.function, work, self._ask(_work_bytes(work), self._limits.seconds))
         except (DataError, LimitReached, ConfigError) as error:
             self._stop()
-            return Answers({}, every, str(error))
+            self._halted_because = f"halted: it was stopped {self._row} times in a row; the last time, {error}"
+            return Answers({}, every, self._halted_because if self.halted else str(error))
         self._row = 0
         return answers
 
