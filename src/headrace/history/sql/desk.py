@@ -1,4 +1,4 @@
-"""Runs a statement: starts the SQL process, feeds it what it asks of the store, and ends it whatever happens.
+"""Runs a statement: starts a SQL process, feeds it what it asks of the store, and ends it whatever happens.
 
 run ─► room for one more? ─► process ─► QUERY, TABLES
                                 │ SCAN, NEXT ─► store.scan | store.downsample ─► piece
@@ -8,10 +8,8 @@ run ─► room for one more? ─► process ─► QUERY, TABLES
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
@@ -27,13 +25,15 @@ from headrace.model.errors import DataError, HeadraceError, LimitReached, Unavai
 from headrace.model.plant import PlantModel
 from headrace.model.time import MINUTE_NS, format_duration
 from headrace.sdk.children import bare_environment
+from headrace.sdk.nursery import Child, Nursery
 from headrace.sdk.store import Aggregate, HistoryReader
 
 PIECE_SAMPLES: Final = 131_072
 MINUTE_CELLS: Final = 200_000
 DESCRIBED_MAX: Final = 8
-#: Reads ahead are in the hands of the process's own limits, so the pipe needs little.
-_PIPE_BYTES: Final = 1 << 20
+#: Arrow's other pools reserve a gigabyte, which counts against the ceiling; what was copied has no threads to lose.
+_ENVIRONMENT: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}
+NURSERY: Final = Nursery("headrace.history.sql.worker", {**bare_environment(), **_ENVIRONMENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +94,10 @@ class SqlDesk:
                 ) from None
 
     async def _run(self, query: SqlQuery, tables: bytes, plant: PlantModel, store: HistoryReader) -> SqlAnswer:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "headrace.history.sql.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=_environment(),
-            limit=_PIPE_BYTES,
-        )
+        try:
+            process = await NURSERY.start()
+        except OSError as error:
+            raise Unavailable("no SQL process can be started now; try again", detail=str(error)) from None
         conversation = _Conversation(process, store, plant)
         limits = self._limits
         try:
@@ -125,11 +119,9 @@ class SqlDesk:
             return await conversation.answer()
         except (asyncio.IncompleteReadError, ConnectionError):
             raise LimitReached(
-                f"the SQL process ended ({await process.wait()}), most likely for want of memory; read a shorter time, "
-                "fewer points, or aggregate earlier"
+                "the SQL process ended, most likely for want of memory; read a shorter time, fewer points, or "
+                "aggregate earlier"
             ) from None
-        except OSError as error:
-            raise Unavailable("no SQL process can be started now; try again", detail=str(error)) from None
         finally:
             await conversation.close()
 
@@ -148,13 +140,12 @@ class SqlDesk:
 class _Conversation:
     """With one process, until it has answered."""
 
-    def __init__(self, process: asyncio.subprocess.Process, store: HistoryReader, plant: PlantModel) -> None:
+    def __init__(self, process: Child, store: HistoryReader, plant: PlantModel) -> None:
         self._process, self._store, self._plant = process, store, plant
         self._scans: dict[str, AsyncIterator[bytes]] = {}
         self._read = 0
 
     async def send(self, frame: bytes) -> None:
-        assert self._process.stdin is not None
         self._process.stdin.write(frame)
         await self._process.stdin.drain()
 
@@ -181,14 +172,12 @@ class _Conversation:
                 raise kind(found["message"])
 
     async def close(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
         for scan in self._scans.values():
             await cast(Any, scan).aclose()
         await self._process.wait()
 
     async def _receive(self) -> tuple[Tag, bytes]:
-        assert self._process.stdout is not None
         tag, length = frames.head_of(await self._process.stdout.readexactly(frames.HEAD.size))
         return tag, await self._process.stdout.readexactly(length)
 
@@ -252,8 +241,3 @@ class _Conversation:
 
 def _samples(batches: list[Batch]) -> bytes:
     return frames.pack(Tag.SAMPLES, encode_batches(batches))
-
-
-def _environment() -> dict[str, str]:
-    """Arrow's other pools reserve a gigabyte, which counts against the ceiling."""
-    return {**bare_environment(), "ARROW_DEFAULT_MEMORY_POOL": "system"}

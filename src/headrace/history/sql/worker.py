@@ -274,6 +274,13 @@ def _too_much_memory(limit: int) -> str:
     return f"this needs more than {limit // 1_000_000} MB; read a shorter time, fewer points, or aggregate earlier"
 
 
+def ready() -> None:
+    """What every statement needs, imported before there is one."""
+    import duckdb  # noqa: F401
+    import orjson  # noqa: F401
+    import pyarrow  # noqa: F401
+
+
 def main() -> None:
     link = Link(sys.stdin.buffer, sys.stdout.buffer)
     query = frames.json_of(link.receive()[1])
