@@ -278,7 +278,9 @@ def ready() -> None:
     """What every statement needs, imported before there is one."""
     import duckdb  # noqa: F401
     import orjson  # noqa: F401
-    import pyarrow  # noqa: F401
+    import pyarrow as pa
+
+    pa.scalar(0, pa.timestamp("us", "UTC")).as_py()  # imports what it makes Python's times with
 
 
 def main() -> None:
