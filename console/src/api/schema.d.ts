@@ -5946,7 +5946,7 @@ export interface components {
              * Action
              * @enum {string}
              */
-            action: "raised" | "cleared" | "acknowledged" | "reset" | "shelved" | "unshelved" | "suppressed" | "released" | "removed" | "returned";
+            action: "raised" | "cleared" | "acknowledged" | "reset" | "shelved" | "unshelved" | "suppressed" | "released" | "removed" | "returned" | "found" | "passed";
             /** Actor */
             actor: string;
             /** Asset */

@@ -233,6 +233,8 @@ export const en = {
   "alarmAction.released": "Released",
   "alarmAction.removed": "Taken out of service",
   "alarmAction.returned": "Returned to service",
+  "alarmAction.found": "Found afterwards",
+  "alarmAction.passed": "Had ended",
   "condition.rate": "rate limit {limit} /s",
   "condition.deviation": "deviation limit {limit}",
   "condition.stale": "no data for {limit} s",

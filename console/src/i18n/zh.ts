@@ -235,6 +235,8 @@ export const zh: Readonly<Record<keyof typeof en, string>> = {
   "alarmAction.released": "解除抑制",
   "alarmAction.removed": "停用",
   "alarmAction.returned": "恢复使用",
+  "alarmAction.found": "事后发现",
+  "alarmAction.passed": "当时已结束",
   "condition.rate": "变化率限值 {limit} /秒",
   "condition.deviation": "偏差限值 {limit}",
   "condition.stale": "{limit} 秒无数据",

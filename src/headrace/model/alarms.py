@@ -152,6 +152,8 @@ class AlarmAction(StrEnum):
     RELEASED = "released"  # from suppression by design
     REMOVED = "removed"  # from service
     RETURNED = "returned"  # to service
+    FOUND = "found"  # samples that came late show that its condition began; the alarm itself stays as it is
+    PASSED = "passed"  # … and that it ended
 
 
 #: What a person is told anew: each of these, where it leads to an active state.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -22,6 +22,7 @@ from headrace.access.oidc import Providers, read_providers
 from headrace.access.seal import Keyring, open_keyring
 from headrace.access.web_identity import Given, WebIdentity
 from headrace.compute.alarms.desk import AlarmDesk
+from headrace.compute.backtests.afterwards import Afterwards
 from headrace.compute.backtests.desk import BacktestDesk
 from headrace.compute.live import LiveTable
 from headrace.compute.points.desk import CalculationDesk
@@ -144,7 +145,12 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         )
         calculations = CalculationDesk(store, time, bus.publish_results, pipeline.settled, tick_s=settings.alarm_tick_s)
         bus.calculate = calculations.take
-        backtests = BacktestDesk(store, alarms, lambda: {path: at for at, path in store.paths().items()}, time)
+
+        def handles() -> Mapping[str, int]:
+            return {path: at for at, path in store.paths().items()}
+
+        backtests = BacktestDesk(store, alarms, handles, time)
+        afterwards = Afterwards(alarms, store, lambda: reconciler.directory.model, handles, pipeline.settled, time)
         reaches = _reaches(settings)
 
         def reach_of(name: str) -> Reach:
@@ -270,6 +276,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
                 tasks.create_task(commands.run(), name="commands"),
                 tasks.create_task(calculations.run(), name="calculations"),
                 tasks.create_task(backtests.run(), name="backtests"),
+                tasks.create_task(afterwards.run(), name="alarms-afterwards"),
                 tasks.create_task(platform.streams.run(), name="streams"),
                 tasks.create_task(tell_alarms(alarms, bus, lambda: reconciler.directory.model), name="tell-alarms"),
             ]

@@ -15,8 +15,9 @@ from tests.registry.plants import expanded
 
 from headrace.compute.alarms.crossing import Crossing
 from headrace.compute.alarms.engine import AlarmEngine
+from headrace.compute.alarms.episodes import Episode
 from headrace.compute.backtests.desk import BacktestDesk, beside
-from headrace.compute.backtests.run import Episode, backtest
+from headrace.compute.backtests.run import backtest
 from headrace.compute.points import past as module
 from headrace.compute.points.calculator import Calculator
 from headrace.history import HistorySettings, open_history
@@ -145,6 +146,31 @@ async def test_it_raises_what_would_have_been_raised(tmp_path: Path, seed: int) 
     }
     async with history(tmp_path, model, rows) as store:
         assert await over(store, model, T0, end_ns) == wanted
+
+
+QUIET = """\
+types:
+  press:
+    points:
+      oil: {unit: Cel, range: [0, 120], address: {table: holding, address: 2}}
+      off: {type: bool, address: {table: coil, address: 4}}
+    alarms:
+      oil:high: {condition: high, limit: 75, suppressed_by: off}
+connections: {plc: {driver: modbus, settings: {host: h}}}
+assets: {a: {level: site}, a/p1: {type: press, connection: plc}}
+"""
+
+
+async def test_what_is_suppressed_by_design_tells_nobody(tmp_path: Path) -> None:
+    model, problems = expanded(QUIET)
+    assert problems == []
+    hot = [(T0 + at * S, "a/p1/oil", value) for at, value in ((0, 60.0), (20, 90.0), (60, 60.0), (80, 90.0))]
+    async with history(tmp_path, model, hot) as store:
+        (off,) = await store.register(["a/p1/off"])
+        times = np.array([T0, T0 + 10 * S, T0 + 40 * S])
+        await store.append([Batch.of(ValueKind.BOOL, [off] * 3, times, [False, True, False])])
+        found = await over(store, model, T0, T0 + 100 * S)
+    assert found == [("a/p1/oil:high", T0 + 40 * S, T0 + 60 * S), ("a/p1/oil:high", T0 + 80 * S, None)]
 
 
 async def test_the_width_of_slices_does_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

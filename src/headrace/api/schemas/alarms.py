@@ -22,7 +22,7 @@ State = Literal[
 ]  # fmt: skip
 Step = Literal[
     "raised", "cleared", "acknowledged", "reset", "shelved", "unshelved", "suppressed", "released", "removed",
-    "returned",
+    "returned", "found", "passed",
 ]  # fmt: skip
 Comment = Annotated[str, Field(max_length=2_000)]
 

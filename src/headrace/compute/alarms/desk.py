@@ -2,6 +2,7 @@
 
 take(batches), tick(now) ─► engine ─► crossings ─► states ─► journal (one transaction) ─► current() and transitions()
 tick(now) ─► shelves that ran out ─────────────────► states ─► journal ─► …
+take(batches) ─► samples that came late ─► late() ─► backtests/afterwards.py ─► found() ─► journal ─► …
 acknowledge, shelve … ─► right? ─► what the class asks ─► states ─► journal ─► … ─► audit
 configure(rules) ─► engine; an alarm whose rule is gone clears
 
@@ -21,6 +22,7 @@ from sqlalchemy import Engine
 
 from headrace.compute.alarms.crossing import Crossing
 from headrace.compute.alarms.engine import AlarmEngine
+from headrace.compute.alarms.episodes import Episode, LateStretches, steps_of
 from headrace.compute.alarms.feed import FeedList, TransitionFeed
 from headrace.compute.alarms.happenings import crossed, ended, record_of, urgency
 from headrace.compute.alarms.journal import AlarmJournal
@@ -85,6 +87,7 @@ class AlarmDesk:
         self._shelved: dict[str, int] = {}  # until when, of all that are
         self._waiting: list[Crossing] = []
         self._failing = False
+        self._late = LateStretches(clock)
         self._feeds = FeedList(_FEED_CAPACITY)
         self._told: deque[tuple[int, str]] = deque(maxlen=_TOLD_MAX)  # what was annunciated of late, and of which point
         self._one = asyncio.Lock()
@@ -123,7 +126,9 @@ class AlarmDesk:
     async def take(self, batches: Sequence[Batch]) -> None:
         """Never raises for a journal that fails: that is logged once, and tried again."""
         async with self._one:
-            await self._cross(self._engine.take(batches))
+            crossings = self._engine.take(batches)
+            self._late.note(self._engine.late())
+            await self._cross(crossings)
 
     async def tick(self, now_ns: int) -> None:
         """Once a second or so, `now_ns` by our clock: delays run out, and so do shelves."""
@@ -135,6 +140,19 @@ class AlarmDesk:
                 await self._tell("alarm.unshelve", "", made)
             except Unavailable as error:
                 log.error("%d shelves ran out, and the audit trail could not be told: %s", len(made), error)
+
+    def late(self, quiet_s: float, longest_s: float) -> dict[str, tuple[int, int]]:
+        """Stretches of the past, by rule, of which samples came late: each is told once, when none has come for
+        `quiet_s`, or after `longest_s`."""
+        return {name: one for name, one in self._late.due(quiet_s, longest_s).items() if name in self._rules}
+
+    async def found(self, episodes: Sequence[Episode]) -> None:
+        """What late samples show to have been, for the history. Nobody is told anew. Raises: Unavailable."""
+        async with self._one:
+            made = [step for one in episodes if one.rule in self._rules for step in steps_of(one)]
+            if made:
+                await self._journal.write(made, self._points(step.rule for step in made), {})
+                self._feeds.put(made)
 
     def current(self) -> Sequence[AlarmRecord]:
         held = self._held or {}

@@ -9,7 +9,8 @@ our clock; a rule turns it into event time by the lag of its newest sample. What
 
 - A bad sample, and a NaN, says nothing: the last usable value holds. So STALE counts through them, nothing else
   starts or stops. Uncertain samples are usable.
-- A sample older than the newest of its point that the rule has seen is late and ignored: it neither raises nor clears.
+- A sample older than the newest of its point that the rule has seen is late: it neither raises nor clears. `late` tells
+  which stretches of the past that concerns.
 - A sample that is newer than that, but older than a crossing which a tick has already made, counts from the crossing.
 - A bad sample of a point that suppresses by design is one that is false: what cannot be known hides no alarm.
 - Of one moment, a suppression begins before the conditions of that moment, and ends after them.
@@ -34,6 +35,7 @@ from headrace.compute.alarms.rules import (
     HIGH,
     LOW,
     MAIN_ROW,
+    NEVER,
     NONE,
     RATE,
     REFERENCE_ROW,
@@ -81,6 +83,22 @@ class AlarmEngine:
     def take(self, batches: Sequence[Batch], moments_ns: NDArray[np.int64] | None = None) -> list[Crossing]:
         """Crossings by event time, then by rule. Of the past, what looks at time is asked at `moments_ns`."""
         return self._take([*batches, *self._expressed.take(batches, moments_ns)])
+
+    def late(self) -> dict[str, tuple[int, int]]:
+        """Of rules whose samples came late since the last call: from the oldest of these to the newest that the rule
+        knows. A silence is none afterwards either: nobody knew better then.
+        """
+        table, found = self._table, self._expressed.late()
+        told = np.flatnonzero((table.late_ns != NEVER) & (table.code != STALE))
+        first = {table.names[at]: int(table.late_ns[at]) for at in told.tolist()}
+        table.late_ns[:] = NEVER
+        stretches: dict[str, tuple[int, int]] = {}
+        for row, first_ns in [*first.items(), *found.items()]:
+            at, rule = table.index[row], rule_of(row)
+            last_ns = max(int(table.seen_ns[at]), int(table.reference_seen_ns[at]), first_ns)
+            known = stretches.get(rule, (first_ns, last_ns))
+            stretches[rule] = min(known[0], first_ns), max(known[1], last_ns)
+        return stretches
 
     def _take(self, batches: Sequence[Batch]) -> list[Crossing]:
         table = self._table
@@ -192,9 +210,13 @@ def _watched(table: RuleTable, batch: Batch) -> _Part | None:
     time_ns = np.where(wild, received, batch.source_ns)
     seen_ns = np.where(role == REFERENCE_ROW, table.reference_seen_ns[rule], table.seen_ns[rule])
     by_design = table.by_design[rule]
-    keep = (usable[sample] | by_design) & (time_ns[sample] >= seen_ns)
+    keep = usable[sample] | by_design
     if is_text:
         keep &= table.code[rule] == STALE
+    late = keep & (time_ns[sample] < seen_ns)
+    if late.any():
+        np.minimum.at(table.late_ns, rule[late], time_ns[sample[late]])
+        keep &= ~late
     sample, rule, role, by_design = sample[keep], rule[keep], role[keep], by_design[keep]
     if not len(sample):
         return None

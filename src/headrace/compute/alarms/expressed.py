@@ -31,15 +31,18 @@ class Expressed:
         points = {name: Point(name, ValueKind.BOOL) for name in calculations}
         previous = None if before is None else before._calculator
         self._calculator: Calculator = Calculator(calculations, points, {**handles, **self.numbers}, previous)
-        self._calculator.late.clear()
 
     def take(self, batches: Sequence[Batch], moments_ns: Times | None = None) -> list[Batch]:
         """At `moments_ns` too where a condition looks at time: for the past, where nobody ticks."""
         if not self.numbers:
             return []
-        made = self._calculator.take(batches, moments_ns=moments_ns)
-        self._calculator.late.clear()  # alarms do not go back in time
-        return made
+        return self._calculator.take(batches, moments_ns=moments_ns)
 
     def tick(self, now_ns: int) -> list[Batch]:
         return self._calculator.tick(now_ns) if self.numbers else []
+
+    def late(self) -> dict[str, int]:
+        """The oldest late sample of each rule since the last call."""
+        found = {rule: stretch.first_ns for rule, stretch in self._calculator.late.items()}
+        self._calculator.late.clear()
+        return found

@@ -81,7 +81,8 @@ class AlarmJournal:
         standing = [_standing(rule, one) for rule, one in held.items() if one is not None]
         with self._engine.begin() as connection:
             connection.execute(insert(transitions), history)
-            connection.execute(delete(alarms).where(alarms.c.rule == bindparam("touched")), gone)
+            if gone:
+                connection.execute(delete(alarms).where(alarms.c.rule == bindparam("touched")), gone)
             if standing:
                 connection.execute(insert(alarms), standing)
 

@@ -48,6 +48,7 @@ _REMEMBERED: Final = {
     "alive_ns": (np.int64, NONE),  # STALE counts from here
     "gone_ns": (np.int64, NEVER),  # RATE: when the last change, spread over the time since, falls below clear_at
     "measured": (np.float64, np.nan),  # what a crossing reports
+    "late_ns": (np.int64, NEVER),  # event time of the oldest sample that came too late to be judged, and was not told
 }
 #: What survives a change of limits or delays; the rest would mix two definitions.
 _KEPT: Final = ("moved_ns", "at_ns", "seen_ns", "value", "lag_ns", "reference_seen_ns", "reference_value", "alive_ns")
@@ -90,6 +91,7 @@ class RuleTable:
     alive_ns: NDArray[np.int64]
     gone_ns: NDArray[np.int64]
     measured: NDArray[np.float64]
+    late_ns: NDArray[np.int64]
 
     def __init__(self, rules: Mapping[str, AlarmRule], handles: Mapping[str, int]) -> None:
         """`rules` with their shadows."""

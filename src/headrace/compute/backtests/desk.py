@@ -14,7 +14,8 @@ from dataclasses import replace
 from statistics import median
 from typing import Final
 
-from headrace.compute.backtests.run import Episode, backtest
+from headrace.compute.alarms.episodes import Episode
+from headrace.compute.backtests.run import backtest
 from headrace.compute.points.past import Past
 from headrace.model.alarms import AlarmAction, AlarmRule, AlarmTransition
 from headrace.model.errors import Conflict, DataError, HeadraceError, NotFound

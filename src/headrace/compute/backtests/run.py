@@ -18,6 +18,7 @@ import numpy as np
 
 from headrace.compute.alarms.crossing import Crossing
 from headrace.compute.alarms.engine import AlarmEngine
+from headrace.compute.alarms.episodes import Episode
 from headrace.compute.points.calculator import Calculator
 from headrace.compute.points.past import Past, need_of, older, slices
 from headrace.compute.points.routes import Times
@@ -29,16 +30,6 @@ from headrace.model.time import HOUR_NS, SECOND_NS
 
 TICK_NS: Final = SECOND_NS
 """What looks at time is asked so often between samples, as it is when it happens."""
-
-
-@dataclass(slots=True)
-class Episode:
-    """From raise to clear. `raised_ns` before the stretch: it stood at its beginning; `cleared_ns` None: at its end."""
-
-    rule: str
-    raised_ns: int
-    value: float | None
-    cleared_ns: int | None = None
 
 
 @dataclass(slots=True)
@@ -76,7 +67,7 @@ async def backtest(
     needs += [need_of(name, {**made, name: one}) for name, one in expressed.items()]
     begin_ns = start_ns - max([_looks_back(rules.values()), *(need.memory_ns for need in needs)])
     outcome = Outcome(start_ns)
-    running: dict[str, Episode] = {}
+    told = _Told(outcome.episodes, end_ns)
     if len(read_from):
         before = await older(past, read_from, begin_ns, max((need.samples for need in needs), default=1))
         _take(engine, calculator, before)
@@ -84,11 +75,11 @@ async def backtest(
         async for at, upto, batches in slices(past, read_from, first, last):
             crossings = await asyncio.to_thread(_slice, engine, calculator, batches, at, upto)
             for crossing in crossings:
-                _follow(outcome.episodes, running, crossing, end_ns)
+                told.follow(crossing)
             outcome.samples += sum(map(len, batches))
             outcome.upto_ns = max(upto, start_ns)
             if last == start_ns:  # what ended before does not belong to it
-                outcome.episodes[:] = list(running.values())
+                outcome.episodes[:] = list(told.running.values())
             yield outcome
 
 
@@ -114,14 +105,31 @@ def _take(
     return engine.take([*told, *calculator.take(told, moments_ns=moments_ns)], moments_ns)
 
 
-def _follow(episodes: list[Episode], running: dict[str, Episode], crossing: Crossing, end_ns: int) -> None:
-    if crossing.time_ns >= end_ns:
-        return
-    if crossing.active:
-        running[crossing.rule] = Episode(crossing.rule, crossing.time_ns, crossing.value)
-        episodes.append(running[crossing.rule])
-    elif crossing.rule in running:
-        running.pop(crossing.rule).cleared_ns = crossing.time_ns
+class _Told:
+    """What people would have been told: a condition that holds, while nothing suppresses it by design."""
+
+    def __init__(self, episodes: list[Episode], end_ns: int) -> None:
+        self._episodes, self._end_ns = episodes, end_ns
+        self._holding: dict[str, float | None] = {}
+        self._suppressed: set[str] = set()
+        self.running: dict[str, Episode] = {}
+
+    def follow(self, crossing: Crossing) -> None:
+        rule = crossing.rule
+        if crossing.time_ns >= self._end_ns:
+            return
+        if crossing.by_design:
+            (self._suppressed.add if crossing.active else self._suppressed.discard)(rule)
+        elif crossing.active:
+            self._holding[rule] = crossing.value
+        else:
+            self._holding.pop(rule, None)
+        told = rule in self._holding and rule not in self._suppressed
+        if told and rule not in self.running:
+            self.running[rule] = Episode(rule, crossing.time_ns, self._holding[rule])
+            self._episodes.append(self.running[rule])
+        elif not told and rule in self.running:
+            self.running.pop(rule).cleared_ns = crossing.time_ns
 
 
 def _looks_back(rules: Iterable[AlarmRule]) -> int:
