@@ -1,6 +1,6 @@
 """`make docs`: docs/reference.md and docs/openapi.json from the code itself. `--check` says whether they are stale.
 
-commands from typer · drivers and outlets from their manifests and pydantic models · routes from OpenAPI ·
+commands from typer · drivers, outlets and channels from their manifests and pydantic models · routes from OpenAPI ·
 errors from the tree
 """
 
@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from headrace.cli.main import app
 from headrace.connect import drivers, outlets
+from headrace.connect.messengers import all_messengers
 from headrace.model import errors
 from headrace.model.time import MILLISECOND_NS, format_duration
 
@@ -48,7 +49,7 @@ def main() -> None:
 
 def page(openapi: dict[str, Any]) -> str:
     """The whole reference as Markdown."""
-    parts = [HEAD, *commands(), *driver_pages(), *outlet_pages(), *routes(openapi), *error_tree()]
+    parts = [HEAD, *commands(), *driver_pages(), *outlet_pages(), *channel_pages(), *routes(openapi), *error_tree()]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -101,6 +102,18 @@ def outlet_pages() -> Iterator[str]:
     for name, outlet in sorted(outlets.load().items()):
         yield f"### `{name}`: {outlet.title}\n"
         yield from _fields(outlet.settings)
+
+
+def channel_pages() -> Iterator[str]:
+    yield "## Channels to people\n"
+    for name, messenger in sorted(all_messengers().items()):
+        yield f"### `{name}`: {messenger.title}\n"
+        reached = f"People are reached by their `{messenger.address}`." if messenger.address else ""
+        if messenger.group:
+            named = f", which mentions people by their `{messenger.address}`" if messenger.address else ""
+            reached = f"One message for all{named}."
+        yield f"{reached}\n"
+        yield from _fields(messenger.settings)
 
 
 def _fields(model: type[BaseModel]) -> Iterator[str]:

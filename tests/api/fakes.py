@@ -65,6 +65,7 @@ from headrace.sdk.driver import BrowseNode
 from headrace.sdk.edges import Share
 from headrace.sdk.entry import Seen
 from headrace.sdk.field import LinkCounters, LinkState, LinkStatus
+from headrace.sdk.notify import NoticePage, NoticeRecord, NotifyCounters, OnCallShift
 from headrace.sdk.outlet import OutletCounters, OutletStatus
 from headrace.sdk.posture import Judged, SettingInForce
 from headrace.sdk.services import (
@@ -745,6 +746,45 @@ class FakeCalculations:
         return self.held
 
 
+class FakeNotifications:
+    """A log that tests write into; `shifts` are those of the platform's own tenant."""
+
+    def __init__(self) -> None:
+        self.counters = NotifyCounters()
+        self.notices: list[NoticeRecord] = []
+        self.shifts: list[OnCallShift] = []
+        self.asked_at: list[int] = []
+        self.error = ""
+
+    async def log(
+        self, *, tenant: str = DEFAULT_TENANT, rule: str | None = None, within: Area | None = None, limit: int = 100,
+        cursor: str | None = None,
+    ) -> NoticePage:  # fmt: skip
+        if cursor is not None and not cursor.isdigit():
+            raise DataError(f"'{cursor}' is no cursor")
+        seen = [
+            one
+            for one in (self.notices if tenant == DEFAULT_TENANT else [])
+            if rule is None or rule in dict(one.alarms)
+            if within is None or (one.alarms and all(within.covers(point) for _, point in one.alarms))
+        ]
+        start = int(cursor or 0)
+        more = str(start + limit) if len(seen) > start + limit else None
+        return NoticePage(seen[start : start + limit], more)
+
+    def on_call(self, at_ns: int, *, tenant: str = DEFAULT_TENANT) -> Sequence[OnCallShift]:
+        self.asked_at.append(at_ns)
+        return self.shifts if tenant == DEFAULT_TENANT else []
+
+    async def test(self, channel: str, contact: str, actor: str, *, tenant: str = DEFAULT_TENANT) -> NoticeRecord:
+        if channel != "mail" or tenant != DEFAULT_TENANT:
+            raise NotFound(f"there is no channel '{channel}'")
+        state = "failed" if self.error else "sent"
+        return NoticeRecord(
+            "k", "", "test", 0, state, channel, (contact,), (), "Test", T0, T0, 1, error=self.error, actor=actor
+        )
+
+
 class FakeBacktests:
     """Done at once."""
 
@@ -851,6 +891,7 @@ class World:
             fake_posture,
             FakeCalculations(registry),
             FakeBacktests(),
+            FakeNotifications(),
         )
         world = cls(services, registry, store, live, alarms, links, access, feed, devices, edges, appending, trail)
         numbers = await store.register(sorted(model.points))

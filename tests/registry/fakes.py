@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from headrace.sdk.clock import Clock
 from headrace.sdk.driver import Driver, DriverType
+from headrace.sdk.messenger import Messenger, MessengerContext, MessengerType
 
 
 class Settings(BaseModel):
@@ -42,6 +43,32 @@ def _open(name: str, settings: Any, clock: Clock) -> Driver:
 
 FAKE = DriverType("modbus", "A driver of no device", Settings, Address, _open)
 DRIVERS = {"modbus": FAKE}
+
+
+class PostSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    host: str
+    port: int = Field(25, ge=1, le=65535)
+
+
+class RoomSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    key: str
+
+
+def _no_messenger(settings: Any, context: MessengerContext) -> Messenger:
+    raise AssertionError("the registry opens no channel")
+
+
+def _an_email(address: str) -> str:
+    return "" if "@" in address else f"'{address}' is no address of mail"
+
+
+POST = MessengerType("post", "Letters", PostSettings, _no_messenger, "email", check_address=_an_email)
+ROOM = MessengerType("room", "A room of many", RoomSettings, _no_messenger, "mobile", group=True)
+MESSENGERS = {"post": POST, "room": ROOM}
 
 
 class FixedClock:

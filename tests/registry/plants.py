@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.registry.fakes import DRIVERS
+from tests.registry.fakes import DRIVERS, MESSENGERS
 
 from headrace.model.plant import PlantModel
 from headrace.registry.declared import parse
@@ -73,5 +73,5 @@ def files(text: str, name: str = "plant.yaml") -> list[SourceFile]:
 def expanded(text: str) -> tuple[PlantModel, list[str]]:
     """The model of one file, and its problems as text."""
     problems = Problems()
-    model = expand(parse(files(text), problems), DRIVERS, problems)
+    model = expand(parse(files(text), problems), DRIVERS, problems, messengers=MESSENGERS)
     return model, [str(error) for error in problems.errors()]

@@ -60,6 +60,8 @@ ASKED: dict[str, dict[str, Any]] = {
     "getAlarmKpis": {"params": {"area": LINE, **SPAN}},
     **{name: {"json": {"rules": [f"{POINT}:hot"]}} for name in ("resetAlarms", "unshelveAlarms", "returnAlarms")},
     **{name: {"json": {"rules": [f"{POINT}:hot"], "reason": "x"}} for name in ("shelveAlarms", "removeAlarms")},
+    "listNotifications": {"params": {"alarm": f"{POINT}:hot"}},
+    "testNotification": {"json": {"channel": "mail", "contact": "li"}},
     "writePoint": {"json": {"path": SETPOINT, "value": 180, "reason": "warm-up"}},
     "listWrites": {"params": {"path": SETPOINT}},
     "browseConnection": {"names": {"name": "acme.press-plc-1"}},

@@ -1553,6 +1553,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was told to whom
+         * @description Newest first. Who sees a part of the plant sees messages of which all alarms lie in that part.
+         */
+        get: operations["listNotifications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/on-call": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who is on call
+         * @description By roster; who sees a part of the plant sees the rosters that are told of alarms there.
+         */
+        get: operations["getOnCall"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a test message
+         * @description Returns when the channel has answered; what it said is in `state` and `error`. Written into the audit trail.
+         */
+        post: operations["testNotification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -3144,7 +3204,7 @@ export interface components {
             key: string;
             /**
              * Kind
-             * @description retention, type, connection, alarm-class, asset, point, alarm, ingest or outlet.
+             * @description retention, type, connection, alarm-class, asset, point, alarm, ingest, outlet, channel…
              */
             kind: string;
         };
@@ -4729,6 +4789,98 @@ export interface components {
              */
             text: string;
         };
+        /**
+         * NotificationAnswer
+         * @description One message to some people by one channel.
+         */
+        NotificationAnswer: {
+            /**
+             * Actor
+             * @description Who sent a test.
+             */
+            actor: string;
+            /** Alarms */
+            alarms: components["schemas"]["ToldAlarm"][];
+            /** Attempts */
+            attempts: number;
+            /** Channel */
+            channel: string;
+            /**
+             * Contacts
+             * @description Whom it is for, as declared.
+             */
+            contacts: string[];
+            /**
+             * Done At
+             * @description When it was sent or given up.
+             */
+            done_at: string | null;
+            /** Error */
+            error: string;
+            /** Facts */
+            facts: components["schemas"]["ToldFact"][];
+            /** Key */
+            key: string;
+            /**
+             * Kind
+             * @description raised, escalated, repeated, flood, acknowledged, cleared or test.
+             */
+            kind: string;
+            /** Lines */
+            lines: string[];
+            /**
+             * Made At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            made_at: string;
+            /**
+             * Next Step At
+             * @description When the next step is, while nobody has acknowledged.
+             */
+            next_step_at: string | null;
+            /** Next Try At */
+            next_try_at: string | null;
+            /**
+             * Notification
+             * @description The declared notification; empty for a test.
+             */
+            notification: string;
+            /**
+             * People
+             * @description What they are called.
+             */
+            people: string[];
+            /**
+             * State
+             * @description pending, sent, failed, passed-on, nobody or withdrawn.
+             */
+            state: string;
+            /**
+             * Step
+             * @description Which step of its escalation, from 1.
+             */
+            step: number;
+            /** Title */
+            title: string;
+        };
+        /** NotificationPage */
+        NotificationPage: {
+            /** Next Cursor */
+            next_cursor: string | null;
+            /** Notifications */
+            notifications: components["schemas"]["NotificationAnswer"][];
+        };
+        /**
+         * NotificationTest
+         * @description A message that says that it is a test, to one contact over one channel, now.
+         */
+        NotificationTest: {
+            /** Channel */
+            channel: string;
+            /** Contact */
+            contact: string;
+        };
         /** OffenderAnswer */
         OffenderAnswer: {
             /** Count */
@@ -4740,6 +4892,57 @@ export interface components {
              * @description Of all of its list's kind.
              */
             share: number;
+        };
+        /** OnCallAnswer */
+        OnCallAnswer: {
+            /**
+             * Began On
+             * @description The day on which the shift began there.
+             * @example 2026-11-27
+             */
+            began_on: string;
+            /** People */
+            people: components["schemas"]["OnCallPerson"][];
+            /** Roster */
+            roster: string;
+            /** Shift */
+            shift: string;
+            /** Time Zone */
+            time_zone: string;
+            /** Title */
+            title: {
+                [key: string]: string;
+            };
+        };
+        /** OnCallPage */
+        OnCallPage: {
+            /**
+             * At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            at: string;
+            /** Shifts */
+            shifts: components["schemas"]["OnCallAnswer"][];
+        };
+        /** OnCallPerson */
+        OnCallPerson: {
+            /**
+             * Addresses
+             * @description By kind; masked for who does not manage people.
+             */
+            addresses: {
+                [key: string]: string;
+            };
+            /** Contact */
+            contact: string;
+            /** Name */
+            name: string;
+            /**
+             * User
+             * @description Their account at the console, or empty.
+             */
+            user: string;
         };
         /**
          * OneSession
@@ -5913,6 +6116,20 @@ export interface components {
             paths: string[];
             /** Role */
             role: string;
+        };
+        /** ToldAlarm */
+        ToldAlarm: {
+            /** Point */
+            point: string;
+            /** Rule */
+            rule: string;
+        };
+        /** ToldFact */
+        ToldFact: {
+            /** Label */
+            label: string;
+            /** Value */
+            value: string;
         };
         /** TotpCode */
         TotpCode: {
@@ -9233,6 +9450,105 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LockAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listNotifications: {
+        parameters: {
+            query?: {
+                /** @description Only of this alarm. */
+                alarm?: string | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationPage"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getOnCall: {
+        parameters: {
+            query?: {
+                /** @description RFC 3339. Default: now. */
+                at?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OnCallPage"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    testNotification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NotificationTest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationAnswer"];
                 };
             };
             /** @description What went wrong. */

@@ -38,6 +38,7 @@ from headrace.api.routes import (
     history_jobs,
     imports,
     ingest,
+    notifications,
     plant,
     providers,
     session,
@@ -58,7 +59,7 @@ def bare_app() -> FastAPI:
     )
     rooms = (
         session, providers, account, plant, history, history_jobs, sql, exports, imports, ingest, grafana, alarms,
-        calculations, backtests,
+        notifications, calculations, backtests,
         writes, connections, devices, device_certificates, edges, declarations, users, tenants, certificates,
         audit, system,
     )  # fmt: skip

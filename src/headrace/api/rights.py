@@ -174,6 +174,9 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "unshelveAlarms": Right(Action.ACKNOWLEDGE, reach=Reach.ANYWHERE),
     "removeAlarms": Right(Action.WRITE, reach=Reach.ANYWHERE, fresh=True),
     "returnAlarms": Right(Action.WRITE, reach=Reach.ANYWHERE),
+    "listNotifications": _VIEW,
+    "getOnCall": _VIEW,
+    "testNotification": Right(Action.CONFIGURE, timed=False),  # as long as a channel may take to answer
     "writePoint": Right(Action.WRITE, timed=False, reach=Reach.ANYWHERE),
     "listWrites": _VIEW,
     "getWriteConditions": _VIEW,

@@ -14,6 +14,7 @@ from headrace.sdk.clock import Clock
 from headrace.sdk.commands import CommandDesk
 from headrace.sdk.computing import Backtests, Calculations
 from headrace.sdk.fleet import DeviceCertificateDesk, DeviceRegister, EdgeRegister
+from headrace.sdk.notify import NotificationDesk
 from headrace.sdk.posture import SettingInForce
 from headrace.sdk.services import AlarmDesk, FeedCounters, HistoryCare, Ingest, Links, LiveValues, Outlets, Registry
 from headrace.sdk.store import HistoryStore
@@ -59,3 +60,4 @@ class Services:
     posture: Callable[[], Awaitable[Sequence[SettingInForce]]]
     calculations: Calculations
     backtests: Backtests
+    notifications: NotificationDesk

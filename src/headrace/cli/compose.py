@@ -27,6 +27,7 @@ def services(platform: Platform) -> Services:
         alarms=platform.alarms,
         calculations=platform.calculations,
         backtests=platform.backtests,
+        notifications=platform.notifications,
         commands=platform.commands,
         links=platform.links,
         access=platform.access,

@@ -12,7 +12,7 @@
     package             cli/packages.py       sbom                cli/sbom.py
     ca                  cli/ca.py             keys                cli/keys.py
     audit               cli/audit.py          alarms              cli/alarms.py
-    stream              cli/streams.py
+    stream              cli/streams.py        notify              cli/notify.py
 
 Commands that look at a running platform are clients of its HTTP interface, as the console is. Exit status: 0 done,
 1 refused or failed (one line on stderr says why and what to do), 2 wrong usage.
@@ -39,6 +39,7 @@ from headrace.cli import (
     history,
     keys,
     live,
+    notify,
     packages,
     people,
     plant,
@@ -123,6 +124,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(streams.app, name="stream")
+app.add_typer(notify.app, name="notify")
 
 
 def main() -> None:

@@ -56,6 +56,9 @@ SecretsOption = Annotated[
     list[Path] | None,
     typer.Option("--secrets", help="Folder whose files declarations may refer to (file:PATH), beside <home>/secrets."),
 ]
+PublicUrlOption = Annotated[
+    str, typer.Option("--public-url", envvar="HEADRACE_PUBLIC_URL", help="Where people open the console; for links.")
+]
 SignInOption = Annotated[
     Path | None, typer.Option("--sign-in", help="Providers of identities that people may sign in with, YAML.")
 ]
@@ -99,6 +102,7 @@ def serve(
     audit_warn: AuditWarnOption = 90.0,
     reach: ReachOption = None,
     secrets: SecretsOption = None,
+    public_url: PublicUrlOption = "",
     run_for: ForOption = 0.0,
     report: ReportOption = "",
     log_level: LogOption = "info",
@@ -128,6 +132,7 @@ def serve(
         audit=AuditSettings(keep_days=audit_keep, warn_percent=audit_warn),
         reach=tuple(reach or ()),
         secrets=tuple(secrets or ()),
+        public_url=public_url,
     )
     serve_platform(settings, folder, run_for, report)
 

@@ -1,4 +1,4 @@
-"""Alarms as they stand, and every transition that led there."""
+"""Alarms as they stand, every transition that led there, and who was told."""
 
 from __future__ import annotations
 
@@ -46,4 +46,56 @@ transitions = Table(
     Column("comment", Text, nullable=False),
     Index("compute_alarm_transitions_time", "time_ns", "sequence"),
     Index("compute_alarm_transitions_point", "point", "time_ns", "sequence"),
+)
+
+#: Alarms that somebody is to be told of, and how far that has come; JSON of `notify.cases.Case`.
+cases = Table(
+    "compute_notify_cases",
+    metadata,
+    Column("key", String(900), primary_key=True),
+    Column("body", Text, nullable=False),
+)
+
+#: What was told to whom. `contacts`, `rest`, `cases` and `message` are JSON.
+notices = Table(
+    "compute_notices",
+    metadata,
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("key", String(64), nullable=False, unique=True),
+    Column("telling", String(64), nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("notification", String(200), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("cases", Text, nullable=False),
+    Column("contacts", Text, nullable=False),
+    Column("channel", String(200), nullable=False),
+    Column("rest", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("made_ns", BigInteger, nullable=False),
+    Column("due_ns", BigInteger, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("done_ns", BigInteger),
+    Column("error", Text, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Index("compute_notices_state", "state"),
+    Index("compute_notices_tenant", "tenant", "sequence"),
+)
+
+notice_alarms = Table(
+    "compute_notice_alarms",
+    metadata,
+    Column("notice", String(64), primary_key=True),
+    Column("rule", String(700), primary_key=True),
+    Column("point", String(512), nullable=False),
+    Index("compute_notice_alarms_rule", "rule"),
+)
+
+#: How far the journal of alarms was followed, and when a flood was last told.
+notify_marks = Table(
+    "compute_notify_marks",
+    metadata,
+    Column("name", String(220), primary_key=True),
+    Column("position", BigInteger, nullable=False),
 )

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+from pathlib import Path
 
-from headrace.model.errors import Unreachable
+from headrace.model.errors import ConfigError, Unreachable
 from headrace.sdk.reach import Reach
 
 
@@ -35,3 +37,13 @@ async def call(reach: Reach, host: str, port: int) -> socket.socket:
     if failure is None:
         raise Unreachable(f"'{host}' has no address")
     raise failure
+
+
+def client_tls(ca: Path | None) -> ssl.SSLContext:
+    """Who vouches for the other side: the system's authorities, or those of a file. Reads it. Raises: ConfigError."""
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"'ca' cannot be used: {error}") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

@@ -160,6 +160,10 @@ class AlarmAction(StrEnum):
 ANNUNCIATING: Final = frozenset({AlarmAction.RAISED, AlarmAction.UNSHELVED, AlarmAction.RELEASED, AlarmAction.RETURNED})
 
 
+#: Of the past, for the history: the state that goes with them is nobody's.
+AFTERWARDS: Final = frozenset({AlarmAction.FOUND, AlarmAction.PASSED})
+
+
 @dataclass(frozen=True, slots=True)
 class AlarmTransition:
     """One step in the life of an alarm. `time_ns` is event time; `actor` is empty unless a person acted.

@@ -10,6 +10,7 @@ from headrace.model.alarms import AlarmRule
 from headrace.model.assets import Asset, AssetType
 from headrace.model.calculations import Calculation
 from headrace.model.ingest import IngestMap
+from headrace.model.notifications import Channel, Contact, Notification, Roster
 from headrace.model.outlets import Outlet
 from headrace.model.points import Point, Title
 from headrace.model.retention import Retention
@@ -47,3 +48,7 @@ class PlantModel:
     ingest: Mapping[str, IngestMap] = field(default_factory=dict)
     outlets: Mapping[str, Outlet] = field(default_factory=dict)
     calculations: Mapping[str, Calculation] = field(default_factory=dict)
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    contacts: Mapping[str, Contact] = field(default_factory=dict)
+    rosters: Mapping[str, Roster] = field(default_factory=dict)
+    notifications: Mapping[str, Notification] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from headrace.access.desk import AccessDesk
 from headrace.access.rekey import rotate
 from headrace.access.seal import open_keyring
 from headrace.connect import drivers, outlets
+from headrace.connect.messengers import all_messengers
 from headrace.model.errors import ConfigError
 from headrace.platform.database import open_database
 from headrace.platform.settings import Settings, make_home
@@ -32,7 +33,9 @@ async def open_registry(home: Path) -> AsyncIterator[TenantRegistries]:
     try:
         access = AccessDesk(engine, SystemClock())
         await access.tenants()  # from here on it knows whose a path is
-        yield TenantRegistries(engine, drivers.load(), SystemClock(), outlets.load(), tenants=access.memory)
+        yield TenantRegistries(
+            engine, drivers.load(), SystemClock(), outlets.load(), all_messengers(), tenants=access.memory
+        )
     finally:
         engine.dispose()
 

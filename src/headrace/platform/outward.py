@@ -25,7 +25,10 @@ from headrace.model.plant import PlantModel
 from headrace.sdk.access import Action
 from headrace.sdk.bus import Bus
 from headrace.sdk.clock import Clock
+from headrace.sdk.messenger import MessengerContext
 from headrace.sdk.outlet import OutletContext
+from headrace.sdk.reach import Reach
+from headrace.sdk.references import References
 from headrace.sdk.secret_files import PLAIN, SecretFiles
 
 _KINDS = {float: ValueKind.FLOAT64, int: ValueKind.INT64, bool: ValueKind.BOOL, str: ValueKind.TEXT}
@@ -64,6 +67,13 @@ def newest(live: LiveTable, handles: Sequence[int]) -> Sequence[Batch]:
                 Batch(kind, held.handles[at], held.source_ns[at], held.received_ns[at], values, held.quality[at])
             )
     return batches
+
+
+def message_context(
+    name: str, clock: Clock, reach_of: Callable[[str], Reach], references_of: Callable[[str], References]
+) -> MessengerContext:
+    """What a channel to people may reach and read: as much as its owner's outlets."""
+    return MessengerContext(name, clock, reach_of(name), references_of(name))
 
 
 async def tell_alarms(alarms: AlarmDesk, bus: Bus, plant: Callable[[], PlantModel]) -> None:

@@ -1,7 +1,7 @@
 """Constructs every room, wires them, starts them in order and stops them in the other.
 
-    start   database ► history ► bus ► pipeline ► registers ► reconcile (alarms, outlets, links) ► edges let in
-    stop    edges ► links ► outlets ► bus drained ► pipeline ► commands ► history ► database
+    start   database ► history ► bus ► pipeline ► registers ► reconcile (people, alarms, outlets, links) ► edges let in
+    stop    edges ► links ► outlets ► bus drained ► pipeline ► people ► commands ► history ► database
             consumers start first, producers stop first
 
 Nothing here decides anything: it only knows who needs whom.
@@ -25,12 +25,14 @@ from headrace.compute.alarms.desk import AlarmDesk
 from headrace.compute.backtests.afterwards import Afterwards
 from headrace.compute.backtests.desk import BacktestDesk
 from headrace.compute.live import LiveTable
+from headrace.compute.notify.desk import NotifyDesk
 from headrace.compute.points.desk import CalculationDesk
 from headrace.compute.streams.desk import StreamDesk
 from headrace.compute.streams.register import Register
 from headrace.connect import drivers as driver_folder
 from headrace.connect import outlets as outlet_folder
 from headrace.connect.ingest.desk import IngestDesk
+from headrace.connect.messengers import all_messengers
 from headrace.connect.outlets.supervisor import OutletSupervisor, OutletSurroundings
 from headrace.connect.supervisor import Supervisor
 from headrace.connect.surroundings import Surroundings
@@ -47,7 +49,7 @@ from headrace.platform.calculating import CalculatingBus
 from headrace.platform.database import open_database
 from headrace.platform.history_care import HistoryDesk
 from headrace.platform.listening import GatewayCertificates
-from headrace.platform.outward import outlet_context, tell_alarms
+from headrace.platform.outward import message_context, outlet_context, tell_alarms
 from headrace.platform.pipeline import Pipeline
 from headrace.platform.reaching import FieldWriter, PlantReadings, persons
 from headrace.platform.reconcile import Reconciler, ReconcilingRegistry
@@ -93,6 +95,7 @@ class Platform:
     web: WebIdentity
     certificates: CertificateDesk
     streams: StreamDesk
+    notifications: NotifyDesk
 
     @property
     def tls_context(self) -> ssl.SSLContext | None:
@@ -201,8 +204,15 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
                 references_of=references_of,
             ),
         )
-        reconciler = Reconciler(store, alarms, links, drivers, outlets, calculations)
-        declared = TenantRegistries(engine, drivers, time, outlet_types, tenants=access.memory, on_hub=reaches.on_hub)
+        messengers = all_messengers()
+        notifications = NotifyDesk(
+            engine, time, alarms, messengers, lambda name: message_context(name, time, reach_of, references_of), access,
+            tenants=access.memory, link=settings.public_url,
+        )  # fmt: skip
+        reconciler = Reconciler(store, alarms, links, drivers, outlets, calculations, notifications)
+        declared = TenantRegistries(
+            engine, drivers, time, outlet_types, messengers, tenants=access.memory, on_hub=reaches.on_hub
+        )
         registry = ReconcilingRegistry(declared, reconciler, lambda model: edges.refresh(model))
         edges = Edges(
             engine, time, access, declared, settings.fleet_dir, provide=registry.provide,
@@ -244,6 +254,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             certificates=certificates,
             reaches=reaches,
             streams=StreamDesk(Register(settings.streams_dir), bus, store, pipeline, time),
+            notifications=notifications,
         )
 
         async def in_the_way(name: str, roots: Sequence[str]) -> Sequence[str]:
@@ -254,6 +265,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         await access.tokens()  # from here on tokens are known without waiting
         await alarms.start()
         stack.push_async_callback(alarms.close)
+        await notifications.start()
+        stack.push_async_callback(notifications.close)
         await commands.start()
         stack.push_async_callback(commands.close)
         await devices.start()
@@ -266,6 +279,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             flow = tasks.create_task(pipeline.run(), name="pipeline")
             field = tasks.create_task(links.run(), name="links")
             outward = tasks.create_task(outlets.run(), name="outlets")
+            telling = tasks.create_task(notifications.run(), name="notifications")
             by_the_clock = [
                 tasks.create_task(keeper.run(), name="audit"),
                 tasks.create_task(care.run(), name="history-care"),
@@ -294,6 +308,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
                 await outward
                 await bus.close()
                 await flow
+                notifications.stop()  # what the last samples raised is read at the next start
+                await telling
 
 
 async def _web_identity(settings: Settings, secrets: SecretFiles, clock: Clock, audit: AccessDesk) -> WebIdentity:

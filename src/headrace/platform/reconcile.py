@@ -4,6 +4,7 @@ PlantModel ──► history.register ──► handle of each path ──► hi
     ├──► alarms.configure(rules, handles)
     ├──► calculations.configure(calculations, points, handles)
     ├──► outlets.reconcile(model, handles)
+    ├──► people.configure(model)            who is told of alarms; before the alarms are, so that none is missed
     └──► connect.bind ──► links.reconcile(connections, bindings)      but for those that an edge runs
 """
 
@@ -33,6 +34,10 @@ log = logging.getLogger(__name__)
 
 class AlarmSink(Protocol):
     async def configure(self, rules: Mapping[str, AlarmRule], handles: Mapping[str, int]) -> object: ...
+
+
+class PeopleSink(Protocol):
+    async def configure(self, plant: PlantModel) -> None: ...
 
 
 class CalculationSink(Protocol):
@@ -73,9 +78,10 @@ class Reconciler:
         drivers: Mapping[str, DriverType],
         outlets: OutletSink | None = None,
         calculations: CalculationSink | None = None,
+        people: PeopleSink | None = None,
     ) -> None:
         self._store, self._alarms, self._links, self._drivers = store, alarms, links, drivers
-        self._outlets, self._calculations = outlets, calculations
+        self._outlets, self._calculations, self._people = outlets, calculations, people
         self._one_at_a_time = asyncio.Lock()
         self.directory = Directory()
 
@@ -88,6 +94,8 @@ class Reconciler:
             handles = {path: int(number) for path, number in zip(paths, numbers, strict=True)}
             await self._retain(model, handles)
             self.directory = Directory(model, handles)
+            if self._people is not None:
+                await self._people.configure(model)
             await self._alarms.configure(model.alarms, handles)
             ours = {name: one for name, one in model.connections.items() if not one.edge}
             points = [one for one in model.points.values() if one.source is None or one.source.connection in ours]

@@ -37,7 +37,8 @@ class Settings:
     where the key is that seals what is secret on disk, if not in the home. `sign_in` is a file of providers of
     identities (access/oidc/config.py). `reach` narrows where declarations may
     connect to: `[tenant=]network|host[:port]`; see `sdk/reach.py`. `secrets` are folders that `file:` of
-    declarations may name files of; see `sdk/references.py`."""
+    declarations may name files of; see `sdk/references.py`. `public_url` is where people open the console, for links
+    in messages."""
 
     home: Path
     host: str = "127.0.0.1"
@@ -64,6 +65,7 @@ class Settings:
     sign_in: Path | None = None
     reach: tuple[str, ...] = ()
     secrets: tuple[Path, ...] = ()
+    public_url: str = ""
 
     def __post_init__(self) -> None:
         if (self.tls_certificate is None) != (self.tls_key is None):
@@ -72,6 +74,8 @@ class Settings:
             raise ConfigError("--behind-tls says that a proxy does TLS; leave --tls, --tls-cert and --tls-key to it")
         if self.backup_every_s < 60 or self.backup_keep < 1:
             raise ConfigError("backups are at least a minute apart, and at least one is kept")
+        if self.public_url and not self.public_url.startswith(("https://", "http://")):
+            raise ConfigError("--public-url is where people open the console, such as https://plant.example.com")
         Reaches(self.reach)
 
     @property

@@ -26,6 +26,10 @@ _NAMED: Final = {
     "connection": "connection",
     "ingest": "ingest map",
     "outlet": "outlet",
+    "channel": "channel",
+    "contact": "contact",
+    "roster": "roster",
+    "notification": "notification",
 }
 
 
@@ -38,6 +42,9 @@ class TenantLimits:
     points: int = 200_000
     connections: int = 2_000
     outlets: int = 50
+    channels: int = 50
+    contacts: int = 2_000
+    notifications: int = 200
     retention_classes: int = 4
 
 
@@ -83,6 +90,9 @@ class Borders:
                 ("points", _points(declared, limits.points), limits.points),
                 ("connections", kinds.count("connection"), limits.connections),
                 ("outlets", kinds.count("outlet"), limits.outlets),
+                ("channels", kinds.count("channel"), limits.channels),
+                ("contacts", kinds.count("contact"), limits.contacts),
+                ("notifications", kinds.count("notification"), limits.notifications),
                 ("retention classes", kinds.count("retention"), limits.retention_classes),
             ):
                 if count > most:
@@ -117,7 +127,7 @@ class Borders:
             found.append((one.where, ground.name_complaint(_NAMED[one.kind], one.key)))
         elif one.kind == "type" and ground.is_default:  # types of tenants stand under such names where all are listed
             found.append((one.where, ground.name_complaint("type", one.key)))
-        if one.kind in ("connection", "outlet"):
+        if one.kind in ("connection", "outlet", "channel"):
             found.append(self._place(ground, one))
         return [(where, message) for where, message in found if message is not None]
 
@@ -129,7 +139,8 @@ class Borders:
             return one.where, None
         if one.kind == "connection":
             return one.where, "a connection of a tenant runs on one of its edges; set 'edge:'"
-        return one.where, "an outlet of a tenant would run on the hub; ask the platform's operator to allow it"
+        article = "an outlet" if one.kind == "outlet" else "a channel"
+        return one.where, f"{article} of a tenant would run on the hub; ask the platform's operator to allow it"
 
     def _count_classes(self, declared: Mapping[Key, Declared], problems: Problems) -> None:
         own = [one for (kind, _), one in declared.items() if kind == "retention"]
@@ -143,7 +154,7 @@ class Borders:
 
 
 def _asked(tenant: str, one: Declared) -> OnHub:
-    protocol: Any = one.spec.get("driver" if one.kind == "connection" else "protocol", "")
+    protocol: Any = one.spec.get({"connection": "driver", "channel": "kind"}.get(one.kind, "protocol"), "")
     return OnHub(tenant, one.kind, one.key, protocol, one.spec.get("settings", {}))
 
 

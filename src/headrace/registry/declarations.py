@@ -33,6 +33,7 @@ from headrace.sdk.access import DEFAULT_TENANT
 from headrace.sdk.clock import Clock
 from headrace.sdk.driver import DriverType
 from headrace.sdk.edges import Share
+from headrace.sdk.messenger import MessengerType
 from headrace.sdk.outlet import OutletType
 from headrace.sdk.services import Plan, SourceFile
 from headrace.sdk.tenancy import ONE_TENANT
@@ -66,6 +67,7 @@ class DeclarationRegistry:
         drivers: Mapping[str, DriverType],
         clock: Clock,
         outlets: Mapping[str, OutletType] | None = None,
+        messengers: Mapping[str, MessengerType] | None = None,
         *,
         tenant: str = DEFAULT_TENANT,
         borders: Borders | None = None,
@@ -73,7 +75,7 @@ class DeclarationRegistry:
         """Without `borders` everything is its own, as on an edge or in a single plant."""
         self._store, self._tenant = ObjectStore(engine, tenant), tenant
         self._borders = borders or Borders(ONE_TENANT)
-        self._drivers, self._outlets = drivers, outlets or {}
+        self._drivers, self._outlets, self._messengers = drivers, outlets or {}, messengers or {}
         self._clock = clock
         self._current: _Current | None = None
         self._own: Mapping[Key, Declared] = {}
@@ -128,7 +130,7 @@ class DeclarationRegistry:
         """
         problems = Problems()
         own = parse(files, problems)
-        expand(own, self._drivers, problems, outlets=self._outlets)
+        self._expand(own, problems)
         if problems:
             raise ConfigErrors(problems.errors())
         async with self._applying:
@@ -160,7 +162,7 @@ class DeclarationRegistry:
         stored = self._store.load()
         problems = Problems()
         ours = self._borders.inside(stored.objects, problems)
-        model = expand(self._with_own(ours, problems), self._drivers, problems, stored.revision, self._outlets)
+        model = self._expand(self._with_own(ours, problems), problems, stored.revision)
         current = _Current(stored, model, problems.errors())
         if current.errors:
             log.warning(
@@ -173,6 +175,9 @@ class DeclarationRegistry:
         if generation == self._generation:
             self._current = current
         return current
+
+    def _expand(self, declared: Mapping[Key, Declared], problems: Problems, revision: int = 0) -> PlantModel:
+        return expand(declared, self._drivers, problems, revision, self._outlets, self._messengers)
 
     def _with_own(self, declared: Mapping[Key, Declared], problems: Problems) -> Mapping[Key, Declared]:
         for key in self._own.keys() & declared.keys():
@@ -189,7 +194,7 @@ class DeclarationRegistry:
             plan = Plan(stored.revision, (), tuple(problems.errors()))
             return _Prepared(current, declared, current.model, plan)
         self._borders.check(declared, problems)
-        model = expand(self._with_own(declared, problems), self._drivers, problems, stored.revision, self._outlets)
+        model = self._expand(self._with_own(declared, problems), problems, stored.revision)
         changes = [] if problems else diff(stored.objects, declared, current.model, model)
         plan = Plan(stored.revision, tuple(changes), tuple(problems.errors()))
         return _Prepared(current, declared, model, plan)

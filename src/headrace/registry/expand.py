@@ -1,7 +1,7 @@
 """Declared objects to the plant: templates filled in, references resolved, everything that must agree compared.
 
     connections ─► types ─► assets ─┬─► points of types, overridden ─┐
-                                    └─► points of their own ─────────┼─► alarms, ingest, outlets ─► PlantModel
+                                    └─► points of their own ─────────┼─► alarms, ingest, outlets, people ─► PlantModel
                                                                      │
                      units, ranges, addresses (by the driver) checked here
 
@@ -24,11 +24,13 @@ from headrace.registry.calculations import Expressions, calculations, names_in
 from headrace.registry.declared import Blame, Declared, Key
 from headrace.registry.drivers import complaints
 from headrace.registry.guards import check_interlocks
+from headrace.registry.notify import told
 from headrace.registry.outward import ingest_maps, outlet_declarations
 from headrace.registry.points import PointBuilder, PointTemplate
 from headrace.registry.problems import Problems, did_you_mean, nearest
 from headrace.registry.schema import KINDS, NEVER
 from headrace.sdk.driver import DriverType
+from headrace.sdk.messenger import MessengerType
 from headrace.sdk.outlet import OutletType
 
 _LEVELS: Final = tuple(Level)[: tuple(Level).index(Level.COMPONENT) + 1]
@@ -41,6 +43,7 @@ def expand(
     problems: Problems,
     revision: int = 0,
     outlets: Mapping[str, OutletType] | None = None,
+    messengers: Mapping[str, MessengerType] | None = None,
 ) -> PlantModel:
     """The plant as these objects say it is; what is wrong goes to `problems` and stays out of the model."""
     by_kind: dict[str, dict[str, Declared]] = {kind: {} for kind in KINDS}
@@ -68,6 +71,7 @@ def expand(
     _check_unused(by_kind["type"], assets, templates, by_kind["alarm-class"], problems)
     for one in by_kind["alarm"].values():
         alarms.standing_alone(one)
+    people = told(by_kind, messengers or {}, {**assets, **points}, problems)
     return PlantModel(
         revision=revision,
         types={name: _type(one) for name, one in by_kind["type"].items()},
@@ -79,6 +83,10 @@ def expand(
         ingest=ingest_maps(by_kind["ingest"].values(), points, failed, problems),
         outlets=outlet_declarations(by_kind["outlet"].values(), outlets or {}, points, assets, problems),
         calculations=calculated,
+        channels=people.channels,
+        contacts=people.contacts,
+        rosters=people.rosters,
+        notifications=people.notifications,
     )
 
 

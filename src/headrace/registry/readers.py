@@ -6,6 +6,7 @@ out and goes on, so that one pass finds everything.
 
 from __future__ import annotations
 
+import datetime
 import math
 import re
 import unicodedata
@@ -23,6 +24,7 @@ INTEGER_MAX: Final = 2**63 - 1
 TEXT_MAX: Final = 4_096
 DURATION_MAX_NS: Final = 366 * 24 * 3600 * 1_000_000_000
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -234,6 +236,19 @@ def title(node: Node, name: str, context: Context) -> Any:
     return value
 
 
+def date(node: Node, name: str, context: Context) -> object:
+    """A day of the calendar, as it is written: 2026-05-01."""
+    value = text(node, name, context)
+    try:
+        if isinstance(value, str):
+            if not _DATE.fullmatch(value):
+                raise ValueError
+            datetime.date.fromisoformat(value)
+    except ValueError:
+        return context.bad(node, f"'{name}' must be a date such as 2026-05-01, not {describe(node)}")
+    return value
+
+
 def pair(node: Node, name: str, context: Context) -> Any:
     """`[low, high]`, low first."""
     if not isinstance(node, Sequence) or len(node.items) != 2:
@@ -313,6 +328,7 @@ __all__ = [
     "Record",
     "Whole",
     "anything",
+    "date",
     "describe_value",
     "flag",
     "free_map",

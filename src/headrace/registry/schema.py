@@ -8,7 +8,8 @@
           ├─ points:       path          → POINT       one time series, or an override of a type's point
           ├─ alarms:       path:rule     → ALARM       a condition on a point, or an override of a type's alarm
           ├─ ingest:       name          → INGEST      which points the series are that others send
-          └─ outlets:      name          → OUTLET      who is told of samples and events
+          ├─ outlets:      name          → OUTLET      who is told of samples and events
+          └─ channels, contacts, rosters, notifications: who is told of alarms, in notify_schema.py
 
 Readers normalise (durations, whole numbers written as floats, Unicode) and keep what was left out left out, so that
 `export` gives back what somebody wrote.
@@ -16,7 +17,6 @@ Readers normalise (durations, whole numbers written as floats, Unicode) and keep
 
 from __future__ import annotations
 
-import datetime
 import re
 from typing import Final
 
@@ -29,6 +29,7 @@ from headrace.model.outlets import Waiting
 from headrace.model.points import Access, check_path
 from headrace.model.retention import YEAR_NS, format_age, parse_age_ns
 from headrace.model.time import DAY_NS, HOUR_NS, MILLISECOND_NS, MINUTE_NS, SECOND_NS
+from headrace.registry.notify_schema import CHANNEL, CONTACT, NOTIFICATION, ROSTER
 from headrace.registry.readers import (
     BAD,
     Choice,
@@ -40,6 +41,7 @@ from headrace.registry.readers import (
     Number,
     Record,
     Whole,
+    date,
     flag,
     free_map,
     pair,
@@ -51,7 +53,6 @@ from headrace.registry.text import Node, Scalar, describe
 from headrace.sdk.edges import check_edge_name
 
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def check_name(name: str) -> str:
@@ -127,19 +128,6 @@ def limit(node: Node, name: str, context: Context) -> object:
     if isinstance(node, Scalar) and isinstance(node.value, bool):
         return node.value
     return Number()(node, name, context)
-
-
-def date(node: Node, name: str, context: Context) -> object:
-    """A day of the calendar, as it is written: 2026-05-01."""
-    value = text(node, name, context)
-    try:
-        if isinstance(value, str):
-            if not _DATE.fullmatch(value):
-                raise ValueError
-            datetime.date.fromisoformat(value)
-    except ValueError:
-        return context.bad(node, f"'{name}' must be a date such as 2026-05-01, not {describe(node)}")
-    return value
 
 
 TITLE: Final = Key("title", title, "display text by language")
@@ -332,6 +320,10 @@ SECTIONS: Final = {
     "alarms": ("alarm", MapOf("alarms", check_rule, ALARM)),
     "ingest": ("ingest", MapOf("ingest maps", check_name, INGEST)),
     "outlets": ("outlet", MapOf("outlets", check_name, OUTLET)),
+    "channels": ("channel", MapOf("channels", check_name, CHANNEL)),
+    "contacts": ("contact", MapOf("contacts", check_name, CONTACT)),
+    "rosters": ("roster", MapOf("rosters", check_name, ROSTER)),
+    "notifications": ("notification", MapOf("notifications", check_name, NOTIFICATION)),
 }
 """Top-level key to the kind of its objects and their reader, in the order in which `export` writes them."""
 

@@ -33,6 +33,7 @@ from headrace.sdk.access import DEFAULT_TENANT, Tenants
 from headrace.sdk.clock import Clock
 from headrace.sdk.driver import DriverType
 from headrace.sdk.edges import Share
+from headrace.sdk.messenger import MessengerType
 from headrace.sdk.outlet import OutletType
 from headrace.sdk.services import Plan, SourceFile
 from headrace.sdk.tenancy import ONE_TENANT, HubPolicy, exists, nothing_on_hub, tenant_of_name
@@ -50,10 +51,12 @@ class TenantRegistries:
 
     def __init__(
         self, engine: Engine, drivers: Mapping[str, DriverType], clock: Clock,
-        outlets: Mapping[str, OutletType] | None = None, *, tenants: Tenants = ONE_TENANT,
+        outlets: Mapping[str, OutletType] | None = None,
+        messengers: Mapping[str, MessengerType] | None = None, *, tenants: Tenants = ONE_TENANT,
         limits: Callable[[str], TenantLimits] = lambda _: TenantLimits(), on_hub: HubPolicy = nothing_on_hub,
     ) -> None:  # fmt: skip
-        self._engine, self._drivers, self._clock, self._outlets = engine, drivers, clock, outlets
+        self._engine, self._drivers, self._clock = engine, drivers, clock
+        self._outlets, self._messengers = outlets, messengers
         self._tenants, self._limits, self._on_hub = tenants, limits, on_hub
         self._registries: dict[str, DeclarationRegistry] = {}
         self._good: dict[str, PlantModel] = {}
@@ -74,8 +77,9 @@ class TenantRegistries:
                 classes_of_others=lambda: classes_besides(self._engine, tenant),
             )  # fmt: skip
             held = self._registries[tenant] = DeclarationRegistry(
-                self._engine, self._drivers, self._clock, self._outlets, tenant=tenant, borders=borders
-            )
+                self._engine, self._drivers, self._clock, self._outlets, self._messengers, tenant=tenant,
+                borders=borders,
+            )  # fmt: skip
         return held
 
     async def model_of(self, tenant: str) -> PlantModel:
@@ -215,7 +219,10 @@ def merge(parts: Mapping[str, PlantModel]) -> PlantModel:
         return next(iter(parts.values()))
     whole: dict[str, dict[str, Any]] = {
         name: {}
-        for name in ("connections", "assets", "points", "alarms", "retention", "ingest", "outlets", "calculations")
+        for name in (
+            "connections", "assets", "points", "alarms", "retention", "ingest", "outlets", "calculations",
+            "channels", "contacts", "rosters", "notifications",
+        )
     }  # fmt: skip
     types: dict[str, Any] = {}
     for tenant, part in parts.items():

@@ -51,7 +51,8 @@ class Recipient:
 
 class Messenger(Protocol):
     async def send(self, message: Message, to: Sequence[Recipient]) -> Sequence[Recipient]:
-        """Returns when the other side has it: those of `to` whom it will never reach, mostly none.
+        """Returns when the other side has it: those of `to` whom it will never reach, mostly none. A channel to a
+        group returns whom it cannot mention by the address they have: the group has the message all the same.
 
         Raises: Unreachable, LimitReached (again later); Refused, Garbled (not again); ConfigError for settings
         that cannot work here.

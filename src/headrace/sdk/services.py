@@ -9,6 +9,7 @@ AccessDesk  people, sessions, tokens        access/  (in accounts.py)
 HistoryCare check and backup of the store   platform/history_care.py
 Ingest      samples that others send        connect/ingest/
 Outlets     who is told                     connect/outlets/
+NotificationDesk  who is told of alarms     compute/notify/  (in notify.py)
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`kind` is retention, type, connection, alarm-class, asset, point, alarm, ingest or outlet; `key` is its name or
-    path."""
+    """`kind` is retention, type, connection, alarm-class, asset, point, alarm, ingest, outlet, channel, contact, roster
+    or notification; `key` is its name or path."""
 
     action: ChangeAction
     kind: str

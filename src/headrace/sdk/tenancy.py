@@ -5,7 +5,8 @@
     topic   acme/devices/press-3     its first level, where a tenant is called so; else `default`
             spBv1.0/acme.line-1/…    Sparkplug: its group, or the host of a STATE, like a name or a tenant itself
 
-Names of connections, outlets, retention classes, ingest maps, devices and edges are one space on the hub. A tenant has
+Names of connections, outlets, retention classes, ingest maps, channels, contacts, rosters, notifications, devices and
+edges are one space on the hub. A tenant has
 no dot in its name, so a name belongs to one tenant, and two tenants can never want the same one.
 Source: IEC 62443-3-3 SR 5.1 (partitioning), SR 4.1 (confidentiality of what is another's); Sparkplug 3.0 §4 (topics).
 """
@@ -47,7 +48,7 @@ ONE_TENANT: Final[Tenants] = OneTenant()
 class OnHub:
     """Something of a tenant that would run on the hub itself and not on one of its edges.
 
-    `kind` is `connection` or `outlet`; `protocol` its driver or outlet protocol.
+    `kind` is `connection`, `outlet` or `channel`; `protocol` its driver, outlet protocol or kind of channel.
     """
 
     tenant: str

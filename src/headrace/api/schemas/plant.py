@@ -164,7 +164,9 @@ class FieldChangeAnswer(Answer):
 
 class ChangeAnswer(Answer):
     action: Literal["create", "change", "remove"]
-    kind: str = Field(description="retention, type, connection, alarm-class, asset, point, alarm, ingest or outlet.")
+    kind: str = Field(
+        description="retention, type, connection, alarm-class, asset, point, alarm, ingest, outlet, channel…"
+    )
     key: str
     details: list[FieldChangeAnswer]
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import orjson
 
+from headrace.connect.cloud_events import of_event
 from headrace.connect.outlets.kafka.config import Settings, wants
-from headrace.connect.outlets.webhook.message import of_event
 from headrace.model import quality as q
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import ConfigError, Refused, Unreachable
