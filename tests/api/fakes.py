@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import tempfile
+import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ from headrace.compute.alarms.happenings import record_of, urgency
 from headrace.compute.alarms.kpis import Steps, measure
 from headrace.compute.alarms.states import Held, Moved, Shelf, Step, traits_of
 from headrace.compute.live import LiveTable
+from headrace.compute.streams.register import Register
+from headrace.compute.streams.versions import StreamVersions
 from headrace.connect.ingest.desk import IngestDesk
 from headrace.exchange.local import LocalBus
 from headrace.fleet.devices import Devices
@@ -81,6 +84,7 @@ from headrace.sdk.services import (
     TransitionPage,
 )
 from headrace.sdk.store import Aggregate, Buckets, Page, StoreStats
+from headrace.sdk.stream import StreamFunction, reduced
 from headrace.sdk.tenancy import ONE_TENANT
 
 T0 = 1_795_334_400 * SECOND_NS  # 2026-11-22T08:00:00Z
@@ -815,6 +819,21 @@ class FakeBacktests:
         return self.held
 
 
+def streams(audit: AuditLog, tenants: Tenants) -> StreamVersions:
+    """The real ones over a folder of their own, but no process: a source is the name and version of a mean."""
+
+    def load(source: str, function: str) -> StreamFunction:
+        del function
+        name, _, version = source.partition(" ")
+        return reduced(name, {"mean": ("oil", "mean", "")}, inputs={"oil": "oil.temperature"}, window="10s",
+                       version=version)  # fmt: skip
+
+    folder = tempfile.TemporaryDirectory(prefix="headrace-streams-")
+    made = StreamVersions(Register(Path(folder.name)), audit, tenants, SystemClock(), load=load)
+    weakref.finalize(made, folder.cleanup)
+    return made
+
+
 async def fake_posture() -> list[SettingInForce]:
     return [SettingInForce("second-factor", "off", "administrators", Judged.DIFFERS, "62443-3-3 SR 1.1 RE 2")]
 
@@ -892,6 +911,7 @@ class World:
             FakeCalculations(registry),
             FakeBacktests(),
             FakeNotifications(),
+            streams(access, ONE_TENANT),
         )
         world = cls(services, registry, store, live, alarms, links, access, feed, devices, edges, appending, trail)
         numbers = await store.register(sorted(model.points))

@@ -236,3 +236,40 @@ def test_home_url_and_token_may_come_from_the_surroundings(site: PlatformProcess
     assert said.status == 0 and said.json["total"] == 3
     line = refused("points", "list", HEADRACE_URL=url, HEADRACE_TOKEN="no such token", HEADRACE_HOME=str(tmp_path))
     assert "HEADRACE_TOKEN" in line or "token" in line.lower() or "sign in" in line.lower()
+
+
+# --- stream functions -------------------------------------------------------------------------------------------------
+
+MEAN = """
+from headrace.sdk.stream import reduced
+mean = reduced("mean", {"mean": ("count", "mean", "")}, inputs={"count": "count int64"}, window="1s", version="%s")
+"""
+
+
+def test_stream_functions_by_way_of_the_platform(site: PlatformProcess, home: Path, tmp_path: Path) -> None:
+    source = tmp_path / "mean.py"
+    for version in ("1", "2"):
+        source.write_text(MEAN % version, "utf-8")
+        assert f"mean {version} is shadow" in headrace("stream", "add", source, "--home", home).err
+    assert "active" in headrace("stream", "promote", "mean", "1", "--why", "first", "--home", home).err
+
+    def listed() -> dict[str, dict[str, object]]:
+        rows = headrace("stream", "list", "--json", "--home", home).json
+        return {row["version"]: row for row in rows}
+
+    def compared() -> bool:
+        rows = listed()
+        different = rows["2"]["difference"]
+        return isinstance(different, dict) and different["same"] > 0
+
+    wait_for(compared, 60, "a shadow that is compared", listed)
+    assert listed()["1"]["run"]["running"] is True  # type: ignore[index]
+    assert "mean" in headrace("stream", "list", "--home", home).out
+    assert "no version before" in refused("stream", "rollback", "mean", "--home", home)
+    assert "known: 1, 2" in refused("stream", "promote", "mean", "9", "--home", home)
+    for version in ("1", "2"):
+        assert headrace("stream", "retire", "mean", version, "--home", home).status == 0
+    assert "first" in headrace("stream", "journal", "--home", home).out
+    told = headrace("audit", "tail", "-n", 100, "--json", "--home", home).out
+    acts = [orjson.loads(line)["action"] for line in told.splitlines()]
+    assert acts.count("stream.add") == 2 and acts.count("stream.retire") == 2 and "stream.promote" in acts

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import create_engine
-from tests.api.fakes import T0, FakeAlarms, FakeCommands, FakeLinks, FakeRegistry, World, plant, registers
+from tests.api.fakes import T0, FakeAlarms, FakeCommands, FakeLinks, FakeRegistry, World, plant, registers, streams
 
 from headrace.access import audit_tables
 from headrace.access.desk import AccessDesk
@@ -139,6 +139,9 @@ async def hub(tmp_path: Path, clock: Clock | None = None) -> AsyncIterator[Hub]:
         for firm in FIRMS:
             await devices.add("local", NewDevice(f"{firm}.meter", publish=(f"{firm}/#",)), tenant=firm)
             await edges.invite("local", f"{firm}.edge", f"{firm}/suzhou", tenant=firm)
+        functions = streams(access, access.tenancy)
+        for firm in FIRMS:
+            await functions.add("local", f"{firm}.wear 1", tenant=firm)
         services = replace(
             world.services,
             registry=registry,
@@ -151,6 +154,7 @@ async def hub(tmp_path: Path, clock: Clock | None = None) -> AsyncIterator[Hub]:
             trail=access.trail,
             devices=devices,
             edges=edges,
+            streams=functions,
             clock=clock or SystemClock(),
         )
         yield Hub(world, access, create_app(services, ApiSettings(console_dir=tmp_path)), services, tokens)

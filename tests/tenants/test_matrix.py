@@ -54,6 +54,11 @@ ASKED: dict[str, dict[str, Any]] = {
     "prometheusValues": {"names": {"label": "path", "name": "path"}},
     "startBacktest": {"json": {"start": "now-1h", "rules": [f"{POINT}:hot"]}},
     "startBackfill": {"json": {"points": [POINT], "start": "now-1h"}},
+    "addStream": {"json": {"source": "acme.mean 1"}},
+    "getStreamDifference": {"names": {"name": "acme.wear", "version": "1"}},
+    "promoteStream": {"json": {"why": "x"}, "names": {"name": "acme.wear", "version": "1"}},
+    "retireStream": {"json": {"why": "x"}, "names": {"name": "acme.wear", "version": "1"}},
+    "rollBackStream": {"json": {"why": "x"}, "names": {"name": "acme.wear"}},
     "acknowledgeAlarms": {"json": {"rules": [f"{POINT}:hot"]}},
     "getAlarmHistory": {"params": {"point": POINT}},
     "listAlarms": {"params": {"area": LINE}},
@@ -82,7 +87,7 @@ ASKED: dict[str, dict[str, Any]] = {
 }
 REFUSED = (401, 403)
 #: These make something of one's own by that name.
-MAKING = ("createUser", "setRole", "createTenant", "createGrant", "createDevice", "inviteEdge")
+MAKING = ("createUser", "setRole", "createTenant", "createGrant", "createDevice", "inviteEdge", "addStream")
 OF_OTHERS = [
     (name, who)
     for name, asked in sorted(ASKED.items())
@@ -95,7 +100,7 @@ OF_OTHERS = [
 async def ask(client: httpx.AsyncClient, hub: Hub, who: str | None, method: str, path: str, operation: str) -> Any:
     asked = dict(ASKED.get(operation, {}))
     names = asked.pop("names", {})
-    for name in ("path", "name", "id", "label"):
+    for name in ("path", "name", "id", "label", "version"):
         path = path.replace(f"{{{name}:path}}", names.get(name, "x")).replace(f"{{{name}}}", names.get(name, "x"))
     headers = {**OURS, **hub.as_(who), **asked.pop("headers", {})}
     return await client.request(method, path, headers=headers, **asked)
@@ -143,7 +148,15 @@ async def test_as_declared(client: httpx.AsyncClient, firms: Hub, operation: str
             if tenant == "beta" and operation not in ("listPartners", "getOpenapi"):
                 told = answer.text.replace(POINT, "").replace(SETPOINT, "").replace(LINE, "")
                 told = told.replace("acme.press-plc-1", "").replace("acme.owner", "").replace("acme.new", "")
-                for name in ("acme-role", "acme.meter", "acme.edge", "acme.two", "'acme/suzhou'"):
+                for name in (
+                    "acme-role",
+                    "acme.meter",
+                    "acme.edge",
+                    "acme.two",
+                    "acme.wear",
+                    "acme.mean",
+                    "'acme/suzhou'",
+                ):
                     told = told.replace(name, "")
                 assert "acme" not in told, who
 

@@ -1960,6 +1960,128 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/streams": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Versions, and how those that run fare
+         * @description By name, in the order in which they were added.
+         */
+        get: operations["listStreams"];
+        put?: never;
+        /**
+         * Take a version up as a shadow
+         * @description Name and version are those that the source declares. 409 for one that is there with another source; 422 with
+         *     what the source said where it does not load.
+         */
+        post: operations["addStream"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/streams/acts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who did what to versions, oldest first
+         * @description The last thousand; the audit trail has them all, signed.
+         */
+        get: operations["listStreamActs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/streams/{name}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bring back the version before
+         * @description With the state that it had; it takes up what it missed from history, up to a day.
+         */
+        post: operations["rollBackStream"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/streams/{name}/versions/{version}/difference": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How a shadow differs from the active version
+         * @description Null where one of the two does not run.
+         */
+        get: operations["getStreamDifference"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/streams/{name}/versions/{version}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a version the active one
+         * @description What it gives is stored, shown and judged from now on; the version before is retired.
+         */
+        post: operations["promoteStream"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/streams/{name}/versions/{version}/retire": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stop a version */
+        post: operations["retireStream"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system": {
         parameters: {
             query?: never;
@@ -4706,6 +4828,23 @@ export interface components {
             /** Secret */
             secret: string;
         };
+        /**
+         * NewStream
+         * @description The source runs in a process of its own, which can compute and nothing else, from the first time on.
+         */
+        NewStream: {
+            /**
+             * Function
+             * @description Which of them, where it has several.
+             * @default
+             */
+            function: string;
+            /**
+             * Source
+             * @description Python with a stream function.
+             */
+            source: string;
+        };
         /** NewTenant */
         NewTenant: {
             /**
@@ -6042,6 +6181,149 @@ export interface components {
              * @default 0
              */
             unack_cleared: number;
+        };
+        /** StreamActAnswer */
+        StreamActAnswer: {
+            /**
+             * Act
+             * @description `add`, `promote`, `roll back` or `retire`.
+             */
+            act: string;
+            /** Name */
+            name: string;
+            /**
+             * Time
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            time: string;
+            /** Version */
+            version: string;
+            /** Who */
+            who: string;
+            /** Why */
+            why: string;
+        };
+        /**
+         * StreamAnswer
+         * @description A version of a stream function.
+         */
+        StreamAnswer: {
+            /**
+             * Added At
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            added_at: string;
+            /** Added By */
+            added_by: string;
+            /**
+             * Before
+             * @description The version that a rollback would bring back.
+             */
+            before: string;
+            /** Name */
+            name: string;
+            /** @description Null where it does not run. */
+            run: components["schemas"]["StreamRunAnswer"] | null;
+            /**
+             * Sha256
+             * @description Of its source.
+             */
+            sha256: string;
+            /**
+             * Stage
+             * @description `shadow`: runs, stores nothing. `active`: its outputs count. `retired`.
+             */
+            stage: string;
+            /** Version */
+            version: string;
+        };
+        /**
+         * StreamDifferenceAnswer
+         * @description Of a shadow and the active version, since both run, the last 200,000 samples.
+         */
+        StreamDifferenceAnswer: {
+            /** At */
+            at: string | null;
+            /**
+             * Both
+             * @description Moments of points that both have.
+             */
+            both: number;
+            /**
+             * Missing
+             * @description Moments that the active one has alone.
+             */
+            missing: number;
+            /**
+             * More
+             * @description Moments that the shadow has alone.
+             */
+            more: number;
+            /**
+             * Point
+             * @description Where that was; empty where there is none.
+             */
+            point: string;
+            /**
+             * Same
+             * @description Of these, with equal values and quality.
+             */
+            same: number;
+            /**
+             * Worst
+             * @description The greatest difference of two values.
+             */
+            worst: number;
+        };
+        /** StreamReason */
+        StreamReason: {
+            /**
+             * Why
+             * @description For the audit trail.
+             * @default
+             */
+            why: string;
+        };
+        /** StreamRunAnswer */
+        StreamRunAnswer: {
+            /**
+             * Counters
+             * @description `taken`, `unusable` and `late` samples; `windows`; `outputs`, samples made; `failed` windows.
+             */
+            counters: {
+                [key: string]: number;
+            };
+            /** Error */
+            error: string;
+            /**
+             * Halted
+             * @description It was stopped too often in a row, and is called no more.
+             */
+            halted: boolean;
+            /**
+             * Lateness S
+             * @description How far a sample may be behind the newest.
+             */
+            lateness_s: number;
+            /**
+             * Newest At
+             * @description The newest sample's time; null before the first.
+             */
+            newest_at: string | null;
+            /** Running */
+            running: boolean;
+            /**
+             * Stopped
+             * @description How often a call was ended: too long, too large.
+             */
+            stopped: number;
+            /**
+             * Waiting
+             * @description Samples that wait for their windows.
+             */
+            waiting: number;
         };
         /** SystemAnswer */
         SystemAnswer: {
@@ -10226,6 +10508,236 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SessionAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listStreams: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    addStream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewStream"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listStreamActs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamActAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    rollBackStream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StreamReason"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getStreamDifference: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamDifferenceAnswer"] | null;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    promoteStream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StreamReason"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    retireStream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StreamReason"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamAnswer"];
                 };
             };
             /** @description What went wrong. */

@@ -43,6 +43,7 @@ from headrace.api.routes import (
     providers,
     session,
     sql,
+    streams,
     system,
     tenants,
     users,
@@ -59,7 +60,7 @@ def bare_app() -> FastAPI:
     )
     rooms = (
         session, providers, account, plant, history, history_jobs, sql, exports, imports, ingest, grafana, alarms,
-        notifications, calculations, backtests,
+        notifications, calculations, backtests, streams,
         writes, connections, devices, device_certificates, edges, declarations, users, tenants, certificates,
         audit, system,
     )  # fmt: skip

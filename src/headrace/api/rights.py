@@ -165,6 +165,13 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "startBacktest": _CONFIGURE,
     "listBacktests": _CONFIGURE,
     "getBacktest": _CONFIGURE,
+    "listStreams": _VIEW_WHOLE,
+    "listStreamActs": _VIEW_WHOLE,
+    "addStream": Right(Action.CONFIGURE, timed=False),  # it is loaded, which has a time limit of its own
+    "promoteStream": _CONFIGURE,
+    "rollBackStream": _CONFIGURE,
+    "retireStream": _CONFIGURE,
+    "getStreamDifference": _VIEW_WHOLE,
     "listAlarms": _VIEW,
     "acknowledgeAlarms": Right(Action.ACKNOWLEDGE, reach=Reach.ANYWHERE),
     "getAlarmHistory": _VIEW,

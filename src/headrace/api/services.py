@@ -12,7 +12,7 @@ from headrace.sdk.bus import Bus
 from headrace.sdk.certificates import Certificates
 from headrace.sdk.clock import Clock
 from headrace.sdk.commands import CommandDesk
-from headrace.sdk.computing import Backtests, Calculations
+from headrace.sdk.computing import Backtests, Calculations, Streams
 from headrace.sdk.fleet import DeviceCertificateDesk, DeviceRegister, EdgeRegister
 from headrace.sdk.notify import NotificationDesk
 from headrace.sdk.posture import SettingInForce
@@ -61,3 +61,4 @@ class Services:
     calculations: Calculations
     backtests: Backtests
     notifications: NotificationDesk
+    streams: Streams

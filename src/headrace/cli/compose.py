@@ -28,6 +28,7 @@ def services(platform: Platform) -> Services:
         calculations=platform.calculations,
         backtests=platform.backtests,
         notifications=platform.notifications,
+        streams=platform.streams,
         commands=platform.commands,
         links=platform.links,
         access=platform.access,

@@ -1,97 +1,139 @@
-"""`headrace stream`: stream functions of a home, whether its platform runs or not; it follows within seconds.
+"""`headrace stream`: versions of stream functions, and back-tests.
 
-add ─► a cell loads the source and tells its declaration ─► register: a shadow
-promote, rollback, retire ─► register                     list ─► register, and what the platform last told
+add, promote, rollback, retire, list ─► the platform that runs, as its client ─► register, audit trail
+                                      └ nobody runs the home: the same acts on its files, in the same trail
 backtest ─► a cell, over the history of a home whose platform rests
 """
 
 from __future__ import annotations
 
 import asyncio
-import getpass
-import json
-import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import quote
 
 import typer
 
-from headrace.cli.client import DEFAULT_HOME, HomeOption, JsonOption
+from headrace.cli.client import DEFAULT_HOME, Client, HomeOption, JsonOption, ServerOption, connect, running
 from headrace.cli.output import note, print_json, print_table, say
 from headrace.model.errors import NotFound
-from headrace.model.time import format_time, parse_time_ns
+from headrace.model.time import SECOND_NS, format_time, parse_duration_ns, parse_time_ns
 
 if TYPE_CHECKING:
-    from headrace.compute.streams.register import Register, Version
+    from headrace.sdk.computing import Streams
+
+LOCAL: Final = "local"
+NATS: Final = "nats://127.0.0.1:4222"
 
 app = typer.Typer(help="Functions over streams of samples: versions, shadow runs, back-tests.", no_args_is_help=True)
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the function.")]
 VersionArgument = Annotated[str, typer.Argument(help="Version of it.")]
-WhyOption = Annotated[str, typer.Option("--why", help="For the journal.")]
+WhyOption = Annotated[str, typer.Option("--why", help="For the journal and the audit trail.")]
 FileArgument = Annotated[Path, typer.Argument(help="Python file with the function.", exists=True, dir_okay=False)]
-FunctionOption = Annotated[str, typer.Option("--function", help="Name of the function; else that of the file.")]
+FunctionOption = Annotated[str, typer.Option("--function", help="Name of the function, where the file has several.")]
 
 
 @app.command("add")
-def add(file: FileArgument, function: FunctionOption = "", home: HomeOption = DEFAULT_HOME) -> None:
+def add(
+    file: FileArgument, function: FunctionOption = "", home: HomeOption = DEFAULT_HOME, server: ServerOption = None
+) -> None:
     """Take a version up: it runs beside the active one, and its outputs are compared, not stored."""
-    from headrace.compute.streams.cell import Cell
-
     source = file.read_text("utf-8")
-    cell = Cell(source, function or file.stem)
-    cell.close()
-    declared = cell.function
-    made = _register(home).add(declared.name, declared.version, source, who=_who(), now_ns=time.time_ns())
-    note(f"{made.name} {made.version} is {made.stage}")
+    if client := _client(home, server):
+        _said(client.post("/streams", {"source": source, "function": function}))
+    else:
+        _said(_offline(home, lambda streams: streams.add(LOCAL, source, function)))
 
 
 @app.command("promote")
-def promote(name: NameArgument, version: VersionArgument, why: WhyOption = "", home: HomeOption = DEFAULT_HOME) -> None:
+def promote(
+    name: NameArgument, version: VersionArgument, why: WhyOption = "", home: HomeOption = DEFAULT_HOME,
+    server: ServerOption = None,
+) -> None:  # fmt: skip
     """Make a version the active one: its outputs are stored from now on."""
-    _said(_register(home).promote(name, version, who=_who(), now_ns=time.time_ns(), why=why))
+    if client := _client(home, server):
+        _said(client.post(f"/streams/{_part(name)}/versions/{_part(version)}/promote", {"why": why}))
+    else:
+        _said(_offline(home, lambda streams: streams.promote(LOCAL, name, version, why)))
 
 
 @app.command("rollback")
-def rollback(name: NameArgument, why: WhyOption = "", home: HomeOption = DEFAULT_HOME) -> None:
+def rollback(
+    name: NameArgument, why: WhyOption = "", home: HomeOption = DEFAULT_HOME, server: ServerOption = None
+) -> None:
     """Go back to the version before, with the state that it had."""
-    _said(_register(home).roll_back(name, who=_who(), now_ns=time.time_ns(), why=why))
+    if client := _client(home, server):
+        _said(client.post(f"/streams/{_part(name)}/rollback", {"why": why}))
+    else:
+        _said(_offline(home, lambda streams: streams.roll_back(LOCAL, name, why)))
 
 
 @app.command("retire")
-def retire(name: NameArgument, version: VersionArgument, why: WhyOption = "", home: HomeOption = DEFAULT_HOME) -> None:
+def retire(
+    name: NameArgument, version: VersionArgument, why: WhyOption = "", home: HomeOption = DEFAULT_HOME,
+    server: ServerOption = None,
+) -> None:  # fmt: skip
     """Stop a version."""
-    _said(_register(home).retire(name, version, who=_who(), now_ns=time.time_ns(), why=why))
+    if client := _client(home, server):
+        _said(client.post(f"/streams/{_part(name)}/versions/{_part(version)}/retire", {"why": why}))
+    else:
+        _said(_offline(home, lambda streams: streams.retire(LOCAL, name, version, why)))
 
 
 @app.command("list")
-def listed(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """Every version, and how the running ones do."""
-    told = {(one["name"], one["version"], one["stage"]): one for one in _told(home)}
-    rows: list[dict[str, Any]] = []
-    for one in _register(home).versions():
-        found = told.get((one.name, one.version, one.stage.value), {})
-        rows.append({"name": one.name, "version": one.version, "stage": one.stage.value, "by": one.by, **found})
+def listed(home: HomeOption = DEFAULT_HOME, server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """Every version, and how the running ones do; with --json, how shadows differ."""
+    client = _client(home, server)
+    rows = client.get("/streams") if client else _offline(home, lambda streams: streams.versions())
     if as_json:
+        for row in rows:
+            if client and row["stage"] == "shadow":
+                route = f"/streams/{_part(row['name'])}/versions/{_part(row['version'])}/difference"
+                row["difference"] = client.get(route)
         print_json(rows)
         return
-    cells = [
-        [row["name"], row["version"], row["stage"], row["by"], *_state(row)]
-        for row in rows
-    ]  # fmt: skip
     print_table(
-        ["function", "version", "stage", "by", "outputs", "late", "failed", "trouble"], cells, empty="no functions"
+        ["function", "version", "stage", "by", "outputs", "late", "failed", "trouble"],
+        [[row["name"], row["version"], row["stage"], row["added_by"], *_fares(row["run"])] for row in rows],
+        empty="no functions",
     )
 
 
 @app.command("journal")
-def journal(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """Who did what, oldest first."""
-    acts = _register(home).journal()
+def journal(home: HomeOption = DEFAULT_HOME, server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """Who did what, oldest first. The audit trail has the same, signed."""
+    client = _client(home, server)
+    acts = client.get("/streams/acts") if client else _offline(home, lambda streams: streams.acts())
     if as_json:
         print_json(acts)
         return
     print_table(["time", "who", "act", "function", "version", "why"], [list(one.values()) for one in acts])
+
+
+@app.command("worker")
+def worker(
+    file: FileArgument,
+    function: FunctionOption = "",
+    nats: Annotated[str, typer.Option("--nats", envvar="HEADRACE_NATS", help="Address of a NATS server.")] = NATS,
+    stream: Annotated[str, typer.Option("--stream", help="Name of the work there.")] = "HEADRACE",
+    partitions: Annotated[int, typer.Option(min=1, max=256, help="The same for all, for the life of it.")] = 16,
+    lease: Annotated[str, typer.Option(help="How long a worker that died keeps its partitions.")] = "5s",
+    keep: Annotated[int, typer.Option(min=1, help="Samples between two states of a partition.")] = 200_000,
+    credentials: Annotated[Path | None, typer.Option(help="Credentials file, as nsc writes it.", exists=True)] = None,
+) -> None:
+    """Share a function with other workers: each takes partitions of the samples over NATS, until it is stopped."""
+    from headrace.exchange.nats import NatsSettings
+    from headrace.platform.stream_worker import work
+
+    settings = NatsSettings(
+        (nats,), stream=stream, subject=stream.lower(), partitions=partitions,
+        lease_s=parse_duration_ns(lease) / SECOND_NS, credentials=None if credentials is None else str(credentials),
+    )  # fmt: skip
+    with suppress(KeyboardInterrupt):
+        asyncio.run(work(file.read_text("utf-8"), function, settings, keep_samples=keep))
 
 
 @app.command("backtest")
@@ -109,7 +151,7 @@ def backtest(
 
     from headrace.compute.streams.cell import Cell
 
-    cell = Cell(file.read_text("utf-8"), function or file.stem)
+    cell = Cell(file.read_text("utf-8"), function)
     try:
         found = asyncio.run(_backtest(home, cell, parse_time_ns(start), parse_time_ns(end)))
     finally:
@@ -149,28 +191,38 @@ async def _backtest(home: Path, cell: Any, start_ns: int, end_ns: int) -> Any:
         await store.close()
 
 
-def _register(home: Path) -> Register:
-    from headrace.compute.streams.register import Register
-
-    return Register(home / "streams")
-
-
-def _told(home: Path) -> list[dict[str, Any]]:
-    try:
-        found: list[dict[str, Any]] = json.loads((home / "streams" / "status.json").read_bytes())
-        return found
-    except (OSError, ValueError):
-        return []
+def _client(home: Path, server: str | None) -> Client | None:
+    """Of the platform that was named, or runs on `home`; None where the command does the act itself."""
+    return connect(home, server) if server or running(home) or running(home / "demo") else None
 
 
-def _state(row: dict[str, Any]) -> list[Any]:
-    counters = row.get("counters") or {}
-    return [*(counters.get(name) for name in ("outputs", "late", "failed")), row.get("error") or None]
+def _offline(home: Path, act: Callable[[Streams], Awaitable[Any]]) -> Any:
+    """An act on a home that nobody runs; what comes of it as the API would show it."""
+    from headrace.api.schemas.streams import StreamActAnswer, StreamAnswer
+    from headrace.platform.offline import open_streams
+    from headrace.sdk.computing import StreamAct, StreamVersion
+
+    def shown(one: StreamVersion | StreamAct) -> dict[str, Any]:
+        found = StreamAnswer.of(one) if isinstance(one, StreamVersion) else StreamActAnswer.of(one)
+        return found.model_dump()
+
+    async def done() -> Any:
+        async with open_streams(home) as streams:
+            made = await act(streams)
+            return shown(made) if isinstance(made, StreamVersion) else [shown(one) for one in made]
+
+    return asyncio.run(done())
 
 
-def _said(one: Version) -> None:
-    note(f"{one.name} {one.version} is {one.stage}")
+def _fares(run: dict[str, Any] | None) -> list[Any]:
+    if run is None:
+        return [None] * 4
+    return [*(run["counters"].get(name) for name in ("outputs", "late", "failed")), run["error"] or None]
 
 
-def _who() -> str:
-    return getpass.getuser()
+def _said(one: dict[str, Any]) -> None:
+    note(f"{one['name']} {one['version']} is {one['stage']}")
+
+
+def _part(name: str) -> str:
+    return quote(name, safe="")

@@ -24,7 +24,7 @@ import asyncio
 import itertools
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -98,6 +98,18 @@ class NatsBus:
     @asynccontextmanager
     async def connect(cls, settings: NatsSettings, numbering: Numbering, *, name: str) -> AsyncIterator[NatsBus]:
         """Raises: ConfigError without the extra, or for a stream made with other partitions; Unavailable."""
+        async with cls.client_of(settings, name) as client:
+            bus = cls(client, settings, numbering)
+            try:
+                await bus._make_stream()
+                yield bus
+            finally:
+                await bus._end()
+
+    @staticmethod
+    @asynccontextmanager
+    async def client_of(settings: NatsSettings, name: str) -> AsyncIterator[Client]:
+        """A connection. Raises: ConfigError without the extra; Unavailable."""
         try:
             import nats
             import nats.errors
@@ -120,12 +132,10 @@ class NatsBus:
             raise Unavailable(
                 f"no NATS server answers at {', '.join(settings.servers)}: {error or 'in time'}"
             ) from None
-        bus = cls(client, settings, numbering)
         try:
-            await bus._make_stream()
-            yield bus
+            yield client
         finally:
-            await bus._end()
+            await client.close()
 
     async def publish(self, batches: Sequence[Batch], *, stored: bool = False) -> None:
         """Returns when the stream has it. Raises: Unavailable once closed, or while no server answers; DataError."""
@@ -134,7 +144,7 @@ class NatsBus:
         sends = [
             self._send(f"{self._settings.subject}.samples.{int(stored)}.{partition}", message)
             for partition, part in self._spreader.spread(batches).items()
-            for message in self._messages(part)
+            for message in messages_of(part, self._numbering.path_of, self._client.max_payload)
         ]
         await _all(sends)
 
@@ -197,21 +207,6 @@ class NatsBus:
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
         return queue
-
-    def _messages(self, batches: Sequence[Batch]) -> list[bytes]:
-        """Each within what the server takes at once; halved until it is."""
-        paths = {int(handle): self._numbering.path_of(int(handle)) for handle in used_handles(batches)}
-        message = pack(batches, paths)
-        if len(message) <= self._client.max_payload - _HEADERS_BYTES:
-            return [message]
-        if len(batches) > 1:
-            middle = len(batches) // 2
-            return self._messages(batches[:middle]) + self._messages(batches[middle:])
-        middle = len(batches[0]) // 2
-        if not middle:
-            raise DataError(f"a sample of {len(message)} bytes is more than the NATS server takes at once")
-        first, second = slice(0, middle), slice(middle, None)
-        return self._messages([batches[0].take(first)]) + self._messages([batches[0].take(second)])
 
     async def _send(self, subject: str, message: bytes) -> None:
         """Until it is answered: again after silence, under the same id; and as long as the stream is full."""
@@ -276,11 +271,26 @@ class NatsBus:
         for task in list(self._opening):
             task.cancel()
         await asyncio.gather(*(queue.abandon() for queue in list(self._queues.values())), return_exceptions=True)
-        await self._client.close()
 
     def _check_open(self) -> None:
         if self._closed:
             raise Unavailable("the bus is closed; nothing more can be published")
+
+
+def messages_of(batches: Sequence[Batch], path_of: Callable[[int], str], bytes_max: int) -> list[bytes]:
+    """Each within what the server takes at once; halved until it is. Raises: DataError."""
+    message = pack(batches, {int(handle): path_of(int(handle)) for handle in used_handles(batches)})
+    if len(message) <= bytes_max - _HEADERS_BYTES:
+        return [message]
+    if len(batches) > 1:
+        middle = len(batches) // 2
+        parts: list[Sequence[Batch]] = [batches[:middle], batches[middle:]]
+    else:
+        middle = len(batches[0]) // 2
+        if not middle:
+            raise DataError(f"a sample of {len(message)} bytes is more than the NATS server takes at once")
+        parts = [[batches[0].take(slice(0, middle))], [batches[0].take(slice(middle, None))]]
+    return [one for part in parts for one in messages_of(part, path_of, bytes_max)]
 
 
 async def _all(sends: Sequence[Awaitable[None]]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from headrace.model.batch import ValueKind
 from headrace.model.errors import DataError
 from headrace.model.guards import NO_GUARD, Guard
+from headrace.model.machines import Machine
 from headrace.model.retention import DEFAULT_CLASS
 from headrace.model.time import SECOND_NS
 
@@ -70,7 +71,7 @@ class Point:
     """One time series. `write_range` bounds setpoints and defaults to `range`; `retention` is how long it is kept.
 
     `guard` is what a write must pass beside right, kind and range. A point with an `expression` is calculated from
-    others and has no source.
+    others and has no source; so is one with a `machine`, whose expression is that machine in words.
     """
 
     path: str
@@ -85,6 +86,7 @@ class Point:
     retention: str = DEFAULT_CLASS
     guard: Guard = NO_GUARD
     expression: str = ""
+    machine: Machine | None = None
 
     @property
     def asset_path(self) -> str:

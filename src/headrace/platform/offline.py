@@ -14,6 +14,8 @@ from headrace.access.audit.verify import verify
 from headrace.access.desk import AccessDesk
 from headrace.access.rekey import rotate
 from headrace.access.seal import open_keyring
+from headrace.compute.streams.register import Register
+from headrace.compute.streams.versions import StreamVersions
 from headrace.connect import drivers, outlets
 from headrace.connect.messengers import all_messengers
 from headrace.model.errors import ConfigError
@@ -49,6 +51,15 @@ async def open_access(home: Path) -> AsyncIterator[AccessDesk]:
         yield AccessDesk(engine, SystemClock())
     finally:
         engine.dispose()
+
+
+@asynccontextmanager
+async def open_streams(home: Path) -> AsyncIterator[StreamVersions]:
+    """The stream functions of `home`, whose acts are in its audit trail. Raises: ConfigError, Unavailable."""
+    settings = Settings(home=home)
+    async with open_access(home) as access:
+        await access.tenants()  # from here on it knows whose a name is
+        yield StreamVersions(Register(settings.streams_dir), access, access.memory, SystemClock())
 
 
 def rotate_keys(home: Path, seal_key: str, forget_old: bool) -> Rekeyed:

@@ -29,6 +29,7 @@ from headrace.compute.notify.desk import NotifyDesk
 from headrace.compute.points.desk import CalculationDesk
 from headrace.compute.streams.desk import StreamDesk
 from headrace.compute.streams.register import Register
+from headrace.compute.streams.versions import StreamVersions
 from headrace.connect import drivers as driver_folder
 from headrace.connect import outlets as outlet_folder
 from headrace.connect.ingest.desk import IngestDesk
@@ -94,7 +95,7 @@ class Platform:
     sealer: Keyring
     web: WebIdentity
     certificates: CertificateDesk
-    streams: StreamDesk
+    streams: StreamVersions
     notifications: NotifyDesk
 
     @property
@@ -226,6 +227,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         certificates = CertificateDesk(
             web, ring, settings.home, engine, access, reference=settings.seal_key, others=devices.certificates.status
         )
+        functions = StreamDesk(Register(settings.streams_dir), bus, store, pipeline, time, tenants=access.memory)
+        streams = StreamVersions(Register(settings.streams_dir), access, access.memory, time, functions)
         platform = Platform(
             settings=settings,
             clock=time,
@@ -253,12 +256,13 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             web=web,
             certificates=certificates,
             reaches=reaches,
-            streams=StreamDesk(Register(settings.streams_dir), bus, store, pipeline, time),
+            streams=streams,
             notifications=notifications,
         )
 
         async def in_the_way(name: str, roots: Sequence[str]) -> Sequence[str]:
             found = [*devices.in_the_way(name, roots), *edges.in_the_way(name, roots)]
+            found += await asyncio.to_thread(streams.in_the_way, name)
             return [*await registry.in_the_way(name, roots), *found]
 
         access.watch_tenants(in_the_way, registry.tenants_changed)
@@ -291,7 +295,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
                 tasks.create_task(calculations.run(), name="calculations"),
                 tasks.create_task(backtests.run(), name="backtests"),
                 tasks.create_task(afterwards.run(), name="alarms-afterwards"),
-                tasks.create_task(platform.streams.run(), name="streams"),
+                tasks.create_task(functions.run(), name="streams"),
                 tasks.create_task(tell_alarms(alarms, bus, lambda: reconciler.directory.model), name="tell-alarms"),
             ]
             try:

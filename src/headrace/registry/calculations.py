@@ -14,6 +14,7 @@ from headrace.model.batch import ValueKind
 from headrace.model.calculations import Calculation
 from headrace.model.errors import DataError
 from headrace.model.expressions import AssetScope, ExpressionError, Program, Variable, compile, names_of
+from headrace.model.machines import Machine
 from headrace.model.points import Point
 from headrace.registry.declared import Blame
 from headrace.registry.problems import Problems
@@ -34,7 +35,7 @@ class Expressions:
         self._names: dict[str, tuple[str, ...]] = {}
         self._programs: dict[tuple[str, str | None, _Sight], Program] = {}
 
-    def compile(self, text: str, asset: str, unit: str | None, blame: Blame, key: str) -> Calculation | None:
+    def compile(self, text: str, asset: str, unit: str | None, blame: Blame, *key: str | int) -> Calculation | None:
         """The calculation of a text at an asset; None where something is wrong, which is told at `key` of `blame`."""
         scope = AssetScope(self._points, asset)
         try:
@@ -50,10 +51,12 @@ class Expressions:
         except ExpressionError as error:
             part = text[error.start : error.end]
             said = f"at '{part}': {error.message}" if part and part != text else error.message
-            self._problems.add(blame.within(key, text, error.start), f"{said} (expression of '{asset}')", once=True)
+            self._problems.add(
+                blame.within(*key, value=text, offset=error.start), f"{said} (expression of '{asset}')", once=True
+            )
             return None
         except DataError as error:
-            self._problems.add(blame.at(key), error.message, once=True)
+            self._problems.add(blame.at(*key), error.message, once=True)
             return None
         return Calculation(program, {name: scope.path(name) for name in program.inputs})
 
@@ -72,7 +75,11 @@ def calculations(
     """Of every calculated point; those with a problem of their own are left out."""
     found: dict[str, Calculation] = {}
     for path, point in points.items():
-        if point.expression:
+        if point.machine is not None:
+            one = _machine(point, point.machine, blames[path], expressions, problems)
+            if one is not None:
+                found[path] = one
+        elif point.expression:
             one = expressions.compile(
                 point.expression,
                 point.asset_path,
@@ -84,10 +91,32 @@ def calculations(
                 found[path] = one
     for circle in list(_circles(found)):
         shown = " → ".join(circle)
-        problems.add(blames[circle[0]].at("expression"), f"these are calculated from each other: {shown}", once=True)
+        key = "expression" if points[circle[0]].machine is None else "machine"
+        problems.add(blames[circle[0]].at(key), f"these are calculated from each other: {shown}", once=True)
         for path in circle:
             found.pop(path, None)
     return found
+
+
+def _machine(
+    point: Point, machine: Machine, blame: Blame, expressions: Expressions, problems: Problems
+) -> Calculation | None:
+    """Each condition by itself, so that what is wrong is told where it stands; then all of them as one program."""
+    right = True
+    for at, one in enumerate(machine.transitions):
+        if one.when:
+            where = ("machine", "transitions", at, "when")
+            made = expressions.compile(one.when, point.asset_path, None, blame, *where)
+            if made is not None and made.program.kind is not ValueKind.BOOL:
+                problems.add(
+                    blame.at(*where), f"a condition is true or false; this gives {made.program.kind.label}", once=True
+                )
+                made = None
+            right = right and made is not None
+    if not right:
+        return None
+    every = expressions.compile(machine.conditions, point.asset_path, None, blame, "machine")
+    return None if every is None else Calculation(every.program, every.inputs, machine)
 
 
 def _fits(program: Program, point: Point, blame: Blame, problems: Problems) -> bool:

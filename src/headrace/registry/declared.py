@@ -72,11 +72,11 @@ class Blame:
             return self.behind.at(*path, of_key=of_key)
         return self.owner.at(*self.prefix, *path, of_key=of_key or not path)
 
-    def within(self, key: str, value: str, offset: int) -> Where:
-        """Where a character of the text at `key` stands."""
-        if self.behind is not None and not self.owner.has(*self.prefix, key):
-            return self.behind.within(key, value, offset)
-        return self.owner.within(*self.prefix, key, value=value, offset=offset)
+    def within(self, *path: str | int, value: str, offset: int) -> Where:
+        """Where a character of the text at `path` stands."""
+        if self.behind is not None and not self.owner.has(*self.prefix, str(path[0])):
+            return self.behind.within(*path, value=value, offset=offset)
+        return self.owner.within(*self.prefix, *path, value=value, offset=offset)
 
 
 def parse(files: Iterable[SourceFile], problems: Problems) -> dict[Key, Declared]:

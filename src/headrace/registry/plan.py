@@ -19,6 +19,7 @@ from headrace.model.time import format_duration
 from headrace.registry.alarm_classes import handling_record
 from headrace.registry.declared import Declared, Key, same
 from headrace.registry.guards import guard_record
+from headrace.registry.machines import machine_record
 from headrace.registry.schema import KINDS
 from headrace.sdk.services import Change, ChangeAction, FieldChange
 
@@ -50,7 +51,8 @@ def point_record(point: Point) -> dict[str, Any]:
         "write_range": _span(point.write_range),
         "title": dict(point.title),
         "decimals": point.decimals,
-        "expression": point.expression or None,
+        "expression": (point.expression or None) if point.machine is None else None,
+        "machine": None if point.machine is None else machine_record(point.machine),
         "connection": source.connection if source else None,
         "address": source.address if source else None,
         "interval": format_duration(source.interval_ns) if source else None,

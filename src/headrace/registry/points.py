@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from headrace.model.batch import ValueKind
 from headrace.model.errors import DataError
 from headrace.model.guards import Guard
+from headrace.model.machines import Machine
 from headrace.model.plant import Connection
 from headrace.model.points import Access, Point, PointSource, Range, Title
 from headrace.model.retention import DEFAULT_CLASS
@@ -20,6 +21,7 @@ from headrace.model.units import check_unit
 from headrace.registry.declared import Blame, Declared
 from headrace.registry.drivers import complaints
 from headrace.registry.guards import guard_of, with_paths
+from headrace.registry.machines import machine_of
 from headrace.registry.problems import Problems, did_you_mean
 from headrace.registry.templates import Fill, compile_template
 from headrace.sdk.driver import DriverType
@@ -42,6 +44,7 @@ class _Fields(NamedTuple):
     retention: str
     guard: Guard
     expression: str
+    machine: Machine | None
 
 
 class PointBuilder:
@@ -104,17 +107,19 @@ class PointBuilder:
             hint = did_you_mean(retention, self._retention)
             self._problems.add(blame.at("retention"), f"there is no retention class '{retention}'{hint}")
         guard = guard_of(spec, kind, access, blame, self._problems)
-        text = spec.get("expression", "")
+        machine = machine_of(spec, kind, blame, self._problems)
+        text = spec.get("expression", "") if machine is None else machine.text
         for name in _OF_DEVICES if text else ():
             if name in spec and not (name == "access" and access is Access.READ):
-                message = f"a calculated point has no {name}; take out '{name}' or 'expression'"
+                way = "expression" if machine is None else "machine"
+                message = f"a calculated point has no {name}; take out '{name}' or '{way}'"
                 self._problems.add(blame.at(name, of_key=True), message)
         if len(self._problems) > before:
             return None
         interval_ns = parse_duration_ns(spec["interval"]) if "interval" in spec else SECOND_NS
         title = spec.get("title", {})
         decimals = spec.get("decimals")
-        return _Fields(kind, unit, span, access, title, write, decimals, interval_ns, retention, guard, text)
+        return _Fields(kind, unit, span, access, title, write, decimals, interval_ns, retention, guard, text, machine)
 
     def bind(
         self, path: str, fields: _Fields, connection: str | None, address: Mapping[str, Any] | None, blame: Blame
@@ -154,6 +159,7 @@ class PointBuilder:
             fields.retention,
             with_paths(fields.guard, path.rpartition("/")[0]),
             fields.expression,
+            fields.machine,
         )
 
     def _address_is_right(self, path: str, connection: str, address: Mapping[str, Any], blame: Blame) -> bool:
@@ -218,7 +224,7 @@ class PointTemplate:
             return None
         return Point(
             f"{asset}/{self.name}", fields.kind, fields.unit, fields.range, guard=with_paths(fields.guard, asset),
-            expression=fields.expression,
+            expression=fields.expression, machine=fields.machine,
         )  # fmt: skip
 
     @property

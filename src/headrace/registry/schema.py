@@ -25,6 +25,7 @@ from headrace.model.assets import Level
 from headrace.model.batch import ValueKind
 from headrace.model.errors import DataError
 from headrace.model.guards import Comparison
+from headrace.model.machines import TRANSITIONS_MAX
 from headrace.model.outlets import Waiting
 from headrace.model.points import Access, check_path
 from headrace.model.retention import YEAR_NS, format_age, parse_age_ns
@@ -53,6 +54,7 @@ from headrace.registry.text import Node, Scalar, describe
 from headrace.sdk.edges import check_edge_name
 
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+STATE_LENGTH_MAX: Final = 64
 
 
 def check_name(name: str) -> str:
@@ -115,6 +117,14 @@ def edge(node: Node, name: str, context: Context) -> object:
         return context.bad(node, error.message)
 
 
+def state(node: Node, name: str, context: Context) -> object:
+    """The name of a state of a machine: any short text."""
+    value = text(node, name, context)
+    if isinstance(value, str) and not 0 < len(value.strip()) <= STATE_LENGTH_MAX:
+        return context.bad(node, f"'{name}' is the name of a state: 1 to {STATE_LENGTH_MAX} characters")
+    return value
+
+
 def expression(node: Node, name: str, context: Context) -> object:
     """A text of the language of expressions, whatever it looks like; what it says is checked where names are known."""
     value: object = text(node, name, context)
@@ -169,6 +179,33 @@ INTERLOCK: Final = Record(
     ),
 )
 
+TRANSITION: Final = Record(
+    "a transition",
+    (
+        Key("from", state, "the state that it leaves; every other one unless given"),
+        Key("to", state, "the state that it enters", required=True),
+        Key("when", expression, "an expression that is true or false; with for alone, time is enough"),
+        Key(
+            "for",
+            Duration(100 * MILLISECOND_NS, 7 * DAY_NS),
+            "how long that must have held in the state; 0s unless given",
+        ),
+    ),
+)
+
+MACHINE: Final = Record(
+    "a machine",
+    (
+        Key("initial", state, "the state that it begins in", required=True),
+        Key(
+            "transitions",
+            ListOf("transitions", TRANSITION, TRANSITIONS_MAX),
+            "in the order they are tried",
+            required=True,
+        ),
+    ),
+)
+
 POINT: Final = Record(
     "a point",
     (
@@ -177,6 +214,7 @@ POINT: Final = Record(
         Key("range", pair, "engineering range [low, high] in the unit; values outside are flagged"),
         TITLE,
         Key("expression", expression, "what it is calculated from, instead of read; see docs/expressions.md"),
+        Key("machine", MACHINE, "instead of an expression: states, and what leads from one to another"),
         Key("connection", text, "where its samples come from; a type's points take their asset's"),
         Key("address", free_map, "what to read, in the driver's words; {parameter} and {parameter+N} are filled in"),
         Key("interval", Duration(10 * MILLISECOND_NS, DAY_NS), "how often it is read; 1s unless given"),

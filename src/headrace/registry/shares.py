@@ -148,9 +148,13 @@ class _Part:
             elif kind == "asset" and "feeds" in spec:
                 spec = {name: part for name, part in spec.items() if name != "feeds"}
             elif kind == "type" and "points" in spec:
-                read = {name: part for name, part in spec["points"].items() if "expression" not in part}
+                read = {name: part for name, part in spec["points"].items() if not _calculated(part)}
                 spec = {**spec, "points": {name: _unguarded(part) for name, part in read.items()}}
             self._picked[kind, key] = replace(one, spec=spec, node=None)
+
+
+def _calculated(point: Mapping[str, Any]) -> bool:
+    return "expression" in point or "machine" in point
 
 
 def _unguarded(point: Mapping[str, Any]) -> dict[str, Any]:

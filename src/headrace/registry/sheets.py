@@ -3,8 +3,8 @@
     bytes ──decode, sniff──► rows ──by column──► specs ──the schema's own readers──► YAML text + errors with row, column
 
 Columns: path, type, unit, low, high, access, interval, connection, retention, decimals, title.<language>, write_low,
-write_high, critical, approval, limits and interlocks (JSON), expression, and `address.<word>` for each word of a
-driver's address (or one column `address` with JSON). A wrong row is told and left out; the good ones go on. The text
+write_high, critical, approval, limits, interlocks and machine (JSON), expression, and `address.<word>` for each word of
+a driver's address (or one column `address` with JSON). A wrong row is told and left out; the good ones go on. The text
 that comes out is a declaration file: assets that the points need are in `missing_assets`, for a person to declare.
 """
 
@@ -49,6 +49,7 @@ _COLUMNS: Final[tuple[str, ...]] = (
     "limits",
     "interlocks",
     "expression",
+    "machine",
 )
 _OPEN_COLUMNS: Final[tuple[str, ...]] = ("title.", "address.")
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d{0,17})(?:\.\d+)?(?:[eE][-+]?\d{1,3})?|[-+]?\.\d+")
@@ -177,8 +178,8 @@ def _cell(column: str, cell: Any) -> Any:
         if not isinstance(address, dict):
             raise DataError("'address' must be a JSON object")
         return address
-    if column in ("limits", "interlocks"):
-        wanted, noun = (dict, "object") if column == "limits" else (list, "list")
+    if column in ("limits", "interlocks", "machine"):
+        wanted, noun = (list, "list") if column == "interlocks" else (dict, "object")
         try:
             part = json.loads(str(cell))
         except ValueError:
@@ -230,6 +231,7 @@ def _spec(cells: Mapping[str, Any]) -> dict[str, Any]:
         "limits",
         "interlocks",
         "expression",
+        "machine",
     ):
         if name in cells:
             spec[name] = cells[name]
@@ -297,7 +299,7 @@ def _record(point: Point) -> dict[str, Any]:
         elif name in ("title", "address"):
             for word, part in value.items():
                 record[f"{name}.{word}"] = part if not isinstance(part, dict | list) else json.dumps(part)
-        elif name in ("limits", "interlocks"):
+        elif name in ("limits", "interlocks", "machine"):
             record[name] = json.dumps(value, ensure_ascii=False)
         else:
             record[name] = value

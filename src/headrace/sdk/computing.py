@@ -1,4 +1,5 @@
-"""What computing offers to the rooms above: calculated points and their back-fills, back-tests of alarm rules."""
+"""What computing offers to the rooms above: calculated points and their back-fills, back-tests of alarm rules,
+versions of stream functions."""
 
 from __future__ import annotations
 
@@ -118,4 +119,109 @@ class Backtests(Protocol):
 
     def jobs(self) -> Sequence[BacktestJob]:
         """Newest first; those of before a restart are forgotten."""
+        ...
+
+
+# --- stream functions ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRun:
+    """How a version fares that is wanted: since it was started, but for `counters`, which survive restarts.
+
+    `newest_ns` is the newest event time that it has seen, `lateness_ns` how far a sample may be behind it.
+    """
+
+    running: bool
+    waiting: int
+    counters: Mapping[str, int]
+    stopped: int
+    halted: bool
+    lateness_ns: int
+    newest_ns: int | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamVersion:
+    """A version of a stream function. `stage` is `shadow`, `active` or `retired`; `run` is None where none runs it."""
+
+    name: str
+    version: str
+    stage: str
+    sha256: str
+    added_at: str
+    by: str
+    before: str = ""
+    run: StreamRun | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDifference:
+    """Of `both` moments `same` have equal values and quality; `missing` are the active one's, `more` the shadow's.
+
+    `worst` is the greatest difference of two values that both have, at `point` and `time_ns`.
+    """
+
+    both: int
+    same: int
+    missing: int
+    more: int
+    worst: float = 0.0
+    point: str = ""
+    time_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAct:
+    """Who did what to a version, when and why. `time` is RFC 3339."""
+
+    time: str
+    who: str
+    act: str
+    name: str
+    version: str
+    why: str
+
+
+class Streams(Protocol):
+    """Versions of stream functions. A function is whose its name is, as a connection; None for `tenant` is anybody's.
+
+    What another tenant has is not there: NotFound, as for a name that never was.
+    """
+
+    async def versions(self, *, tenant: str | None = None) -> Sequence[StreamVersion]:
+        """By name, in the order in which they were added."""
+        ...
+
+    async def add(self, actor: str, source: str, function: str = "", *, tenant: str | None = None) -> StreamVersion:
+        """Take a source up as a shadow. `function`: which of those in it; not needed where there is one.
+
+        Raises: ConfigError for a source that does not load; Conflict for a version that is there with another source;
+        DataError for a name or output that is not the tenant's; LimitReached.
+        """
+        ...
+
+    async def promote(
+        self, actor: str, name: str, version: str, why: str = "", *, tenant: str | None = None
+    ) -> StreamVersion:
+        """Raises: NotFound, Conflict."""
+        ...
+
+    async def roll_back(self, actor: str, name: str, why: str = "", *, tenant: str | None = None) -> StreamVersion:
+        """The version before goes on from its own state. Raises: NotFound."""
+        ...
+
+    async def retire(
+        self, actor: str, name: str, version: str, why: str = "", *, tenant: str | None = None
+    ) -> StreamVersion:
+        """It stops. Raises: NotFound."""
+        ...
+
+    async def difference(self, name: str, version: str, *, tenant: str | None = None) -> StreamDifference | None:
+        """Of a shadow and the active version since both run; None where one of them does not. Raises: NotFound."""
+        ...
+
+    async def acts(self, *, tenant: str | None = None) -> Sequence[StreamAct]:
+        """Oldest first, the last thousand."""
         ...

@@ -332,6 +332,7 @@ def described(function: StreamFunction) -> dict[str, Any]:
     found["outputs"] = {name: [one.kind.label, one.unit] for name, one in function.outputs.items()}
     found["window"] = {one.name: getattr(function.window, one.name) for one in fields(Window)}
     found["imports"] = list(function.imports)
+    found["reduce"] = {name: [of, what.value] for name, (of, what) in function.reduce.items()}
     return found
 
 
@@ -357,7 +358,10 @@ def from_description(found: Mapping[str, Any], body: Callable[..., Any]) -> Stre
                 "late": Late(given["late"]),
                 "imports": tuple(map(str, given["imports"])),
                 **{name: int(given[name]) for name in given if name.endswith("_ns") or name in _WHOLE},
-                "body": body,
+                "reduce": (
+                    reduce := {str(name): (str(of), Reduce(what)) for name, (of, what) in given["reduce"].items()}
+                ),
+                "body": None if reduce else body,
             }
         )
     except (TypeError, ValueError, KeyError, AttributeError, DataError) as error:

@@ -173,6 +173,42 @@ async def test_what_is_suppressed_by_design_tells_nobody(tmp_path: Path) -> None
     assert found == [("a/p1/oil:high", T0 + 40 * S, T0 + 60 * S), ("a/p1/oil:high", T0 + 80 * S, None)]
 
 
+PHASES = """\
+types:
+  press:
+    points:
+      on: {type: bool, address: {table: coil, address: 4}}
+      phase: {type: text, machine: {initial: idle, transitions: [{from: idle, to: stuck, when: on, for: 30s}]}}
+    alarms:
+      phase:stuck: {when: 'phase == "stuck"'}
+connections: {plc: {driver: modbus, settings: {host: h}}}
+assets: {a: {level: site}, a/p1: {type: press, connection: plc}}
+"""
+
+
+async def test_what_was_so_long_before_still_stands(tmp_path: Path) -> None:
+    """Points that send only changes."""
+    model, problems = expanded(QUIET)
+    assert problems == []
+    async with history(tmp_path, model, [(T0, "a/p1/oil", 90.0), (T0 + 3 * HOUR * S, "a/p1/oil", 60.0)]) as store:
+        assert await over(store, model, T0 + HOUR * S, T0 + 4 * HOUR * S) == [("a/p1/oil:high", T0, T0 + 3 * HOUR * S)]
+
+
+async def test_a_state_machine_stands_where_it_stood(tmp_path: Path) -> None:
+    model, problems = expanded(PHASES)
+    assert problems == []
+    async with history(tmp_path, model, []) as store:
+        on, phase = await store.register(["a/p1/on", "a/p1/phase"])
+        times = np.array([T0, T0 + 40 * S, T0 + 7200 * S])
+        await store.append([Batch.of(ValueKind.BOOL, [on] * 3, times, [True, False, False])])
+        stood = (T0 + HOUR * S, T0 + 2 * HOUR * S)
+        assert await over(store, model, *stood) == []  # nobody knows of the state
+        await store.append([Batch.of(ValueKind.TEXT, [phase], T0 + 30 * S, ["stuck"])])
+        ((rule, raised_ns, cleared_ns),) = await over(store, model, *stood)
+        assert (rule, cleared_ns) == ("a/p1/phase:stuck", None) and raised_ns < stood[0]
+        assert await over(store, model, T0, T0 + 60 * S) == [(rule, T0 + 30 * S, None)]
+
+
 async def test_the_width_of_slices_does_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, _ = expanded(PLANT)
     rows = signals(7, model, 2)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import shlex
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,13 @@ def test_commands_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert missing.status == 1 and "known: 1" in missing.err
     (rows,) = [headrace("stream", "list", "--json", "--home", tmp_path).json]
     assert [(one["name"], one["stage"]) for one in rows] == [("wear", "retired")]
+    with sqlite3.connect(
+        tmp_path / "database.db"
+    ) as database:  # nobody runs the home, and the trail has it all the same
+        trail = database.execute(
+            "select actor, action, subject from access_audit where action like 'stream.%' order by 1"
+        )
+        assert sorted(trail) == [("local", f"stream.{act}", "wear") for act in ("add", "promote", "retire")]
 
 
 @BOTH

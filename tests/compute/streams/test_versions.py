@@ -89,7 +89,7 @@ async def test_a_shadow_is_compared_with_the_active_one() -> None:
     assert (found.both, found.same, found.missing, found.more, found.worst) == (7, 7, 0, 0, 0.0)
     found = compare(tables[0], tables[2])
     assert (found.both, found.same, found.missing, found.more) == (6, 0, 1, 1)
-    assert found.worst == pytest.approx(0.9) and found.point == "a0/m" and found.told()["both"] == 6
+    assert found.worst == pytest.approx(0.9) and found.point == "a0/m" and found.both == 6
 
 
 async def test_what_is_held_of_a_shadow_is_bounded() -> None:

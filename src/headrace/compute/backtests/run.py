@@ -20,7 +20,7 @@ from headrace.compute.alarms.crossing import Crossing
 from headrace.compute.alarms.engine import AlarmEngine
 from headrace.compute.alarms.episodes import Episode
 from headrace.compute.points.calculator import Calculator
-from headrace.compute.points.past import Past, need_of, older, slices
+from headrace.compute.points.past import Past, begin_machine, need_of, older, slices
 from headrace.compute.points.routes import Times
 from headrace.model.alarms import AlarmCondition, AlarmRule
 from headrace.model.batch import Batch
@@ -66,11 +66,15 @@ async def backtest(
     expressed = {rule.name: rule.calculation for rule in rules.values() if rule.calculation is not None}
     needs += [need_of(name, {**made, name: one}) for name, one in expressed.items()]
     begin_ns = start_ns - max([_looks_back(rules.values()), *(need.memory_ns for need in needs)])
+    for path, machine in made.items():
+        if machine.machine is not None and path in handles:
+            await begin_machine(past, calculator.group_of(path), path, machine, handles[path], begin_ns)
     outcome = Outcome(start_ns)
     told = _Told(outcome.episodes, end_ns)
     if len(read_from):
         before = await older(past, read_from, begin_ns, max((need.samples for need in needs), default=1))
-        _take(engine, calculator, before)
+        for crossing in _take(engine, calculator, before):
+            told.follow(crossing)
     for first, last in ((begin_ns, start_ns), (start_ns, end_ns)):
         async for at, upto, batches in slices(past, read_from, first, last):
             crossings = await asyncio.to_thread(_slice, engine, calculator, batches, at, upto)

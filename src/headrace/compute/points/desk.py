@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from headrace.compute.points.calculator import Calculator, Stretch
 from headrace.compute.points.groups import Group
-from headrace.compute.points.past import Past, again, input_handles, newest_of, older, slices
+from headrace.compute.points.past import Past, again, begin_machine, input_handles, newest_of, older, outdated, slices
 from headrace.model.batch import Batch
 from headrace.model.calculations import Calculation
 from headrace.model.errors import Conflict, DataError, HeadraceError, NotFound, Unavailable
@@ -181,7 +181,9 @@ class CalculationDesk:
                 continue
             done = told.get(handles[path])
             tell = newest if done is None else max(done + 1, newest - CATCH_UP_NS)
-            starts[path] = (min(tell, newest) - one.program.memory_ns, tell)
+            starts[path] = (min(tell, newest) - one.memory_ns, tell)
+            if one.machine is not None:
+                await begin_machine(self._past, group, path, one, handles[path], tell)
         made: list[Batch] = []
         order = sorted(starts, key=lambda path: starts[path][0])
         for at in range(0, len(order), WARM_POINTS):
@@ -225,12 +227,15 @@ class CalculationDesk:
         one = self._calculations.get(path)
         if one is None:
             return
+        if one.machine is not None:
+            await self._machine_again(path, one, stretch)
+            return
         last = stretch.last_ns
         for handle in input_handles({path: one}, self._handles).tolist():
             page = await self._past.raw(np.array([handle], np.uint32), stretch.last_ns + 1, _LATEST_NS, limit=1)
             for batch in page.batches:
                 last = max(last, int(batch.source_ns[0]))
-        end_ns = last + one.program.memory_ns + 1
+        end_ns = last + one.memory_ns + 1
         told = self._calculator.told_ns(path)
         end_ns = min(end_ns, told + 1) if told is not None else end_ns
         async for _, made in again(
@@ -238,10 +243,42 @@ class CalculationDesk:
         ):
             if made:
                 await self._publish(made)
+        self._tell_others(path, stretch.first_ns, end_ns - 1)
+
+    async def _machine_again(self, path: str, one: Calculation, stretch: Stretch) -> None:
+        """A machine that was elsewhere then may be elsewhere now: all since, and where it stands."""
+        group = self._calculator.group_of(path)
+        told = group.told_ns(path)
+        live = group.machines
+        if told is None or live is None:
+            return
+        live.watch(group.place[path])
+        try:
+            await self._settled()
+            first = max(stretch.first_ns, told - CATCH_UP_NS)
+            worker = Calculator({path: one}, self._points, self._handles)
+            made: list[Batch] = []
+            async for _, some in again(self._past, {path: one}, self._points, self._handles, first, told + 1, worker):
+                made += some
+            made += await outdated(self._past, self._handles[path], first, told + 1, made)
+            if made:
+                await self._publish(made)
+            machines = worker.group_of(path).machines
+            assert machines is not None
+            if self._calculations.get(path) is one:
+                group = self._calculator.group_of(path)
+                since = group.resume(path, machines.stands(0), told)
+                if since is not None:
+                    await self._publish([since])
+        finally:
+            live.forget(group.place[path])
+        self._tell_others(path, first, told)
+
+    def _tell_others(self, path: str, first_ns: int, last_ns: int) -> None:
         self.again += 1
         for other, calculation in self._calculations.items():
             if path in calculation.inputs.values():
-                self._calculator.note_late(other, stretch.first_ns, end_ns - 1)
+                self._calculator.note_late(other, first_ns, last_ns)
 
     async def _backfill(self) -> None:
         while True:

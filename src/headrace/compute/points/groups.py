@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.compute.points.machines import Machines, Stands
 from headrace.compute.points.routes import Times
 from headrace.model import quality as q
 from headrace.model.batch import Batch, ValueKind
@@ -70,7 +71,8 @@ class Group:
         self.instances: int = 0
         sample = next(iter(calculations.values()))
         self.program = sample.program
-        self.looks_at_time = _looks_at_time(self.program)
+        machine = sample.machine
+        self.looks_at_time = (machine is not None and machine.memory_ns > 0) or _looks_at_time(self.program)
         self.kind = points[next(iter(calculations))].kind
         bound: dict[str, tuple[int, ...]] = {
             path: (handles[path], *(handles[one.inputs[name]] for name in self.program.inputs))
@@ -95,6 +97,7 @@ class Group:
         self.instances = count
         self._paths = {at: path for path, at in self.place.items()}
         self.evaluator = Evaluator(self.program, count)
+        self.machines = None if machine is None else Machines(machine, count)
         self._handles = np.zeros(count, np.uint32)
         self._low, self._high = np.full(count, -np.inf), np.full(count, np.inf)
         self._received = np.full(count, _NEVER)
@@ -139,7 +142,15 @@ class Group:
         result = self.evaluator.take(samples, moments)
         if not len(result.source_ns):
             return None
+        if self.machines is not None:
+            result = self.machines.take(result)
         return self._batch(result, changed_only=now_ns is not None)
+
+    def resume(self, path: str, stands: Stands, from_ns: int) -> Batch | None:
+        """The results of a machine since then, which stood otherwise; what came since is remembered (`watch`)."""
+        assert self.machines is not None
+        result = self.machines.resume(self.place[path], stands, from_ns)
+        return None if result is None or not len(result.source_ns) else self._batch(result, changed_only=False)
 
     def only(self, batch: Batch, paths: Collection[str]) -> Batch:
         """The results of these points."""
@@ -187,10 +198,14 @@ class Group:
             quality = np.where(out, _EXCEEDED, quality)
         keep = self._alive[instance]
         if changed_only:
-            same = (values == self._told[instance]) & (quality == self._told_quality[instance])
+            known, known_quality = self._told[instance], self._told_quality[instance]
+            first = np.append(True, instance[1:] != instance[:-1])
+            if not first.all():  # machines: several rows of an instance
+                known[~first], known_quality[~first] = values[:-1][~first[1:]], quality[:-1][~first[1:]]
+            same = (values == known) & (quality == known_quality)
             if values.dtype.kind == "f":
-                same |= np.isnan(values) & np.isnan(self._told[instance]) & (quality == self._told_quality[instance])
-            keep = keep & ~(same & (self._told_ns[instance] != _NEVER))
+                same |= np.isnan(values) & np.isnan(known) & (quality == known_quality)
+            keep = keep & ~(same & ((self._told_ns[instance] != _NEVER) | ~first))
         if not keep.all():
             instance, values, quality = instance[keep], values[keep], quality[keep]
         source_ns = result.source_ns if len(instance) == len(result.source_ns) else result.source_ns[keep]
@@ -207,6 +222,8 @@ class Group:
     def _take_over(self, before: Group) -> None:
         self.evaluator.restore(before.evaluator.state())
         self.evaluator.counts.update(before.evaluator.counts)
+        if self.machines is not None and before.machines is not None:
+            self.machines.take_over(before.machines)
         kept = before.instances
         for name in ("_received", "_lag", "_told_ns", "_told_quality", "_told"):
             getattr(self, name)[:kept] = getattr(before, name)
@@ -243,11 +260,11 @@ def groups_of(
     keys: dict[int, Key] = {}
     members: dict[Key, dict[str, Calculation]] = {}
     for path in paths:
-        program = calculations[path].program
+        program, machine = calculations[path].program, calculations[path].machine
         signed = keys.get(id(program))
         if signed is None:
             signed = keys[id(program)] = signature(program)
-        members.setdefault((level, points[path].kind, *signed), {})[path] = calculations[path]
+        members.setdefault((level, points[path].kind, machine, *signed), {})[path] = calculations[path]
     return [Group(key, some, points, handles, before.get(key)) for key, some in members.items()]
 
 

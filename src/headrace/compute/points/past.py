@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.compute.points.calculator import Calculator
+from headrace.compute.points.groups import Group
 from headrace.model.batch import Batch, Handles
 from headrace.model.calculations import Calculation
 from headrace.model.points import Point
@@ -63,7 +64,7 @@ def need_of(path: str, calculations: Mapping[str, Calculation]) -> Need:
             stack.extend(missing)
             continue
         known[at] = Need(
-            one.program.memory_ns + max((known[name].memory_ns for name in made), default=0),
+            one.memory_ns + max((known[name].memory_ns for name in made), default=0),
             one.program.samples + max((known[name].samples for name in made), default=0),
         )
         stack.pop()
@@ -116,12 +117,17 @@ async def again(
     handles: Mapping[str, int],
     start_ns: int,
     end_ns: int,
+    calculator: Calculator | None = None,
 ) -> AsyncIterator[tuple[int, list[Batch]]]:
     """Work these points out anew over [start, end): (up to when, results), slice by slice.
 
-    What they are made of is read from history, but for those that are among them.
+    What they are made of is read from history, but for those that are among them; so is the state in which a machine
+    was before. `calculator`: a new one of these, for who looks at it afterwards.
     """
-    calculator = Calculator(calculations, points, handles)
+    calculator = calculator or Calculator(calculations, points, handles)
+    for path, one in calculations.items():
+        if one.machine is not None:
+            await begin_machine(past, calculator.group_of(path), path, one, handles[path], start_ns)
     inputs = input_handles(calculations, handles)
     needs = [need_of(path, calculations) for path in calculations]
     begin = start_ns - max(need.memory_ns for need in needs)
@@ -130,6 +136,52 @@ async def again(
         made = calculator.take(batches)
         if upto > start_ns:
             yield upto, [kept for batch in made if len(kept := _from(batch, start_ns))]
+
+
+async def outdated(past: Past, handle: int, start_ns: int, end_ns: int, made: Sequence[Batch]) -> list[Batch]:
+    """What history has of a machine at moments that it was not told of this time, as it is now."""
+    if not made:
+        return []
+    times = np.concatenate([batch.source_ns for batch in made])
+    order = np.argsort(times, kind="stable")
+    times, values = times[order], np.concatenate([batch.values for batch in made])[order]
+    quality = np.concatenate([batch.quality for batch in made])[order]
+    handles = np.array([handle], np.uint32)
+    found = [batch.source_ns async for batch in past.scan(handles, start_ns, end_ns)]
+    old = np.setdiff1d(np.concatenate(found), times) if found else times[:0]
+    at = np.searchsorted(times, old, "right") - 1
+    old, at = old[at >= 0], at[at >= 0]
+    return [Batch.of(made[0].kind, handles.repeat(len(old)), old, values[at], quality[at])] if len(old) else []
+
+
+async def begin_machine(past: Past, group: Group, path: str, one: Calculation, handle: int, from_ns: int) -> None:
+    """A machine goes on from the state that history has just before a moment; from its first where there is none."""
+    assert group.machines is not None
+    found = await _stood(past, handle, from_ns, one.memory_ns)
+    if found is None:
+        group.machines.begin_at(group.place[path], from_ns)
+    else:
+        group.machines.begin(group.place[path], *found, from_ns)
+
+
+async def _stood(past: Past, handle: int, before_ns: int, memory_ns: int) -> tuple[str, int] | None:
+    """The state before a moment and since when it was entered, as far back as matters."""
+    handles, start_ns = np.array([handle], np.uint32), before_ns - memory_ns
+    newest = await past.latest(handles, before_ns - 1)
+    if not newest:
+        return None
+    state, entered_ns = str(newest[0].values[0]), int(newest[0].source_ns[0])
+    rows = [
+        (at, value)
+        async for batch in past.scan(handles, start_ns, before_ns)
+        for at, value in zip(batch.source_ns.tolist(), batch.values.tolist(), strict=True)
+    ]
+    for at, value in sorted(rows, reverse=True):
+        if value != state:
+            return state, entered_ns
+        entered_ns = at
+    stood = await past.latest(handles, start_ns - 1)
+    return state, start_ns if stood and str(stood[0].values[0]) == state else entered_ns
 
 
 def input_handles(calculations: Mapping[str, Calculation], handles: Mapping[str, int]) -> Handles:

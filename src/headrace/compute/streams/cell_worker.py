@@ -56,11 +56,16 @@ def main() -> None:
 
 
 def _find(source: str, name: str) -> StreamFunction:
+    """The one of that name; without one, the only one."""
     space: dict[str, Any] = {"__name__": "stream_function"}
-    exec(compile(source, f"<{name}>", "exec"), space)
-    for found in space.values():
-        if isinstance(found, StreamFunction) and found.name == name:
-            return found
+    exec(compile(source, f"<{name or 'source'}>", "exec"), space)
+    known = {one.name: one for one in space.values() if isinstance(one, StreamFunction)}
+    if not name and len(known) == 1:
+        return next(iter(known.values()))
+    if name in known:
+        return known[name]
+    if not name:
+        raise LookupError(f"say which stream function; the source has {', '.join(sorted(known)) or 'none'}")
     raise LookupError(f"the source has no stream function named '{name}'")
 
 

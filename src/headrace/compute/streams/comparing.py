@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from headrace.compute.streams.engine import Made
 from headrace.compute.streams.stretch import Backtest, table_of
+from headrace.sdk.computing import StreamDifference
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,26 +38,7 @@ class Aside:
         return table_of(list(self._made))
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Of `both` moments `same` have equal values and quality; `missing` are the active one's, `more` the shadow's.
-
-    `worst` is the greatest difference of two values that both have, at `point` and `time_ns`.
-    """
-
-    both: int
-    same: int
-    missing: int
-    more: int
-    worst: float = 0.0
-    point: str = ""
-    time_ns: int = 0
-
-    def told(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def compare(active: Backtest | pa.Table, shadow: Backtest | pa.Table) -> Difference:
+def compare(active: Backtest | pa.Table, shadow: Backtest | pa.Table) -> StreamDifference:
     """Over what both were given; of two samples of a point and time the last counts."""
     one, other = _last(_table(active)), _last(_table(shadow))
     joined = one.join(other, ["point", "time"], join_type="inner", right_suffix="_shadow")
@@ -68,10 +49,10 @@ def compare(active: Backtest | pa.Table, shadow: Backtest | pa.Table) -> Differe
     alone = one.num_rows - joined.num_rows, other.num_rows - joined.num_rows
     known = np.where(np.isnan(apart), -1.0, apart)
     if not len(known) or known.max() <= 0:
-        return Difference(len(known), int(same.sum()), *alone)
+        return StreamDifference(len(known), int(same.sum()), *alone)
     at = int(known.argmax())
     time_ns = joined["time"].cast("int64")[at].as_py()
-    return Difference(len(known), int(same.sum()), *alone, float(known[at]), joined["point"][at].as_py(), time_ns)
+    return StreamDifference(len(known), int(same.sum()), *alone, float(known[at]), joined["point"][at].as_py(), time_ns)
 
 
 def _table(given: Backtest | pa.Table) -> pa.Table:

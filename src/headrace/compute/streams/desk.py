@@ -3,31 +3,34 @@
 register ─► wanted ─┬─ active: bus ─► engine ─► history, screens, alarms
                     └─ shadow: bus ─► engine ─► aside, compared with what the active one gave
 
-A job that ends with an error is told once, shown, and started again from its state a while later. Every look is
-written to `status.json`, for people and programs beside the platform.
+A job that ends with an error is told once, shown, and started again from its state a while later. A function is whose
+its name is: it is given the points of that tenant, and no others.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from headrace.compute.streams.cell import Cell, CellLimits
-from headrace.compute.streams.comparing import Aside, Difference, compare
+from headrace.compute.streams.comparing import Aside, compare
 from headrace.compute.streams.engine import Engine, Made
 from headrace.compute.streams.feeds import LiveFeed
 from headrace.compute.streams.job import Job, Outputs, StoreOutputs
 from headrace.compute.streams.register import Register, Stage, Version
+from headrace.compute.streams.rows import NEVER
 from headrace.model.errors import ConfigError, HeadraceError
+from headrace.sdk.access import Tenants
 from headrace.sdk.bus import Bus
 from headrace.sdk.clock import Clock
+from headrace.sdk.computing import StreamDifference, StreamRun
 from headrace.sdk.intake import Intake
 from headrace.sdk.store import HistoryStore
+from headrace.sdk.stream import By, StreamFunction
+from headrace.sdk.tenancy import ONE_TENANT, Ground, tenant_of_name
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +69,11 @@ class StreamDesk:
 
     def __init__(
         self, register: Register, bus: Bus, store: HistoryStore, intake: Intake, clock: Clock, *,
-        capacity: int = 2_000_000, limits: CellLimits | None = None, settle_s: float = SETTLE_S,
+        tenants: Tenants = ONE_TENANT, capacity: int = 2_000_000, limits: CellLimits | None = None,
+        settle_s: float = SETTLE_S,
     ) -> None:  # fmt: skip
         self._register, self._bus, self._store, self._clock = register, bus, store, clock
+        self._tenants, self._known_tenants = tenants, _grounds(tenants)
         self._outputs = StoreOutputs(store, intake)
         self._capacity, self._limits, self._settle_s = capacity, limits or CellLimits(), settle_s
         self._runs: dict[tuple[str, str, Stage], Run] = {}
@@ -89,6 +94,11 @@ class StreamDesk:
         except HeadraceError as error:
             log.error("stream functions stay as they are: %s", error)
             return
+        if (grounds := _grounds(self._tenants)) != self._known_tenants:  # each begins again, on what is its own now
+            self._known_tenants = grounds
+            for run in list(self._runs.values()):
+                await self._stop(run)
+            self._runs.clear()
         wanted = {(one.name, one.version, one.stage): one for one in versions if one.stage is not Stage.RETIRED}
         for key in [key for key in self._runs if key not in wanted]:
             await self._stop(self._runs.pop(key))
@@ -98,27 +108,12 @@ class StreamDesk:
                 await self._ended(run)
             if run.task is None and self._clock.monotonic_s() >= run.again_s:
                 run.task = asyncio.create_task(self._work(run), name=f"stream {version.name} {version.version}")
-        if wanted or self._register.folder.exists():
-            await asyncio.to_thread(self._tell)
 
-    def status(self) -> list[dict[str, Any]]:
-        """A row a version that is wanted."""
-        return [
-            {
-                "name": run.version.name,
-                "version": run.version.version,
-                "stage": run.version.stage.value,
-                "running": run.task is not None and not run.task.done() and run.engine is not None,
-                "waiting": 0 if run.engine is None else run.engine.waiting,
-                "counters": {} if run.engine is None else asdict(run.engine.counters),
-                "stopped": 0 if run.cell is None else run.cell.stopped,
-                "halted": run.cell is not None and run.cell.halted,
-                "error": run.error or ("" if run.engine is None else run.engine.error),
-            }
-            for run in self._runs.values()
-        ]
+    def runs(self) -> Mapping[tuple[str, str, Stage], StreamRun]:
+        """How each version fares that is wanted."""
+        return {key: _fares(run) for key, run in self._runs.items()}
 
-    def difference(self, name: str, version: str) -> Difference | None:
+    def difference(self, name: str, version: str) -> StreamDifference | None:
         """Of a shadow and the active version since both run; None where one of them does not."""
         shadow = self._runs.get((name, version, Stage.SHADOW))
         active = next((one for (of, _, stage), one in self._runs.items() if (of, stage) == (name, Stage.ACTIVE)), None)
@@ -128,15 +123,17 @@ class StreamDesk:
 
     async def _work(self, run: Run) -> None:
         version = run.version
+        ground = Ground(self._tenants, tenant_of_name(self._tenants, version.name))
         source = await asyncio.to_thread(self._register.source, version)
         run.feed = LiveFeed(
             f"stream {version.name} {version.version}", self._bus, self._store, self._clock,
-            capacity=self._capacity, settle_s=self._settle_s,
+            capacity=self._capacity, settle_s=self._settle_s, owns=ground.owns,
         )  # fmt: skip
         run.cell = await asyncio.to_thread(Cell, source, version.name, self._limits)
         function = run.cell.function
         if (function.name, function.version) != (version.name, version.version):
             raise ConfigError(f"the source says that it is {function.name} {function.version}")
+        check_ground(function, ground)
         run.engine = Engine(function, run.cell)
         outputs: Outputs = run.aside if version.stage is Stage.SHADOW else Both(self._outputs, run.aside)
         await Job(run.engine, run.feed, outputs, self._register.state_file(version)).run()
@@ -168,13 +165,28 @@ class StreamDesk:
             await run.feed.close()
         run.cell = run.engine = run.feed = None
 
-    def _tell(self) -> None:
-        told = []
-        for row in self.status():
-            found = self.difference(row["name"], row["version"])
-            told.append({**row, "difference": None if found is None else found.told()})
-        file = self._register.folder / "status.json"
-        with suppress(OSError):
-            new = file.with_suffix(".part")
-            new.write_text(json.dumps(told, indent=1, ensure_ascii=False), "utf-8")
-            new.replace(file)
+
+def check_ground(function: StreamFunction, ground: Ground) -> None:
+    """Raises: DataError where its name or its outputs are not the tenant's."""
+    ground.check_name("stream function", function.name)
+    if function.by is By.ALL:
+        ground.check_path(function.to)
+
+
+def _grounds(tenants: Tenants) -> list[tuple[str, tuple[str, ...]]]:
+    return [(name, tenants.roots(name)) for name in tenants.names()]
+
+
+def _fares(run: Run) -> StreamRun:
+    engine, cell = run.engine, run.cell
+    newest_ns = NEVER if engine is None else engine.newest_ns
+    return StreamRun(
+        running=run.task is not None and not run.task.done() and engine is not None,
+        waiting=0 if engine is None else engine.waiting,
+        counters={} if engine is None else asdict(engine.counters),
+        stopped=0 if cell is None else cell.stopped,
+        halted=cell is not None and cell.halted,
+        lateness_ns=0 if engine is None else engine.function.lateness_ns,
+        newest_ns=newest_ns if newest_ns > NEVER else None,
+        error=run.error or ("" if engine is None else engine.error),
+    )

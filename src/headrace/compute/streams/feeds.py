@@ -56,14 +56,22 @@ class LiveFeed:
 
     def __init__(
         self, name: str, bus: Bus, store: HistoryReader, clock: Clock, *, capacity: int, quiet_s: float = 10.0,
-        settle_s: float = 0.0,
+        settle_s: float = 0.0, owns: Callable[[str], bool] | None = None,
     ) -> None:  # fmt: skip
-        """`settle_s`: how long after it was published a sample may come into history."""
+        """`settle_s`: how long after it was published a sample may come into history. `owns`: points that are given;
+        others' are not there."""
         self._queue = bus.subscribe(name, capacity=capacity, overflow=Overflow.DROP_OLDEST)
         self._store, self._clock, self._quiet_s, self._settle_s = store, clock, quiet_s, settle_s
+        self._owns, self._known, self._own = owns, 0, dict[int, str]()
 
     def paths(self) -> Mapping[int, str]:
-        return self._store.paths()
+        every = self._store.paths()
+        if self._owns is None:
+            return every
+        if len(every) != self._known:
+            self._own = {handle: path for handle, path in every.items() if self._owns(path)}
+            self._known = len(every)
+        return self._own
 
     async def pieces(self, position: str, needed_ns: int) -> AsyncIterator[Piece]:
         """Raises: Unavailable where it fell behind."""

@@ -32,6 +32,27 @@ class Outputs(Protocol):
         ...
 
 
+class Keeper(Protocol):
+    """Where state and position are kept, whole or not at all."""
+
+    async def read(self) -> bytes | None: ...
+
+    async def write(self, data: bytes) -> None:
+        """Durable on return."""
+        ...
+
+
+class FileKeeper:
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    async def read(self) -> bytes | None:
+        return await asyncio.to_thread(lambda: self._file.read_bytes() if self._file.exists() else None)
+
+    async def write(self, data: bytes) -> None:
+        await asyncio.to_thread(keeping.write, self._file, data)
+
+
 class StoreOutputs:
     """Into history; by way of `intake`, where given, they are shown and judged too."""
 
@@ -48,16 +69,17 @@ class Job:
     """`keep_samples`: how many are taken between two files of state; that much is done again after a crash."""
 
     def __init__(
-        self, engine: Engine, feed: Feed, outputs: Outputs, file: Path, *, keep_samples: int = 1_000_000
+        self, engine: Engine, feed: Feed, outputs: Outputs, keeper: Keeper | Path, *, keep_samples: int = 1_000_000
     ) -> None:
         self.engine = engine
-        self._feed, self._outputs, self._file, self._keep_samples = feed, outputs, file, keep_samples
+        self._feed, self._outputs, self._keep_samples = feed, outputs, keep_samples
+        self._keeper = FileKeeper(keeper) if isinstance(keeper, Path) else keeper
         self._known = 0
         self._since = 0
 
     async def run(self) -> None:
         """Until the feed ends. Raises: DataError for a state that is damaged or not ours; what feed and outputs do."""
-        position = await asyncio.to_thread(self._restore)
+        position = await self._restore()
         self._bind()
         last: str | None = None
         async for piece in self._feed.pieces(position, self.engine.needed_ns(HORIZON_NS)):
@@ -83,11 +105,11 @@ class Job:
             self.engine.bind(paths)
             self._known = len(paths)
 
-    def _restore(self) -> str:
-        found = keeping.read(self._file)
+    async def _restore(self) -> str:
+        found = await self._keeper.read()
         if found is None:
             return ""
-        document, columns = found
+        document, columns = await asyncio.to_thread(keeping.decode, found)
         self.engine.restore(document, columns)
         return str(document["position"])
 
@@ -97,5 +119,5 @@ class Job:
             data = await asyncio.to_thread(keeping.encode, {**document, "position": position}, columns)
         except TypeError as error:
             raise DataError(f"the state of stream function {self.engine.function.name}: {error}") from None
-        await asyncio.to_thread(keeping.write, self._file, data)
+        await self._keeper.write(data)
         self._since = 0
