@@ -133,11 +133,14 @@ class Engine:
         came = arrived(batches, self._binding.series_of, self._binding.floats)
         if not len(came.series):
             return []
-        if stretch:
-            came = came.by_time()
         self.counters.taken += len(came.series)
         keys = self._binding.key_of[came.series]
-        past = self._progress.take(keys, came.time_ns) - self.function.keep_ns
+        if stretch and self._progress.take_ahead(keys, came.time_ns):
+            past = np.full(len(keys), NEVER, np.int64)
+        else:
+            if stretch:
+                came, keys = came.by_time(), keys[np.argsort(came.time_ns, kind="stable")]
+            past = self._progress.take(keys, came.time_ns) - self.function.keep_ns
         ends = first_end_ns(self.function, came.time_ns, past)
         usable, in_time = came.usable, ends < ALWAYS
         self.counters.unusable += int((~usable).sum())
@@ -188,9 +191,12 @@ class Engine:
         waiting = self._waiting.all()
         keys = self._binding.key_of[waiting.series]
         chosen = due[keys]
-        closed = close(self.function, waiting.take(chosen), keys[chosen], stands, self._fired_ns)
+        others = EMPTY if (every := bool(chosen.all())) else waiting.take(~chosen)
+        if not every:
+            waiting, keys = waiting.take(chosen), keys[chosen]
+        closed = close(self.function, waiting, keys, stands, self._fired_ns)
         made = self._work_out(closed) if len(closed) else []
-        self._let_go(closed, due, stands, waiting.take(~chosen))
+        self._let_go(closed, due, stands, others)
         return made
 
     def _let_go(self, closed: Closed, due: Bools, stands: TimesNs, others: Rows) -> None:
@@ -326,5 +332,8 @@ class Engine:
 
 def _quality_of(closed: Closed) -> NDArray[np.uint32]:
     """Good where everything in a window is. Shape: (windows,)."""
-    good = q.is_good(closed.rows.quality)[closed.index]
+    good = q.is_good(closed.rows.quality)
+    if good.all():
+        return np.full(len(closed), q.GOOD, np.uint32)
+    good = good[closed.index]
     return np.where(np.logical_and.reduceat(good, closed.offsets[:-1]), np.uint32(q.GOOD), np.uint32(PARTLY))

@@ -64,6 +64,20 @@ class Progress:
         stood[order] = np.maximum(own - self._lateness_ns, said)
         return np.maximum(stood, self.over_ns)
 
+    def take_ahead(self, keys: Ints, time_ns: TimesNs) -> bool:
+        """As `take` of these in order of time, where all is beyond everything known: then none of them is late. False
+        where it is not so, and nothing has happened.
+        """
+        first_ns = int(time_ns.min())
+        if first_ns < max(self.newest_of_all_ns, self.over_ns, int(self.stands_ns().max(initial=NEVER))):
+            return False
+        np.maximum.at(self.newest_ns, keys, time_ns)
+        came = np.zeros(len(self.newest_ns), np.bool_)
+        came[keys] = True
+        self.seen_ns[came] = self.newest_ns[came]
+        self.newest_of_all_ns = int(time_ns.max())
+        return True
+
     def stands_ns(self) -> TimesNs:
         """By key, now."""
         silent = self._silent(self.newest_ns, self.seen_ns, np.int64(self.newest_of_all_ns))
