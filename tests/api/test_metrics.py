@@ -71,3 +71,11 @@ def test_labels_are_escaped_and_odd_numbers_named() -> None:
 def test_a_counter_may_be_an_integer() -> None:
     """Those of a gateway's workers are: `int.is_integer` is younger than the oldest Python that runs us."""
     assert _text(Family("x", "counter", "h", [({}, 7), ({}, 2.5)])).splitlines()[2:] == ["x 7", "x 2.5"]
+
+
+async def test_what_was_told_is_counted(viewer: httpx.AsyncClient, world: World) -> None:
+    counters = world.services.notifications.counters
+    counters.sent, counters.failed, counters.pending = 7, 2, 3
+    families = parse((await viewer.get("/metrics")).text)
+    told = {name: families[f"headrace_notifications_{name}"] for name in ("sent_total", "failed_total", "pending")}
+    assert {name: one[1][()] for name, one in told.items()} == {"sent_total": 7, "failed_total": 2, "pending": 3}

@@ -41,6 +41,7 @@ def render(services: Services, history: StoreStats) -> str:
         *_audit(services),
     ]
     families += [*_fleet(services), _certificates(services), _device_certificates(services), _alarms(services, ground)]
+    families += _notifications(services)
     return "".join(_text(family) for family in families)
 
 
@@ -223,6 +224,21 @@ def _fleet(services: Services) -> Iterator[Family]:
             ({"edge": edge.name}, one) for edge, one in zip(edges, value, strict=True)
         ]
         yield Family(f"headrace_edge_{name}", "gauge", text, samples)
+
+
+def _notifications(services: Services) -> Iterator[Family]:
+    """Of all who are told on this platform: a channel that fails is in the log and in `/api/v1/notifications`."""
+    counters = services.notifications.counters
+    for field, kind, text in (
+        ("sent", "counter", "Messages that a channel has taken."),
+        ("failed", "counter", "Messages that no channel has taken."),
+        ("retried", "counter", "Tries that were put off, for the channel was away or busy."),
+        ("lost", "counter", "Alarms for whose telling there was no more room."),
+        ("open_cases", "gauge", "Alarms of which somebody is to be told, or was."),
+        ("pending", "gauge", "Messages waiting to be sent."),
+    ):
+        name = f"headrace_notifications_{field}" + ("_total" if kind == "counter" else "")
+        yield _single(name, "counter" if kind == "counter" else "gauge", text, float(getattr(counters, field)))
 
 
 def _alarms(services: Services, ground: Ground) -> Family:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -312,6 +313,36 @@ async def test_a_message_that_came_too_late_is_withdrawn(engine: Engine) -> None
     await one.acknowledge(HOT)
     assert await one.go(30) == []
     assert await one.log() == ["raised withdrawn mail"]
+
+
+async def test_a_message_whose_alarm_rests_is_sent_when_that_comes_again(engine: Engine) -> None:
+    one = await works(engine)
+    one.post.fails["mail"] = [Unreachable("down")]
+    await one.raise_(HOT)
+    await one.go(4)
+    await one.clear(HOT)
+    assert await one.go(60) == []
+    await one.raise_(HOT)
+    assert await one.go(12) == [HOT_ZH]
+
+
+async def test_who_declares_the_plant_waits_for_no_channel(engine: Engine) -> None:
+    one = await works(engine)
+    begun, released = asyncio.Event(), asyncio.Event()
+    one.post.hangs = (begun, released)
+    await one.raise_(HOT)
+    await one.desk.round()
+    one.clock.time_ns += 5 * 1_000_000_000
+    await one.desk.round()
+    sending = asyncio.create_task(one.desk.deliver())
+    await begun.wait()
+    slower = {**one.model.channels, "mail": Channel("mail", "post", per_minute=7)}
+    await one.desk.configure(replace(one.model, channels=slower))
+    assert not sending.done()
+    released.set()
+    await sending
+    await one.desk.close()
+    assert one.post.closed == ["mail"]
 
 
 async def test_a_restart_goes_on_where_it_was(engine: Engine) -> None:

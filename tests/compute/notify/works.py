@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -75,6 +76,8 @@ class Post:
     sent: list[Sent] = field(default_factory=list)
     fails: dict[str, list[HeadraceError] | HeadraceError] = field(default_factory=dict)
     never: set[str] = field(default_factory=set)
+    hangs: tuple[asyncio.Event, asyncio.Event] | None = None
+    closed: list[str] = field(default_factory=list)
     before: Callable[[str, Message], None] = lambda *_: None
     after: Callable[[str, Message], None] = lambda *_: None
 
@@ -97,6 +100,10 @@ class _Messenger:
         self._post, self._channel = post, channel
 
     async def send(self, message: Message, to: Sequence[Recipient]) -> Sequence[Recipient]:
+        if self._post.hangs is not None:
+            begun, released = self._post.hangs
+            begun.set()
+            await released.wait()
         self._post.before(self._channel, message)
         failing = self._post.fails.get(self._channel)
         if isinstance(failing, HeadraceError):
@@ -108,7 +115,8 @@ class _Messenger:
         self._post.after(self._channel, message)
         return [one for one in to if one.name in self._post.never]
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        self._post.closed.append(self._channel)
 
 
 TRIP = AlarmClass("trip")

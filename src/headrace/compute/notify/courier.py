@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _REACHED_MAX: Final = 10_000
 _FAULT_S: Final = 60.0
+#: How soon a notice whose alarm rests is looked at again.
+_REST_S: Final = 10.0
 
 
 class Courier:
@@ -70,9 +72,8 @@ class Courier:
             for at, notice in enumerate(due):
                 if self._ledger.behind or not self._channels.has_pace(channel):
                     return
-                if notice.kind in ASKING and not self._still_asks(notice):
-                    gone = replace(notice, state=State.WITHDRAWN, done_ns=self._clock.now_ns())
-                    await self._record(Change(done=[gone]))
+                if notice.kind in ASKING and not self._waits(notice):
+                    await self._put_off(notice)
                     continue
                 try:
                     await self._taken(notice, await self.send(notice))
@@ -103,9 +104,18 @@ class Courier:
         unreached = set(await self._channels.send(notice.channel, message, list(to.values())))
         return [name for name, recipient in to.items() if recipient in unreached]
 
-    def _still_asks(self, notice: Notice) -> bool:
+    def _waits(self, notice: Notice) -> bool:
         cases = self._ledger.cases
         return any(key in cases and cases[key].waits for key in notice.cases)
+
+    async def _put_off(self, notice: Notice) -> None:
+        """Nobody has to act now: withdrawn, or kept while one of its alarms may come again."""
+        now_ns, cases = self._clock.now_ns(), self._ledger.cases
+        if any(key in cases and not cases[key].acknowledged for key in notice.cases):
+            after = replace(notice, due_ns=now_ns + after_s(_REST_S))
+        else:
+            after = replace(notice, state=State.WITHDRAWN, done_ns=now_ns)
+        await self._record(Change(done=[after]))
 
     async def _taken(self, notice: Notice, unreached: Sequence[str]) -> None:
         now_ns = self._clock.now_ns()

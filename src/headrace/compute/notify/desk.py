@@ -103,7 +103,7 @@ class NotifyDesk:
             self._by_owner = {}
             for one in named.values():
                 self._by_owner.setdefault(self._owner(one.name), []).append(one)
-            await self._channels.become(plant.channels)
+            self._channels.become(plant.channels)
             moved: dict[str, Case | None] = {}
             for key, case in self._ledger.cases.items():
                 declared = named.get(case.notification)

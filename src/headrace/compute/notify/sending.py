@@ -30,19 +30,24 @@ class Channels:
         self._open: dict[str, tuple[Channel, Messenger]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._sent_s: dict[str, deque[float]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
 
-    async def become(self, channels: Mapping[str, Channel]) -> None:
-        """These and no others; what changed is opened anew."""
+    def become(self, channels: Mapping[str, Channel]) -> None:
+        """These and no others; what changed is opened anew. What still sends is closed when it has done: whoever
+        declares the plant waits for no mail server."""
         self._declared = dict(channels)
-        for name, (before, _) in list(self._open.items()):
+        for name, (before, messenger) in list(self._open.items()):
             if channels.get(name) != before:
-                await self._shut(name)
+                del self._open[name]
+                leaving = asyncio.create_task(_shut(messenger, self._locks.pop(name)), name=f"leave channel {name}")
+                self._leaving.add(leaving)
+                leaving.add_done_callback(self._leaving.discard)
         for name in [name for name in self._sent_s if name not in channels]:
             del self._sent_s[name]
 
     async def close(self) -> None:
-        for name in list(self._open):
-            await self._shut(name)
+        self.become({})
+        await asyncio.gather(*self._leaving)
 
     def has_pace(self, name: str) -> bool:
         """Whether a message may go out now, by how many went within a minute."""
@@ -88,8 +93,7 @@ class Channels:
         self._open[channel.name] = channel, messenger
         return messenger
 
-    async def _shut(self, name: str) -> None:
-        async with self._locks.setdefault(name, asyncio.Lock()):
-            held = self._open.pop(name, None)
-            if held is not None:
-                await held[1].close()
+
+async def _shut(messenger: Messenger, sending: asyncio.Lock) -> None:
+    async with sending:
+        await messenger.close()
