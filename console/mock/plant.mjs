@@ -53,6 +53,7 @@ const SHEETS = {
     real("air.flow", "Air delivered", "供气量", "m3/min", 0, 15, 2, 8.2, 2, 600),
     real("discharge.temperature", "Discharge temperature", "排气温度", "Cel", 0, 150, 1, 84, 3, 700, { alarms: [rule("hot", "high", 105, "high", "Discharge hot", "排气温度高")] }),
     real("motor.power", "Motor power", "电机功率", "kW", 0, 90, 2, 52, 6, 75),
+    real("specific.power", "Specific power", "比功率", "kW.min/m3", 0, 12, 2, 6.3, 0.4, 75, { expression: "motor.power / air.flow", inputs: ["motor.power", "air.flow"] }),
     ...common(6),
   ],
 };
@@ -83,8 +84,8 @@ for (const asset of assets) {
       row, seed: asset.n * 7.3 + index * 1.7,
       answer: {
         path: `${asset.path}/${row.name}`, asset: asset.path, name: row.name, kind: row.kind, unit: row.unit, range: row.range ?? null, write_range: row.write ?? null, critical: row.critical ?? false,
-        access: row.write ? "read-write" : "read", title: row.title, decimals: row.decimals ?? null, connection: asset.connection, interval_ms: 1000, expression: row.expression ?? null, inputs: (row.inputs ?? []).map((name) => `${asset.path}/${name}`),
-        address: modbus ? { table: "holding", address: index * 2, encoding: "float32" } : { node: `ns=2;s=${asset.path.split("/").at(-1)}.${row.name}` },
+        access: row.write ? "read-write" : "read", title: row.title, decimals: row.decimals ?? null, connection: row.expression ? null : asset.connection, interval_ms: row.expression ? null : 1000, expression: row.expression ?? null, inputs: (row.inputs ?? []).map((name) => `${asset.path}/${name}`),
+        address: row.expression ? null : modbus ? { table: "holding", address: index * 2, encoding: "float32" } : { node: `ns=2;s=${asset.path.split("/").at(-1)}.${row.name}` },
         alarms: (row.alarms ?? []).map((one) => ({ rule: `${asset.path}/${row.name}:${one.name}`, condition: one.condition, limit: one.limit, priority: one.priority })),
       },
     });

@@ -9,10 +9,12 @@ import { extname, join, normalize } from "node:path";
 import { WebSocketServer } from "ws";
 import { accountRoutes } from "./account.mjs";
 import { alarmRoutes } from "./alarms.mjs";
+import { computingRoutes } from "./computing.mjs";
 import { guardRoutes } from "./guards.mjs";
 import { admit, proofs } from "./needs.mjs";
 import { fleetRoutes, linkSeries } from "./fleet.mjs";
 import { PEOPLE, peopleRoutes, receive } from "./people.mjs";
+import { RATIONALE, scenes } from "./scenes.mjs";
 import { assets, noise, points, qualityAt, standing, valueAt } from "./plant.mjs";
 
 const argument = (name, otherwise) => { const at = process.argv.indexOf(name); return at > 0 ? process.argv[at + 1] : otherwise; };
@@ -29,6 +31,7 @@ const users = new Map([
 const sessions = new Map();
 const alarms = standing(started);
 alarms.slice(-2).forEach((alarm) => Object.assign(alarm, { state: "ack-active", acknowledged_at: iso(started - 60_000), acknowledged_by: "anna", comment: "Filter ordered" }));
+alarms.find((one) => one.rule.endsWith(":hot") && one.asset.endsWith("press-3")).rationale = RATIONALE;
 const transitions = alarms.map((alarm) => ({ rule: alarm.rule, point: alarm.point, asset: alarm.asset, action: "raised", state: "unack-active", time: alarm.raised_at, value: alarm.value, priority: alarm.priority, message: alarm.message, actor: "", comment: "" }));
 const writes = [];
 const audit = [{ sequence: 1, time: iso(started), actor: "system", action: "platform.started", subject: "headrace", outcome: "ok", data: {} }];
@@ -40,8 +43,8 @@ let files = [
   { name: "press-shop.yaml", text: "types:\n  hydraulic-press:\n    version: 1\n    title: {en: Hydraulic press, zh: 液压机}\n    points:\n      oil.temperature:\n        type: float64\n        unit: Cel\n        range: [0, 120]\n        address: {table: holding, address: 4, encoding: float32}\n    alarms:\n      # zone limits after DIN 51524-2\n      oil.temperature:hot: {condition: high, limit: 65, hysteresis: 2, priority: high}\n" },
 ];
 
-class Refusal extends Error { constructor(status, code, message, hint) { super(message); Object.assign(this, { status, code, hint }); } }
-const fail = (status, code, message, hint) => { throw new Refusal(status, code, message, hint); };
+class Refusal extends Error { constructor(status, code, message, hint, errors) { super(message); Object.assign(this, { status, code, hint, errors }); } }
+const fail = (...refusal) => { throw new Refusal(...refusal); };
 const counts = (path) => { const sum = { critical: 0, high: 0, medium: 0, low: 0 }; for (const a of alarms) if (!a.shelved_until && a.state !== "out-of-service" && `${a.asset}/`.startsWith(`${path}/`)) sum[a.priority] += 1; return sum; };
 const below = (asset) => [...points.values()].filter((p) => asset === "" || `${p.answer.asset}/`.startsWith(`${asset}/`));
 const severity = (codes) => (codes.some((c) => c >>> 31) ? "bad" : codes.some((c) => (c >>> 30) === 1) ? "uncertain" : "good");
@@ -120,10 +123,12 @@ const account = accountRoutes({ fail, session, note, iso, enter, users });
 const people = peopleRoutes({ fail, session, users, note, factorsOf: account.of });
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const guards = guardRoutes({ fail, session, note, points, writes, valueOf: (path) => points.get(path).row });
+const computing = computingRoutes({ session, fail, iso, alarms, points, plan });
 const tell = (steps) => { for (const client of live.clients) client.send(JSON.stringify({ type: "alarms", transitions: steps, reload: false })); };
 const routes = {
   ...fleet.routes,
-  ...alarmRoutes({ alarms, transitions, session, fail, iso, tell }),
+  ...computing.routes,
+  ...alarmRoutes({ alarms, transitions, session, fail, iso, tell, proofs }),
   ...account.routes,
   ...guards.routes,
   ...people.routes,
@@ -202,7 +207,7 @@ async function answer(request, response, url) {
   if (parts[3] === "trust") { trusted = true; return undefined; }
   if (parts[3] === "browse") return { truncated: false, nodes: url.searchParams.has("parent") ? [...points.values()].filter((p) => p.answer.asset.endsWith("station-1")).map((p) => ({ name: p.answer.name, address: p.answer.address, kind: p.answer.kind, has_children: false, writable: false, unit: p.answer.unit, description: "" })) : [{ name: "Station1", address: { node: "ns=2;s=Station1" }, kind: null, has_children: true, writable: false, unit: null, description: "" }] };
   let found; // null says that it is done and there is nothing to tell
-  for (const room of [fleet, guards, people]) found = found === undefined ? room.byName(request.method, parts, body, request) : found;
+  for (const room of [fleet, guards, people, computing]) found = found === undefined ? room.byName(request.method, parts, body, request) : found;
   if (found !== undefined) return found ?? undefined;
   return fail(404, "not-found", `there is no '${path}'`);
 }
@@ -219,6 +224,7 @@ const server = createServer(async (request, response) => {
   const url = new URL(request.url, "http://mock");
   if (url.pathname === "/mock/drop-feed") { for (const client of live.clients) client.terminate(); feedDown = url.searchParams.get("for") === "ever"; return response.end(); }
   if (url.pathname === "/mock/stale") { proofs.old = true; return response.end(); }
+  if (url.pathname === "/mock/scene") { scenes(alarms, Date.now())[url.searchParams.get("name")](); tell([]); return response.end(); }
   if (url.pathname === "/mock/receive") { receive(); return response.end(); }
   if (url.pathname === "/mock/feed-back") { feedDown = false; return response.end(); }
   if (!url.pathname.startsWith("/api/")) return file(response, url.pathname);
@@ -230,7 +236,7 @@ const server = createServer(async (request, response) => {
   } catch (error) {
     if (!(error instanceof Refusal)) console.error(error);
     response.writeHead(error.status ?? 500, { "Content-Type": "application/json" });
-    return response.end(JSON.stringify({ error: { code: error.code ?? "internal", message: error.message, hint: error.hint } }));
+    return response.end(JSON.stringify({ error: { code: error.code ?? "internal", message: error.message, hint: error.hint, errors: error.errors } }));
   }
 });
 

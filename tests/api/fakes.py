@@ -818,6 +818,9 @@ class FakeBacktests:
     def jobs(self) -> Sequence[BacktestJob]:
         return self.held
 
+    def cancel(self, id: int, actor: str) -> BacktestJob:
+        return self.job(id)
+
 
 def streams(audit: AuditLog, tenants: Tenants) -> StreamVersions:
     """The real ones over a folder of their own, but no process: a source is the name and version of a mean."""

@@ -27,6 +27,9 @@ async def test_asked_for_and_answered(engineer: httpx.AsyncClient) -> None:
         1,
     )
     assert result["episodes"][0]["acknowledged_by"] == "li"
+    ended = await engineer.post(f"/api/v1/backtests/{job['id']}/cancel")
+    assert (ended.status_code, ended.json()) == (200, job)  # it had ended
+    assert (await engineer.post("/api/v1/backtests/99/cancel")).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -47,3 +50,4 @@ async def test_not_for_those_who_only_look(client: httpx.AsyncClient) -> None:
     assert (await client.post("/api/v1/backtests", json={"start": "now-1d"})).status_code == 403
     assert (await client.get("/api/v1/backtests")).status_code == 403
     assert (await client.get("/api/v1/backtests/1")).status_code == 403
+    assert (await client.post("/api/v1/backtests/1/cancel")).status_code == 403

@@ -12,6 +12,7 @@ from tests.services import require_service
 
 pytestmark = pytest.mark.browser
 AXE = CONSOLE / "node_modules" / "axe-core" / "axe.min.js"
+COMPRESSOR = "acme/suzhou/utilities/compressor-1"
 PAGES = {
     "overview": "/",
     "explore": "/explore/",
@@ -20,11 +21,17 @@ PAGES = {
     "trend": trend_path(f"{PRESS_3}/oil.temperature", f"{PRESS_3}/motor.power", last=3_600),
     "alarms": "/alarms",
     "alarm history": "/alarms?tab=history",
+    "back-tests": "/alarms?tab=backtests",
+    "figures of alarms": "/alarms?tab=figures",
+    "quiet alarms": "/alarms?tab=quiet",
+    "the record of an alarm": f"/alarms?alarm={PRESS_3}/oil.temperature:hot",
     "writes": "/writes",
     "devices": "/devices",
     "a device that waits": "/devices?device=esp-3fa2",
     "edges": "/edges",
     "connections": "/system",
+    "calculated points": "/system?tab=calculations",
+    "a calculated point": f"/explore/{COMPRESSOR}?point={COMPRESSOR}/specific.power",
     "runtime": "/system?tab=runtime",
     "access": "/system?tab=access",
     "audit": "/system?tab=audit",
@@ -40,6 +47,7 @@ def settle(page: Any) -> None:
     page.wait_for_load_state("networkidle")
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("scheme", "language"), [("light", "en"), ("dark", "zh")])
 def test_axe_has_no_serious_finding(open_page: Signed, scheme: str, language: str) -> None:
     require_service("axe-core", AXE.exists(), "tools/setup.sh console")
@@ -67,6 +75,7 @@ def axe(page: Any, script: Path) -> list[str]:
     ]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_nothing_is_wider_than_a_phone(open_page: Signed, language: str) -> None:
     page = open_page("/", width=360, height=740, language=language)

@@ -44,7 +44,13 @@ def routes() -> list[str]:
     assert len(found) >= 10, "the router is written in another way: teach this test"
     tabs = re.findall(r'<Tabs.Tab value="([a-z]+)"', (CONSOLE / "src" / "pages" / "system" / "System.tsx").read_text())
     assert len(tabs) >= 6, "the tabs are written in another way: teach this test"
-    return [*found, *(f"/system?tab={tab}" for tab in tabs)]
+    alarms = re.search(r"ALARM_TABS = \[(.*)\]", source)
+    assert alarms is not None, "the tabs of alarms are written in another way: teach this test"
+    record = f"/alarms?alarm={quote('acme/m0/value:hot')}"
+    return [
+        *found, record, *(f"/system?tab={tab}" for tab in tabs),
+        *(f"/alarms?tab={tab}" for tab in re.findall(r"[a-z]+", alarms[1])),
+    ]  # fmt: skip
 
 
 def plant() -> str:

@@ -4,6 +4,11 @@ import type { components, paths } from "./schema";
 
 type Schemas = components["schemas"];
 export type AlarmAnswer = Schemas["AlarmAnswer"];
+export type KpisAnswer = Schemas["KpisAnswer"];
+export type BackfillAnswer = Schemas["BackfillAnswer"];
+export type BacktestAnswer = Schemas["BacktestAnswer"];
+export type BacktestResult = Schemas["BacktestResult"];
+export type AlarmPage = Schemas["AlarmPage"];
 export type AlarmCounts = Schemas["AlarmCounts"];
 export type AssetNode = Schemas["AssetNode"];
 export type AuditEntry = Schemas["AuditEntryAnswer"];

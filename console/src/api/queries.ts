@@ -123,6 +123,18 @@ export const connectionsQuery = queryOptions({
   refetchInterval: 5_000,
 });
 
+export const calculationsQuery = queryOptions({
+  queryKey: ["calculations"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/calculations", { signal })),
+});
+
+/** Asked often while one is under way. */
+export const backfillsQuery = queryOptions({
+  queryKey: ["backfills"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/calculations/backfills", { signal })),
+  refetchInterval: (query) => (query.state.data?.some((one) => one.ended_at === null) ? 1_000 : 15_000),
+});
+
 export const outletsQuery = queryOptions({
   queryKey: ["outlets"],
   queryFn: ({ signal }) => ask(client.GET("/api/v1/outlets", { signal })),

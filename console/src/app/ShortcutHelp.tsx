@@ -14,7 +14,8 @@ const KEYS: readonly (readonly [string, Key])[] = [
   ["g s", "nav.system"],
   ["g d", "nav.engineering"],
   ["↑ ↓ ← →", "keys.tree"],
-  ["j k · x · a", "keys.alarms"],
+  ["↑ ↓ ␣ a s r o → ← ↵", "keys.alarms"],
+  ["↑ ↓ ␣ u ↵", "keys.quiet"],
   ["← → + − l", "keys.trend"],
   ["Esc", "keys.close"],
 ];

@@ -77,13 +77,29 @@ const trend = createRoute({
   component: lazyRouteComponent(() => import("../pages/trend/Trend"), "Trend"),
 });
 
+const ALARM_TABS = ["quiet", "history", "figures", "backtests"] as const;
+
+export interface AlarmsSearch {
+  tab?: (typeof ALARM_TABS)[number];
+  priority?: string;
+  /** The alarm whose record is open. */
+  alarm?: string;
+  /** The back-test that is open. */
+  test?: number;
+}
+
 const alarms = createRoute({
   getParentRoute: () => shell,
   path: "/alarms",
-  validateSearch: (search: Record<string, unknown>): { tab?: "history"; priority?: string } => ({
-    ...(search.tab === "history" ? { tab: "history" as const } : {}),
-    ...(typeof search.priority === "string" ? { priority: search.priority } : {}),
-  }),
+  validateSearch: (search: Record<string, unknown>): AlarmsSearch => {
+    const tab = ALARM_TABS.find((one) => one === search.tab);
+    return {
+      ...(tab ? { tab } : {}),
+      ...(typeof search.priority === "string" ? { priority: search.priority } : {}),
+      ...(typeof search.alarm === "string" ? { alarm: search.alarm } : {}),
+      ...(typeof search.test === "number" ? { test: search.test } : {}),
+    };
+  },
   component: lazyRouteComponent(() => import("../pages/alarms/Alarms"), "Alarms"),
 });
 

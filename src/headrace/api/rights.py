@@ -165,6 +165,7 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "startBacktest": _CONFIGURE,
     "listBacktests": _CONFIGURE,
     "getBacktest": _CONFIGURE,
+    "cancelBacktest": _CONFIGURE,
     "listStreams": _VIEW_WHOLE,
     "listStreamActs": _VIEW_WHOLE,
     "addStream": Right(Action.CONFIGURE, timed=False),  # it is loaded, which has a time limit of its own

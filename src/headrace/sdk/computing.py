@@ -121,6 +121,10 @@ class Backtests(Protocol):
         """Newest first; those of before a restart are forgotten."""
         ...
 
+    def cancel(self, id: int, actor: str) -> BacktestJob:
+        """It ends now, and `error` says by whom; one that has ended stays as it is. Raises: NotFound."""
+        ...
+
 
 # --- stream functions ------------------------------------------------------------------------------------------------
 

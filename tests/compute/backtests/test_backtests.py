@@ -282,6 +282,31 @@ async def test_it_is_told_beside_what_people_did(tmp_path: Path) -> None:
     assert (second.really_raised_ns, second.acknowledged_ns, second.cleared_ns) == (None, None, None)
 
 
+async def test_it_can_be_cancelled_while_it_waits_and_while_it_runs(tmp_path: Path) -> None:
+    model, _ = expanded(PLANT)
+    rows = [(T0 + at * S, "a/p1/oil", 50.0) for at in range(0, 100, 5)]
+    async with history(tmp_path, model, rows) as store:
+        handles = {path: at for at, path in store.paths().items()}
+        desk = BacktestDesk(store, Journal([]), lambda: handles, SystemClock())  # type: ignore[arg-type]
+        long = desk.start(model, [], T0, T0 + 20_000 * HOUR * S, "li", "default")
+        waiting = desk.start(model, [], T0, T0 + S, "li", "default")
+        after = desk.start(model, [], T0, T0 + S, "li", "default")
+        assert desk.cancel(waiting.id, "anna").error == "cancelled by anna"
+        running = asyncio.create_task(desk.run())
+        async with asyncio.timeout(60):
+            while desk.job(long.id).upto_ns == T0:
+                await asyncio.sleep(0.01)
+            ended = desk.cancel(long.id, "anna")
+            while desk.job(after.id).finished_ns is None:
+                await asyncio.sleep(0.01)
+        running.cancel()
+        assert desk.job(long.id) == ended and ended.upto_ns < ended.end_ns
+        assert (desk.job(waiting.id).rules, desk.job(after.id).error) == ((), "")
+        assert desk.cancel(after.id, "anna").error == ""
+        with pytest.raises(NotFound):
+            desk.cancel(99, "anna")
+
+
 def test_a_rule_that_was_raised_and_would_not_be_is_told_too() -> None:
     model, _ = expanded(PLANT)
     name = "a/p1/oil:fast"

@@ -75,7 +75,7 @@ export function History() {
                     <td>{step.priority && <PriorityMark priority={step.priority} state={step.state === "normal" ? "ack-active" : step.state} quiet={step.action === "cleared"} size={18} />}</td>
                     <td>{t(`alarmAction.${step.action}`)}</td>
                     <td className={styles.message}>
-                      <Link to="/explore/$" params={{ _splat: step.asset }} search={{ point: step.point }}>
+                      <Link to="/alarms" search={{ tab: "history", alarm: step.rule }}>
                         {title(step.message, step.rule)}
                       </Link>
                     </td>

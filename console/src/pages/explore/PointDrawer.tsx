@@ -19,6 +19,7 @@ import { limitsOf, RangeBar } from "../../ui/RangeBar";
 import { PriorityMark } from "../../ui/Priority";
 import { Sparkline } from "../../ui/Sparkline";
 import { LiveValue, QualityWord } from "../../ui/Value";
+import { Backfill } from "./Backfill";
 import styles from "./explore.module.css";
 
 const WriteDialog = lazy(() => import("../../write/WriteDialog").then((m) => ({ default: m.WriteDialog })));
@@ -164,6 +165,7 @@ function Details({ point }: { point: PointAnswer }) {
         </section>
       )}
       {point.access === "read-write" && <Writes point={point} />}
+      {point.expression !== null && <Backfill path={point.path} />}
       <Suspense>{writing && <WriteDialog point={point} onClose={() => setWriting(false)} />}</Suspense>
     </div>
   );

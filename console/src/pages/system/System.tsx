@@ -10,6 +10,7 @@ import { Firms } from "../access/Firms";
 import { Partners } from "../access/Partners";
 import { Roles } from "../access/Roles";
 import { Audit } from "./Audit";
+import { Calculations } from "./Calculations";
 import { Connections } from "./Connections";
 import { Outlets } from "./Outlets";
 import { Runtime } from "./Runtime";
@@ -29,6 +30,7 @@ export function System() {
       <Tabs value={tab ?? "connections"} keepMounted={false} onChange={(value) => void navigate({ to: "/system", search: value && value !== "connections" ? { tab: value } : {} })}>
         <Tabs.List>
           <Tabs.Tab value="connections">{t("system.connections")}</Tabs.Tab>
+          <Tabs.Tab value="calculations">{t("system.calculations")}</Tabs.Tab>
           {seesPlatform && <Tabs.Tab value="runtime">{t("system.runtime")}</Tabs.Tab>}
           {(admin || secures) && <Tabs.Tab value="access">{t("system.access")}</Tabs.Tab>}
           {secures && <Tabs.Tab value="roles">{t("system.roles")}</Tabs.Tab>}
@@ -40,6 +42,9 @@ export function System() {
         <Tabs.Panel value="connections" pt={14}>
           <Connections />
           <Outlets />
+        </Tabs.Panel>
+        <Tabs.Panel value="calculations" pt={14}>
+          <Calculations />
         </Tabs.Panel>
         {seesPlatform && (
           <Tabs.Panel value="runtime" pt={14}>

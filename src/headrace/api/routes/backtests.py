@@ -7,8 +7,11 @@ from dataclasses import replace
 from headrace.api.context import ByCaller, WithPlant, WithServices
 from headrace.api.guarded_route import api_router
 from headrace.api.schemas.backtests import BacktestAnswer, BacktestResult, NewBacktest
+from headrace.api.security import Caller
+from headrace.api.services import Services
 from headrace.api.times import time_ns_of
 from headrace.model.errors import NotFound
+from headrace.sdk.computing import BacktestJob
 
 router = api_router("Alarms")
 
@@ -41,7 +44,18 @@ async def list_backtests(caller: ByCaller, services: WithServices) -> list[Backt
 
 @router.get("/backtests/{id}", operation_id="getBacktest", summary="What rules would have raised, and what was")
 async def get_backtest(id: int, caller: ByCaller, services: WithServices) -> BacktestResult:
+    return BacktestResult.of(_own(id, caller, services))
+
+
+@router.post("/backtests/{id}/cancel", operation_id="cancelBacktest", summary="End a back-test before it is through")
+async def cancel_backtest(id: int, caller: ByCaller, services: WithServices) -> BacktestAnswer:
+    """Its `error` says by whom. One that has ended stays as it is."""
+    _own(id, caller, services)
+    return BacktestAnswer.of(services.backtests.cancel(id, caller.principal.name))
+
+
+def _own(id: int, caller: Caller, services: Services) -> BacktestJob:
     job = services.backtests.job(id)
     if job.tenant != caller.principal.tenant:
         raise NotFound(f"there is no back-test {id}; those of before a restart are forgotten")
-    return BacktestResult.of(job)
+    return job

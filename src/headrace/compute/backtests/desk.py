@@ -77,13 +77,20 @@ class BacktestDesk:
         """Newest first."""
         return list(reversed(self._jobs))
 
+    def cancel(self, id: int, actor: str) -> BacktestJob:
+        """It ends now, also where it waits; one that has ended stays as it is. Raises: NotFound."""
+        if self.job(id).finished_ns is None:
+            self._set(id, error=f"cancelled by {actor}", finished_ns=self._clock.now_ns())
+        return self.job(id)
+
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             number = await self._waiting.get()
             model, rules = self._plans[number]
             try:
-                await self._work(number, model, rules)
+                if not self._ended(number):
+                    await self._work(number, model, rules)
             except HeadraceError as error:
                 self._set(number, error=str(error), finished_ns=self._clock.now_ns())
             except Exception as fault:
@@ -97,10 +104,14 @@ class BacktestDesk:
         episodes: list[Episode] = []
         begun_s = self._clock.monotonic_s()
         async for outcome in backtest(self._past, model, rules, self._handles(), job.start_ns, job.end_ns):
+            if self._ended(number):
+                return
             episodes = outcome.episodes
             self._set(number, upto_ns=outcome.upto_ns, samples=outcome.samples, raised=len(episodes))
         elapsed_s = self._clock.monotonic_s() - begun_s
         really = await self._transitions(job.start_ns - SAME_NS, job.end_ns + SAME_NS)
+        if self._ended(number):
+            return
         told = beside(rules, episodes, really, job.start_ns, job.end_ns)
         self._set(
             number, rules=told[0], episodes=told[1][:EPISODES_TOLD], elapsed_s=elapsed_s,
@@ -117,6 +128,9 @@ class BacktestDesk:
             cursor = page.next_cursor
             if cursor is None or len(found) >= _TRANSITIONS_MAX:
                 return found[::-1]
+
+    def _ended(self, number: int) -> bool:
+        return self.job(number).finished_ns is not None
 
     def _set(self, number: int, **changes: object) -> None:
         for at, one in enumerate(self._jobs):
