@@ -134,7 +134,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             keep=settings.backup_keep,
         )  # fmt: skip
         stack.push_async_callback(care.close)
-        alarms = AlarmDesk(engine, time, access, access, live, access.memory.tenant_of)
+        alarms = AlarmDesk(engine, time, access, access, live, access.memory.tenant_of, store)
         trust = TrustStore(settings.connections_dir / "trusted.json")
         drivers = driver_folder.load()
         pipeline = Pipeline(

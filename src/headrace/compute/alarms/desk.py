@@ -29,6 +29,7 @@ from headrace.compute.alarms.journal import AlarmJournal
 from headrace.compute.alarms.kpis import EARLIER_NS, floods_of, measure
 from headrace.compute.alarms.newest import newest
 from headrace.compute.alarms.states import Held, Moved, Shelf, Step, traits_of
+from headrace.compute.points.past import Past, warm
 from headrace.model.alarm_kpis import AlarmKpis, Flood
 from headrace.model.alarms import AlarmAction, AlarmRule, AlarmTransition
 from headrace.model.areas import Area
@@ -61,7 +62,8 @@ _ACTS: Final = {
 class AlarmDesk:
     """Implements `sdk.services.AlarmDesk`. `start`, then `configure`, then `take` and `tick`.
 
-    `live` lets new and changed rules judge the newest sample at once, for points that send only changes.
+    `live` lets new and changed rules judge the newest sample at once, for points that send only changes; `past` lets
+    conditions that look back see what was before they began.
     """
 
     def __init__(
@@ -72,12 +74,13 @@ class AlarmDesk:
         audit: AuditLog,
         live: LiveValues | None = None,
         tenant_of: Callable[[str], str] = lambda _: DEFAULT_TENANT,
+        past: Past | None = None,
     ) -> None:
         self.lost = 0  # crossings given up because the journal failed for too long
         self._clock = clock
         self._authorizer = authorizer
         self._audit = audit
-        self._live = live
+        self._live, self._past = live, past
         self._tenant_of = tenant_of
         self._journal = AlarmJournal(engine)
         self._engine = AlarmEngine()
@@ -120,8 +123,18 @@ class AlarmDesk:
             suppressed = {name for name, one in held.items() if one.suppressed_ns is not None}
             changed = self._engine.configure(rules, handles, active, suppressed)
             self._rules, self._handles = dict(rules), dict(handles)
+            await self._look_back()
             if self._live is not None and changed:
                 await self._cross(self._engine.take(newest(self._live, self._watched(changed))))
+
+    async def _look_back(self) -> None:
+        expressed = self._engine.expressed
+        if self._past is None or not expressed.calculator.fresh:
+            return
+        try:
+            await warm(self._past, expressed.calculator, expressed.calculations, expressed.handles)
+        except Unavailable as error:
+            log.warning("conditions of alarms begin without their past: %s", error)
 
     async def take(self, batches: Sequence[Batch]) -> None:
         """Never raises for a journal that fails: that is logged once, and tried again."""

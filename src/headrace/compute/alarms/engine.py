@@ -60,7 +60,7 @@ class AlarmEngine:
 
     def __init__(self) -> None:
         self._table = RuleTable({}, {})
-        self._expressed = Expressed({}, {})
+        self.expressed = Expressed({}, {})
 
     def configure(
         self,
@@ -74,21 +74,21 @@ class AlarmEngine:
 
         Returns the names that are new or changed: a look at the newest sample of their points is due.
         """
-        self._expressed = Expressed(rules, handles, self._expressed)
-        table = RuleTable(with_shadows(rules), {**handles, **self._expressed.numbers})
+        self.expressed = Expressed(rules, handles, self.expressed)
+        table = RuleTable(with_shadows(rules), {**handles, **self.expressed.numbers})
         changed = table.remember(self._table, {*active, *map(shadow_of, suppressed)})
         self._table = table
         return {rule_of(row) for row in changed}
 
     def take(self, batches: Sequence[Batch], moments_ns: NDArray[np.int64] | None = None) -> list[Crossing]:
         """Crossings by event time, then by rule. Of the past, what looks at time is asked at `moments_ns`."""
-        return self._take([*batches, *self._expressed.take(batches, moments_ns)])
+        return self._take([*batches, *self.expressed.take(batches, moments_ns)])
 
     def late(self) -> dict[str, tuple[int, int]]:
         """Of rules whose samples came late since the last call: from the oldest of these to the newest that the rule
         knows. A silence is none afterwards either: nobody knew better then.
         """
-        table, found = self._table, self._expressed.late()
+        table, found = self._table, self.expressed.late()
         told = np.flatnonzero((table.late_ns != NEVER) & (table.code != STALE))
         first = {table.names[at]: int(table.late_ns[at]) for at in told.tolist()}
         table.late_ns[:] = NEVER
@@ -131,7 +131,7 @@ class AlarmEngine:
         table = self._table
         if not len(table):
             return []
-        made = self._expressed.tick(now_ns)
+        made = self.expressed.tick(now_ns)
         if made:
             return _in_order([*self._take(made), *self._tick(now_ns)])
         return self._tick(now_ns)

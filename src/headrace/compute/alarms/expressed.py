@@ -21,28 +21,29 @@ class Expressed:
     def __init__(
         self, rules: Mapping[str, AlarmRule], handles: Mapping[str, int], before: Expressed | None = None
     ) -> None:
-        calculations: dict[str, Calculation] = {}
+        self.calculations: dict[str, Calculation] = {}
         for name, rule in sorted(rules.items()):
             one = rule.calculation
             if one is not None and all(path in handles for path in one.inputs.values()):
-                calculations[name] = one
+                self.calculations[name] = one
         free = max(handles.values(), default=-1) + 1
-        self.numbers = {name: free + at for at, name in enumerate(calculations)}
-        points = {name: Point(name, ValueKind.BOOL) for name in calculations}
-        previous = None if before is None else before._calculator
-        self._calculator: Calculator = Calculator(calculations, points, {**handles, **self.numbers}, previous)
+        self.numbers = {name: free + at for at, name in enumerate(self.calculations)}
+        points = {name: Point(name, ValueKind.BOOL) for name in self.calculations}
+        previous = None if before is None else before.calculator
+        self.handles = {**handles, **self.numbers}
+        self.calculator: Calculator = Calculator(self.calculations, points, self.handles, previous)
 
     def take(self, batches: Sequence[Batch], moments_ns: Times | None = None) -> list[Batch]:
         """At `moments_ns` too where a condition looks at time: for the past, where nobody ticks."""
         if not self.numbers:
             return []
-        return self._calculator.take(batches, moments_ns=moments_ns)
+        return self.calculator.take(batches, moments_ns=moments_ns)
 
     def tick(self, now_ns: int) -> list[Batch]:
-        return self._calculator.tick(now_ns) if self.numbers else []
+        return self.calculator.tick(now_ns) if self.numbers else []
 
     def late(self) -> dict[str, int]:
         """The oldest late sample of each rule since the last call."""
-        found = {rule: stretch.first_ns for rule, stretch in self._calculator.late.items()}
-        self._calculator.late.clear()
+        found = {rule: stretch.first_ns for rule, stretch in self.calculator.late.items()}
+        self.calculator.late.clear()
         return found

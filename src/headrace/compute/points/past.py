@@ -25,6 +25,8 @@ from headrace.sdk.store import Page
 SLICE_NS: Final = HOUR_NS
 AT_ONCE: Final = 4_000_000
 """Samples that are held at a time, however fast a plant samples."""
+WARM_MAX_NS: Final = 24 * HOUR_NS
+"""Conditions of alarms wait for this to be read."""
 OLDER_EACH_MAX: Final = 16
 """Samples of a point older than a stretch that are looked for; an expression needs more only in odd cases."""
 
@@ -108,6 +110,23 @@ async def older(past: Past, handles: Handles, before_ns: int, samples: int) -> l
                 further[handle] = int(batch.source_ns[0])
         newest = further
     return found
+
+
+async def warm(
+    past: Past, calculator: Calculator, calculations: Mapping[str, Calculation], handles: Mapping[str, int]
+) -> None:
+    """Let those that begin with nothing see what stood before, and as far back as they look, `WARM_MAX_NS` at most."""
+    for group in calculator.groups():
+        own = {path: calculations[path] for path in group.fresh}
+        inputs = input_handles(own, handles)
+        newest = newest_of(await past.latest(inputs)) if own else {}
+        if not newest:
+            continue
+        end = max(newest.values()) + 1
+        begin = end - min(max(one.memory_ns for one in own.values()), WARM_MAX_NS) - 1
+        calculator.feed(group, await older(past, inputs, begin, group.program.samples), own)
+        async for _, _, batches in slices(past, inputs, begin, end):
+            calculator.feed(group, batches, own)
 
 
 async def again(
