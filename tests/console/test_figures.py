@@ -36,6 +36,14 @@ def test_a_quiet_day_says_nothing_loud_and_too_few_are_not_judged(open_page: Sig
     expect(page.get_by_text("Nobody acknowledged any")).to_be_visible()
 
 
+def test_the_first_minute_is_no_rate_to_judge(open_page: Signed) -> None:
+    page = open_page("/alarms?tab=figures")
+    page.get_by_text("8 h", exact=True).click()
+    for name in ("rate", "rate10", "excess", "flood"):
+        expect(page.locator(f"[data-figure={name}]")).to_contain_text("Too short a time to judge")
+    expect(page.locator("[data-figure=peak]")).to_contain_text("Within")
+
+
 def test_where_the_journal_knows_nothing_no_figure_is_shown(open_page: Signed) -> None:
     page = open_page("/alarms?tab=figures", language="zh")
     page.get_by_text("30 天", exact=True).click()

@@ -533,6 +533,7 @@ export const en = {
   "figures.figure": "Figure",
   "figures.atMost": "At most",
   "figures.within": "Within",
+  "figures.tooShort": "Too short a time to judge",
   "figures.tooFew": "Too few to judge",
   "figures.beyond": "Too much",
   "figures.manageable": "Up to {n} can be managed",

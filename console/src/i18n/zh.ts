@@ -535,6 +535,7 @@ export const zh: Readonly<Record<keyof typeof en, string>> = {
   "figures.figure": "指标",
   "figures.atMost": "不超过",
   "figures.within": "符合",
+  "figures.tooShort": "时间太短，不作评价",
   "figures.tooFew": "数量太少，不作评价",
   "figures.beyond": "过多",
   "figures.manageable": "最多可应付 {n}",

@@ -18,21 +18,24 @@ interface Figure {
   share?: boolean;
   /** It says nothing of fewer alarms than that. */
   least?: number;
+  /** It is a rate: of less than an hour it says nothing. */
+  rate?: boolean;
   aside?: ReactNode;
 }
 
 /** Source: ISA-18.2-2016 table 7 and §16.5; of a stretch of a day and more. */
 const figuresOf = (kpis: KpisAnswer): readonly Figure[] => [
-  { name: "rate", value: kpis.per_operator_hour, most: 6, manageable: 12 },
-  { name: "rate10", value: kpis.per_operator_10min, most: 1, manageable: 2 },
+  { name: "rate", value: kpis.per_operator_hour, most: 6, manageable: 12, rate: true },
+  { name: "rate10", value: kpis.per_operator_10min, most: 1, manageable: 2, rate: true },
   { name: "peak", value: kpis.peak_10min, most: 10, aside: kpis.peak_10min_start !== null && moment(parseTime(kpis.peak_10min_start)) },
-  { name: "excess", value: kpis.slices_in_excess, most: 0.01, share: true },
-  { name: "flood", value: kpis.flood_share, most: 0.01, share: true },
+  { name: "excess", value: kpis.slices_in_excess, most: 0.01, share: true, rate: true },
+  { name: "flood", value: kpis.flood_share, most: 0.01, share: true, rate: true },
   { name: "top", value: kpis.top_share, most: 0.05, share: true, least: 100 },
   { name: "stale", value: kpis.stale.length, most: 5 },
   { name: "chattering", value: kpis.chattering.length, most: 0 },
 ];
 
+const HOUR_S = 3_600;
 const percent = (share: number) => `${formatNumber(share * 100, share > 0 && share < 0.1 ? 1 : 0)} %`;
 
 export function Advised({ kpis }: { kpis: KpisAnswer }) {
@@ -73,7 +76,9 @@ export function Advised({ kpis }: { kpis: KpisAnswer }) {
                     </td>
                     <td className={parts.num}>{show(one.most, one.share)}</td>
                     <td>
-                      {kpis.annunciated < (one.least ?? 0) ? (
+                      {one.rate && kpis.covered_s < HOUR_S ? (
+                        <span className={styles.within}>{t("figures.tooShort")}</span>
+                      ) : kpis.annunciated < (one.least ?? 0) ? (
                         <span className={styles.within}>{t("figures.tooFew")}</span>
                       ) : one.value <= one.most ? (
                         <span className={styles.within}>{t("figures.within")}</span>
