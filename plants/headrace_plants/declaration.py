@@ -15,7 +15,7 @@ from typing import Any
 from headrace.model.batch import ValueKind
 from headrace_plants.layout import AREAS, MACHINES, SERVERS
 from headrace_plants.registers import UNIT, base_of, register_map
-from headrace_plants.sheets import SHEETS, AlarmRow, Care, Row, Sheet
+from headrace_plants.sheets import SHEETS, AlarmRow, Care, Reason, Row, Sheet
 from headrace_plants.sheets.words import Title
 
 WIDTH = 118
@@ -68,7 +68,8 @@ def _type_file(sheet: Sheet) -> str:
     if sheet.alarms:
         lines.append("    alarms:")
         for alarm in sheet.alarms:
-            lines += _entry(6, f"{alarm.point}:{alarm.rule}", _alarm(alarm), ("message", _title(alarm.message)))
+            name = f"{alarm.point}:{alarm.rule}"
+            lines += _entry(6, name, _alarm(alarm), ("message", _title(alarm.message)), *_reason(alarm.reason))
     return "\n".join(lines) + "\n"
 
 
@@ -94,6 +95,13 @@ def _care(care: Care | None) -> list[tuple[str, Any]]:
         return []
     interlocks = [{"point": one.point, "is": one.wanted, "text": _title(one.text)} for one in care.interlocks]
     return [("critical", True), ("limits", {"step": care.step, "rate": care.rate}), ("interlocks", interlocks)]
+
+
+def _reason(reason: Reason | None) -> list[tuple[str, Any]]:
+    if reason is None:
+        return []
+    said = (("cause", reason.cause), ("consequence", reason.consequence), ("response", reason.response))
+    return [*((name, _title(text)) for name, text in said), ("time_to_respond", f"{reason.minutes}m")]
 
 
 def _alarm(alarm: AlarmRow) -> dict[str, Any]:

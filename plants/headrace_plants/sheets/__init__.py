@@ -7,8 +7,8 @@ from headrace_plants.sheets.assembly import ASSEMBLY_STATION
 from headrace_plants.sheets.moulder import MOULDER
 from headrace_plants.sheets.press import PRESS
 from headrace_plants.sheets.utilities import CHILLER, COMPRESSOR, METER, SHIFT
-from headrace_plants.sheets.words import AlarmRow, Care, Row, Sheet
+from headrace_plants.sheets.words import AlarmRow, Care, Reason, Row, Sheet
 
 SHEETS: tuple[Sheet, ...] = (PRESS, METER, MOULDER, ASSEMBLY_STATION, COMPRESSOR, CHILLER, SHIFT)
 
-__all__ = ["AlarmRow", "Care", "Row", "SHEETS", "Sheet"]
+__all__ = ["AlarmRow", "Care", "Reason", "Row", "SHEETS", "Sheet"]

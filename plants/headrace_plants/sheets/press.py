@@ -3,7 +3,7 @@
 The approach speed is critical: the distance of the light curtain was computed from it (ISO 13855, ISO 16092-3).
 """
 
-from headrace_plants.sheets.words import AlarmRow, Care, InterlockRow, Sheet, flag, production, real
+from headrace_plants.sheets.words import AlarmRow, Care, InterlockRow, Reason, Sheet, flag, production, real
 
 PRESS = Sheet(
     "hydraulic-press",
@@ -103,6 +103,15 @@ PRESS = Sheet(
             2,
             5,
             10,
+            reason=Reason(
+                ("Little cooling water, or a fouled cooler", "冷却水不足，或冷却器结垢"),
+                ("Thin oil: the ram slows, and at 80 °C the press trips", "油变稀：滑块变慢，80 °C 时压机停机"),
+                (
+                    "Open the water valve; if it is open, plan to clean the cooler",
+                    "打开冷却水阀；若已打开，安排清洗冷却器",
+                ),
+                30,
+            ),
         ),
         AlarmRow(
             "oil.temperature",
@@ -114,6 +123,15 @@ PRESS = Sheet(
             2,
             5,
             10,
+            reason=Reason(
+                ("Cooling has failed, or the pump works against a leak", "冷却失效，或油泵在内漏下工作"),
+                ("The press trips in the middle of a stroke", "压机在行程中停机"),
+                (
+                    "Finish the stroke, stop the press, let it cool with the pump running",
+                    "完成当前行程后停机，保持油泵运转冷却",
+                ),
+                5,
+            ),
         ),
         AlarmRow(
             "oil.level", "low", "low", 60, ("Oil level low: look for a leak", "油位低：检查泄漏"), "high", 2, 10, 10
@@ -128,6 +146,12 @@ PRESS = Sheet(
             0.2,
             10,
             20,
+            reason=Reason(
+                ("The element is full of particles", "滤芯已被颗粒堵塞"),
+                ("The bypass opens, and dirt wears pump and valves", "旁通阀打开，脏油磨损油泵和阀"),
+                ("Change the element at the next stop", "在下次停机时更换滤芯"),
+                480,
+            ),
         ),
         AlarmRow(
             "bearing.vibration",
@@ -139,6 +163,12 @@ PRESS = Sheet(
             0.5,
             5,
             15,
+            reason=Reason(
+                ("Wear of the pump bearing, or a loose foot", "泵轴承磨损，或地脚松动"),
+                ("Weeks until zone D, when the pump may seize", "数周后进入 D 区，泵可能抱死"),
+                ("Tighten the feet, order a bearing, plan the change", "紧固地脚，订购轴承，安排更换"),
+                1440,
+            ),
         ),
         AlarmRow(
             "bearing.vibration",
@@ -150,6 +180,12 @@ PRESS = Sheet(
             0.5,
             5,
             15,
+            reason=Reason(
+                ("The bearing is at its end", "轴承寿命已尽"),
+                ("The pump seizes, and its parts go through the hydraulics", "泵抱死，碎屑进入液压系统"),
+                ("Stop the press after this stroke and lock it out", "本次行程后停机并上锁挂牌"),
+                10,
+            ),
         ),
         AlarmRow(
             "pump.drain.flow",
@@ -161,6 +197,18 @@ PRESS = Sheet(
             2,
             5,
             15,
+            reason=Reason(
+                ("Worn pistons or a scored valve plate in the pump", "泵柱塞磨损或配流盘拉伤"),
+                (
+                    "Pressure is late or missing, parts are out of tolerance, the oil heats up",
+                    "压力滞后或不足，工件超差，油温升高",
+                ),
+                (
+                    "Check the parts of the last hour; put the pump on the list for this week",
+                    "检查最近一小时的工件；本周安排换泵",
+                ),
+                120,
+            ),
         ),
         AlarmRow("machine.fault", "fault", "equals", 1, ("Press stopped by a fault", "压机故障停机"), "high", 0, 1, 2),
         AlarmRow(

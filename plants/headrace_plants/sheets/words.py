@@ -62,6 +62,16 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an alarm is one, and what to do. `minutes`: how soon."""
+
+    cause: Title
+    consequence: Title
+    response: Title
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmRow:
     """One alarm of a machine type; `limit` in the point's unit (seconds for stale). Times are seconds."""
 
@@ -75,6 +85,7 @@ class AlarmRow:
     on_delay_s: int = 0
     off_delay_s: int = 0
     reference: str = ""
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)

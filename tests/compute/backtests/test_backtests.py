@@ -173,6 +173,16 @@ async def test_what_is_suppressed_by_design_tells_nobody(tmp_path: Path) -> None
     assert found == [("a/p1/oil:high", T0 + 40 * S, T0 + 60 * S), ("a/p1/oil:high", T0 + 80 * S, None)]
 
 
+async def test_before_there_was_a_history_nothing_was_silent(tmp_path: Path) -> None:
+    model, problems = expanded(PLANT)
+    assert problems == []
+    rule = "a/p1/oil:silent"
+    rows = [(T0 + at * S, "a/p1/oil", 60.0) for at in (0, 60, 120, 300)]
+    async with history(tmp_path, model, rows) as store:
+        found = await over(store, model, T0 - 24 * HOUR * S, T0 + 330 * S, [rule])
+    assert found == [(rule, T0 + 210 * S, T0 + 300 * S)]
+
+
 PHASES = """\
 types:
   press:

@@ -5,6 +5,7 @@
                             end of the hour ─ tick ┘      a crossing is dated when it was due, so hours do not show
 
 Before the stretch the rules see as much of the past as they look back, so an alarm that stood at its beginning stands.
+Time begins with the first sample: before there was a history, nothing was silent.
 """
 
 from __future__ import annotations
@@ -71,15 +72,18 @@ async def backtest(
             await begin_machine(past, calculator.group_of(path), path, machine, handles[path], begin_ns)
     outcome = Outcome(start_ns)
     told = _Told(outcome.episodes, end_ns)
+    begun = False
     if len(read_from):
         before = await older(past, read_from, begin_ns, max((need.samples for need in needs), default=1))
         for crossing in _take(engine, calculator, before):
             told.follow(crossing)
+        begun = bool(before)
     for first, last in ((begin_ns, start_ns), (start_ns, end_ns)):
         async for at, upto, batches in slices(past, read_from, first, last):
-            crossings = await asyncio.to_thread(_slice, engine, calculator, batches, at, upto)
-            for crossing in crossings:
-                told.follow(crossing)
+            begun = begun or bool(batches)
+            if begun:
+                for crossing in await asyncio.to_thread(_slice, engine, calculator, batches, at, upto):
+                    told.follow(crossing)
             outcome.samples += sum(map(len, batches))
             outcome.upto_ns = max(upto, start_ns)
             if last == start_ns:  # what ended before does not belong to it
