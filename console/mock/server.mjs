@@ -13,6 +13,7 @@ import { computingRoutes } from "./computing.mjs";
 import { guardRoutes } from "./guards.mjs";
 import { admit, proofs } from "./needs.mjs";
 import { fleetRoutes, linkSeries } from "./fleet.mjs";
+import { NOTIFY_YAML, notifyRoutes } from "./notifying.mjs";
 import { PEOPLE, peopleRoutes, receive } from "./people.mjs";
 import { RATIONALE, scenes } from "./scenes.mjs";
 import { assets, noise, points, qualityAt, standing, valueAt } from "./plant.mjs";
@@ -41,6 +42,7 @@ let trusted = false;
 let files = [
   { name: "connections.yaml", text: "connections:\n  press-1-plc: {driver: modbus, settings: {host: 127.0.0.1, port: 15020, unit: 1}}\n  moulding-cell: {driver: opcua, settings: {url: \"opc.tcp://127.0.0.1:14840/\", security: none}}\n" },
   { name: "press-shop.yaml", text: "types:\n  hydraulic-press:\n    version: 1\n    title: {en: Hydraulic press, zh: 液压机}\n    points:\n      oil.temperature:\n        type: float64\n        unit: Cel\n        range: [0, 120]\n        address: {table: holding, address: 4, encoding: float32}\n    alarms:\n      # zone limits after DIN 51524-2\n      oil.temperature:hot: {condition: high, limit: 65, hysteresis: 2, priority: high}\n" },
+  { name: "notifications.yaml", text: NOTIFY_YAML },
 ];
 
 class Refusal extends Error { constructor(status, code, message, hint, errors) { super(message); Object.assign(this, { status, code, hint, errors }); } }
@@ -124,10 +126,12 @@ const people = peopleRoutes({ fail, session, users, note, factorsOf: account.of 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const guards = guardRoutes({ fail, session, note, points, writes, valueOf: (path) => points.get(path).row });
 const computing = computingRoutes({ session, fail, iso, alarms, points, plan });
+const notifying = notifyRoutes({ alarms, session, fail, iso, note, started, may: (user) => people.actionsOf(users.get(user).role) });
 const tell = (steps) => { for (const client of live.clients) client.send(JSON.stringify({ type: "alarms", transitions: steps, reload: false })); };
 const routes = {
   ...fleet.routes,
   ...computing.routes,
+  ...notifying.routes,
   ...alarmRoutes({ alarms, transitions, session, fail, iso, tell, proofs }),
   ...account.routes,
   ...guards.routes,
@@ -225,6 +229,7 @@ const server = createServer(async (request, response) => {
   if (url.pathname === "/mock/drop-feed") { for (const client of live.clients) client.terminate(); feedDown = url.searchParams.get("for") === "ever"; return response.end(); }
   if (url.pathname === "/mock/stale") { proofs.old = true; return response.end(); }
   if (url.pathname === "/mock/scene") { scenes(alarms, Date.now())[url.searchParams.get("name")](); tell([]); return response.end(); }
+  if (url.pathname === "/mock/untold") { notifying.state.untold = true; files = files.filter((one) => one.text !== NOTIFY_YAML); return response.end(); }
   if (url.pathname === "/mock/receive") { receive(); return response.end(); }
   if (url.pathname === "/mock/feed-back") { feedDown = false; return response.end(); }
   if (!url.pathname.startsWith("/api/")) return file(response, url.pathname);

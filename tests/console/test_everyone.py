@@ -23,6 +23,8 @@ PAGES = {
     "alarm history": "/alarms?tab=history",
     "back-tests": "/alarms?tab=backtests",
     "figures of alarms": "/alarms?tab=figures",
+    "notifications": "/alarms?tab=notifications",
+    "notifications of an alarm": f"/alarms?tab=notifications&of={PRESS_3}/oil.temperature:hot",
     "quiet alarms": "/alarms?tab=quiet",
     "the record of an alarm": f"/alarms?alarm={PRESS_3}/oil.temperature:hot",
     "writes": "/writes",

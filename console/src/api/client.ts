@@ -25,6 +25,7 @@ export type DeviceAnswer = Schemas["DeviceAnswer"];
 export type DeviceDetail = Schemas["DeviceDetail"];
 export type DeviceImportAnswer = Schemas["DeviceImportAnswer"];
 export type Downsampled = Schemas["Downsampled"];
+export type NotificationAnswer = Schemas["NotificationAnswer"];
 export type OutletAnswer = Schemas["OutletAnswer"];
 export type EdgeAnswer = Schemas["EdgeAnswer"];
 export type PlanAnswer = Schemas["PlanAnswer"];

@@ -77,7 +77,7 @@ const trend = createRoute({
   component: lazyRouteComponent(() => import("../pages/trend/Trend"), "Trend"),
 });
 
-const ALARM_TABS = ["quiet", "history", "figures", "backtests"] as const;
+const ALARM_TABS = ["quiet", "history", "notifications", "figures", "backtests"] as const;
 
 export interface AlarmsSearch {
   tab?: (typeof ALARM_TABS)[number];
@@ -86,6 +86,8 @@ export interface AlarmsSearch {
   alarm?: string;
   /** The back-test that is open. */
   test?: number;
+  /** The alarm whose notifications alone are listed. */
+  of?: string;
 }
 
 const alarms = createRoute({
@@ -98,6 +100,7 @@ const alarms = createRoute({
       ...(typeof search.priority === "string" ? { priority: search.priority } : {}),
       ...(typeof search.alarm === "string" ? { alarm: search.alarm } : {}),
       ...(typeof search.test === "number" ? { test: search.test } : {}),
+      ...(typeof search.of === "string" ? { of: search.of } : {}),
     };
   },
   component: lazyRouteComponent(() => import("../pages/alarms/Alarms"), "Alarms"),

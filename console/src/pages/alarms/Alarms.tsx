@@ -1,4 +1,4 @@
-/** Alarms: what stands, what is quiet for a reason, what was, how well they do, and what other rules would have done.
+/** Alarms: what stands, what is quiet for a reason, what was, who heard, how well they do, and what other rules would have done.
  *
  *     tab ─► a list or figures ─► one alarm opened ─► its record, over any of them
  */
@@ -14,6 +14,8 @@ import { Current } from "./Current";
 import { History } from "./History";
 import { Quiet } from "./Quiet";
 import { Record } from "./Record";
+
+const Notifications = lazy(() => import("./notifications/Notifications").then((m) => ({ default: m.Notifications })));
 
 const Figures = lazy(() => import("./Figures").then((m) => ({ default: m.Figures })));
 
@@ -33,6 +35,7 @@ export function Alarms() {
           <Tabs.Tab value="current">{t("alarms.currentN", { n: told })}</Tabs.Tab>
           <Tabs.Tab value="quiet">{t("alarms.quietN", { n: quiet })}</Tabs.Tab>
           <Tabs.Tab value="history">{t("alarms.history")}</Tabs.Tab>
+          <Tabs.Tab value="notifications">{t("alarms.notifications")}</Tabs.Tab>
           <Tabs.Tab value="figures">{t("alarms.figures")}</Tabs.Tab>
           {may("configure") && <Tabs.Tab value="backtests">{t("alarms.backtests")}</Tabs.Tab>}
         </Tabs.List>
@@ -44,6 +47,11 @@ export function Alarms() {
         </Tabs.Panel>
         <Tabs.Panel value="history" pt={14}>
           <History />
+        </Tabs.Panel>
+        <Tabs.Panel value="notifications" pt={14}>
+          <Suspense fallback={<Empty>{t("state.loading")}</Empty>}>
+            <Notifications />
+          </Suspense>
         </Tabs.Panel>
         <Tabs.Panel value="figures" pt={14}>
           <Suspense fallback={<Empty>{t("state.loading")}</Empty>}>

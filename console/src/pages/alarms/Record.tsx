@@ -45,6 +45,11 @@ export function Record({ rule }: { rule: string | undefined }) {
           <Measured rule={rule} raisedAt={alarm?.raised_at ?? null} />
           {alarm && <Handling alarm={alarm} />}
           <RecordHistory rule={rule} />
+          <div>
+            <ButtonLink to="/alarms" search={{ tab: "notifications", of: rule }} size="xs" variant="default" leftSection={<Icon name="bell" size={14} />}>
+              {t("told.who")}
+            </ButtonLink>
+          </div>
         </div>
       )}
     </Drawer>

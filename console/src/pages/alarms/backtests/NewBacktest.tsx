@@ -97,7 +97,7 @@ export function NewBacktest() {
             )}
           </>
         )}
-        <RulePicker rules={rules} onChange={setRules} />
+        <RulePicker rules={rules} onChange={setRules} all={t("backtest.allRules")} some={t("backtest.someRules", { n: rules.length })} find={t("backtest.find")} />
         <div className={styles.stretch}>
           <SegmentedControl
             aria-label={t("trend.span")}

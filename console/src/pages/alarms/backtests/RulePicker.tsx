@@ -9,14 +9,23 @@ import styles from "./backtests.module.css";
 
 const SHOWN = 12;
 
-export function RulePicker({ rules, onChange }: { rules: readonly string[]; onChange: (rules: readonly string[]) => void }) {
+interface RulePickerProps {
+  rules: readonly string[];
+  onChange: (rules: readonly string[]) => void;
+  /** What it means that none and that some are chosen, and what the field asks for. */
+  all: string;
+  some: string;
+  find: string;
+}
+
+export function RulePicker({ rules, onChange, all, some, find }: RulePickerProps) {
   const t = useT();
   const [text, setText] = useState("");
   const { data } = useQuery(searchQuery(text));
   const found = text.trim() === "" ? [] : (data?.points ?? []).flatMap((point) => point.alarms.map((one) => one.rule)).filter((rule) => !rules.includes(rule));
   return (
     <fieldset className={styles.picker}>
-      <legend>{rules.length === 0 ? t("backtest.allRules") : t("backtest.someRules", { n: rules.length })}</legend>
+      <legend>{rules.length === 0 ? all : some}</legend>
       {rules.length > 0 && (
         <ul>
           {rules.map((rule) => (
@@ -29,7 +38,7 @@ export function RulePicker({ rules, onChange }: { rules: readonly string[]; onCh
           ))}
         </ul>
       )}
-      <TextInput label={t("backtest.find")} placeholder={t("search.hint")} value={text} onChange={(event) => setText(event.currentTarget.value)} />
+      <TextInput label={find} placeholder={t("search.hint")} value={text} onChange={(event) => setText(event.currentTarget.value)} />
       {found.length > 0 && (
         <div className={styles.found}>
           {found.slice(0, SHOWN).map((rule) => (
