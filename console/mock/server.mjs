@@ -16,6 +16,7 @@ import { fleetRoutes, linkSeries } from "./fleet.mjs";
 import { NOTIFY_YAML, notifyRoutes } from "./notifying.mjs";
 import { PEOPLE, peopleRoutes, receive } from "./people.mjs";
 import { RATIONALE, scenes } from "./scenes.mjs";
+import { streamRoutes } from "./streams.mjs";
 import { assets, noise, points, qualityAt, standing, valueAt } from "./plant.mjs";
 
 const argument = (name, otherwise) => { const at = process.argv.indexOf(name); return at > 0 ? process.argv[at + 1] : otherwise; };
@@ -127,11 +128,13 @@ const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const guards = guardRoutes({ fail, session, note, points, writes, valueOf: (path) => points.get(path).row });
 const computing = computingRoutes({ session, fail, iso, alarms, points, plan });
 const notifying = notifyRoutes({ alarms, session, fail, iso, note, started, may: (user) => people.actionsOf(users.get(user).role) });
+const streams = streamRoutes({ session, fail, iso });
 const tell = (steps) => { for (const client of live.clients) client.send(JSON.stringify({ type: "alarms", transitions: steps, reload: false })); };
 const routes = {
   ...fleet.routes,
   ...computing.routes,
   ...notifying.routes,
+  ...streams.routes,
   ...alarmRoutes({ alarms, transitions, session, fail, iso, tell, proofs }),
   ...account.routes,
   ...guards.routes,
@@ -211,7 +214,7 @@ async function answer(request, response, url) {
   if (parts[3] === "trust") { trusted = true; return undefined; }
   if (parts[3] === "browse") return { truncated: false, nodes: url.searchParams.has("parent") ? [...points.values()].filter((p) => p.answer.asset.endsWith("station-1")).map((p) => ({ name: p.answer.name, address: p.answer.address, kind: p.answer.kind, has_children: false, writable: false, unit: p.answer.unit, description: "" })) : [{ name: "Station1", address: { node: "ns=2;s=Station1" }, kind: null, has_children: true, writable: false, unit: null, description: "" }] };
   let found; // null says that it is done and there is nothing to tell
-  for (const room of [fleet, guards, people, computing]) found = found === undefined ? room.byName(request.method, parts, body, request) : found;
+  for (const room of [fleet, guards, people, computing, streams]) found = found === undefined ? room.byName(request.method, parts, body, request) : found;
   if (found !== undefined) return found ?? undefined;
   return fail(404, "not-found", `there is no '${path}'`);
 }

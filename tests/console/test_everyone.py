@@ -33,6 +33,7 @@ PAGES = {
     "edges": "/edges",
     "connections": "/system",
     "calculated points": "/system?tab=calculations",
+    "stream functions": "/system?tab=streams",
     "a calculated point": f"/explore/{COMPRESSOR}?point={COMPRESSOR}/specific.power",
     "runtime": "/system?tab=runtime",
     "access": "/system?tab=access",

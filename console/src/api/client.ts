@@ -32,6 +32,7 @@ export type PlanAnswer = Schemas["PlanAnswer"];
 export type PointAnswer = Schemas["PointAnswer"];
 export type SecondFactorAnswer = Schemas["SecondFactorAnswer"];
 export type SessionAnswer = Schemas["SessionAnswer"];
+export type StreamAnswer = Schemas["StreamAnswer"];
 export type SystemAnswer = Schemas["SystemAnswer"];
 export type TransitionAnswer = Schemas["TransitionAnswer"];
 export type TypeAnswer = Schemas["TypeAnswer"];

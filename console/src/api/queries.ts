@@ -1,7 +1,7 @@
 /** What pages ask for, how long an answer stays fresh, and what makes it stale. */
 import { infiniteQueryOptions, keepPreviousData, queryOptions, QueryClient } from "@tanstack/react-query";
 import { rfc3339 } from "../format/time";
-import { ApiError, ask, client } from "./client";
+import { ApiError, ask, client, type PointAnswer } from "./client";
 
 export const queryClient = new QueryClient({
   defaultOptions: {
@@ -76,6 +76,29 @@ export const pointQuery = (path: string) =>
     staleTime: 60_000,
   });
 
+/** What somebody may draw: a declared point, or one that history alone knows, as those that stream functions give. */
+export const drawnPointQuery = (path: string) =>
+  queryOptions({
+    queryKey: ["drawn-point", path],
+    queryFn: async ({ signal }): Promise<PointAnswer> => {
+      try {
+        return await ask(client.GET("/api/v1/points/{path}", { params: { path: { path } }, signal }));
+      } catch (error) {
+        if (!(error instanceof ApiError && error.status === 404)) throw error;
+        // Refused as well where history has nothing of it.
+        await ask(client.GET("/api/v1/history/downsample", { params: { query: { path: [path], count: 1, aggregate: ["count"] } }, signal }));
+        return bare(path);
+      }
+    },
+    staleTime: 60_000,
+  });
+
+const bare = (path: string): PointAnswer => ({
+  path, name: path.slice(path.lastIndexOf("/") + 1), asset: path.slice(0, path.lastIndexOf("/")), title: {}, kind: "float64", unit: "1",
+  decimals: null, range: null, write_range: null, access: "read", critical: false, connection: null, address: null, interval_ms: null,
+  expression: null, inputs: [], alarms: [], retention: "",
+});
+
 export const searchQuery = (q: string) =>
   queryOptions({
     queryKey: ["search", q],
@@ -133,6 +156,18 @@ export const backfillsQuery = queryOptions({
   queryKey: ["backfills"],
   queryFn: ({ signal }) => ask(client.GET("/api/v1/calculations/backfills", { signal })),
   refetchInterval: (query) => (query.state.data?.some((one) => one.ended_at === null) ? 1_000 : 15_000),
+});
+
+export const streamsQuery = queryOptions({
+  queryKey: ["streams"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/streams", { signal })),
+  refetchInterval: 5_000,
+});
+
+export const streamActsQuery = queryOptions({
+  queryKey: ["streams", "acts"],
+  queryFn: ({ signal }) => ask(client.GET("/api/v1/streams/acts", { signal })),
+  refetchInterval: 15_000,
 });
 
 export const outletsQuery = queryOptions({

@@ -1,4 +1,4 @@
-/** A YAML editor: line numbers, folding, our errors in the margin. Tab leaves it, as WCAG 2.1.2 asks. */
+/** An editor of YAML or Python: line numbers, folding, our errors in the margin. Tab leaves it, as WCAG 2.1.2 asks. */
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { yaml } from "@codemirror/lang-yaml";
 import { bracketMatching, foldGutter, HighlightStyle, indentUnit, syntaxHighlighting } from "@codemirror/language";
@@ -34,6 +34,7 @@ const fromOutside = Annotation.define<boolean>();
 
 interface EditorProps {
   name: string;
+  language?: "yaml" | "python";
   text: string;
   readOnly: boolean;
   errors: readonly DeclarationError[];
@@ -41,7 +42,7 @@ interface EditorProps {
   onChange: (text: string) => void;
 }
 
-export function Editor({ name, text, readOnly, errors, place, onChange }: EditorProps) {
+export function Editor({ name, language = "yaml", text, readOnly, errors, place, onChange }: EditorProps) {
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
   const changed = useLatest(onChange);
@@ -59,8 +60,8 @@ export function Editor({ name, text, readOnly, errors, place, onChange }: Editor
           drawSelection(),
           bracketMatching(),
           highlightActiveLine(),
-          indentUnit.of("  "),
-          yaml(),
+          // Python stays without colours: a grammar of it weighs more than short sources are worth.
+          ...(language === "yaml" ? [indentUnit.of("  "), yaml()] : [indentUnit.of("    ")]),
           syntaxHighlighting(colours),
           look,
           keymap.of([...defaultKeymap, ...historyKeymap]),
@@ -79,7 +80,7 @@ export function Editor({ name, text, readOnly, errors, place, onChange }: Editor
     };
     // The editor owns its text; it is made anew for another file only.
     // oxlint-disable-next-line react/exhaustive-deps
-  }, [name, readOnly]);
+  }, [name, language, readOnly]);
   useEffect(() => {
     const editor = view.current;
     if (editor && editor.state.doc.toString() !== text) editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: text }, annotations: fromOutside.of(true) });

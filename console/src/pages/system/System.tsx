@@ -15,6 +15,7 @@ import { Connections } from "./Connections";
 import { Outlets } from "./Outlets";
 import { Runtime } from "./Runtime";
 import { Security } from "./Security";
+import { Streams } from "./streams/Streams";
 
 export function System() {
   const t = useT();
@@ -24,6 +25,7 @@ export function System() {
   const navigate = useNavigate();
   const [admin, auditor] = [mayEverywhere("administer"), mayEverywhere("audit")];
   const [secures, shares, operates] = [mayEverywhere("secure"), may("share") || received.length > 0, mayEverywhere("operate") && tenant === "default"];
+  const whole = mayEverywhere("view");
   const settings = secures && tenant === "default";
   return (
     <Page title={t("nav.system")}>
@@ -31,6 +33,7 @@ export function System() {
         <Tabs.List>
           <Tabs.Tab value="connections">{t("system.connections")}</Tabs.Tab>
           <Tabs.Tab value="calculations">{t("system.calculations")}</Tabs.Tab>
+          {whole && <Tabs.Tab value="streams">{t("system.streams")}</Tabs.Tab>}
           {seesPlatform && <Tabs.Tab value="runtime">{t("system.runtime")}</Tabs.Tab>}
           {(admin || secures) && <Tabs.Tab value="access">{t("system.access")}</Tabs.Tab>}
           {secures && <Tabs.Tab value="roles">{t("system.roles")}</Tabs.Tab>}
@@ -46,6 +49,11 @@ export function System() {
         <Tabs.Panel value="calculations" pt={14}>
           <Calculations />
         </Tabs.Panel>
+        {whole && (
+          <Tabs.Panel value="streams" pt={14}>
+            <Streams />
+          </Tabs.Panel>
+        )}
         {seesPlatform && (
           <Tabs.Panel value="runtime" pt={14}>
             <Runtime />

@@ -10,7 +10,7 @@ import { useQueries, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { type KeyboardEvent, lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { PointAnswer } from "../../api/client";
-import { assetsQuery, downsampleQuery, pointQuery } from "../../api/queries";
+import { assetsQuery, downsampleQuery, drawnPointQuery } from "../../api/queries";
 import { formatValue } from "../../format/number";
 import { dateTime, rfc3339 } from "../../format/time";
 import { displayUnit } from "../../format/unit";
@@ -173,11 +173,11 @@ export function Trend() {
   );
 }
 
-/** Points that are declared, in the order of the address. */
+/** Points that are declared or have history, in the order of the address. */
 function usePoints(paths: readonly string[]): PointAnswer[] {
   return useQueries({
-    queries: paths.map((path) => pointQuery(path)),
-    combine: (results) => results.flatMap((result) => (result.data ? [result.data as PointAnswer] : [])),
+    queries: paths.map((path) => drawnPointQuery(path)),
+    combine: (results) => results.flatMap((result) => (result.data ? [result.data] : [])),
   });
 }
 
