@@ -54,7 +54,7 @@ def test_all_commands_are_known() -> None:
         "alarms list", "alarms ack", "alarms reset", "alarms shelve", "alarms unshelve", "alarms remove",
         "alarms return", "alarms kpis", "alarms export", "alarms import",
         "stream add", "stream promote", "stream rollback", "stream retire", "stream list", "stream journal",
-        "stream backtest",
+        "stream worker", "stream backtest", "notify log", "notify on-call", "notify test",
         "tenant list", "tenant add", "tenant close", "tenant reopen", "share list", "share add", "share end",
         "package new-key", "package sign", "package verify", "package show",
         "ca show", "ca export", "ca renew", "keys make", "keys rotate",
