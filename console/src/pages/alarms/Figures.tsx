@@ -33,14 +33,16 @@ export function Figures() {
   const [span, setSpan] = useState<Span>(SPANS[1]);
   const [area, setArea] = useState("");
   const [operators, setOperators] = useState(1);
-  // Asked anew once a minute, so that a figure stays long enough to be read.
-  const end = Math.floor(useNow() / MINUTE) * MINUTE;
+  // Asked anew once a minute, so that a figure stays long enough to be read; up to the moment of asking.
+  const minute = Math.floor(useNow() / MINUTE);
   const { data: assets } = useQuery(assetsQuery);
   const areas = (assets ?? []).filter((asset) => AREAS.has(asset.level));
   const { data, error, isPlaceholderData } = useQuery({
-    queryKey: ["alarm-kpis", span.key, area, operators, end],
-    queryFn: ({ signal }) =>
-      ask(client.GET("/api/v1/alarms/kpis", { params: { query: { start: rfc3339(end - span.hours * HOUR), end: rfc3339(end), operators, ...(area ? { area } : {}) } }, signal })),
+    queryKey: ["alarm-kpis", span.key, area, operators, minute],
+    queryFn: ({ signal }) => {
+      const end = Date.now();
+      return ask(client.GET("/api/v1/alarms/kpis", { params: { query: { start: rfc3339(end - span.hours * HOUR), end: rfc3339(end), operators, ...(area ? { area } : {}) } }, signal }));
+    },
     placeholderData: keepPreviousData,
     staleTime: MINUTE,
   });
