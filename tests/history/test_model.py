@@ -265,6 +265,21 @@ def test_whatever_happens_the_store_holds_what_a_dictionary_would(script: list[o
         asyncio.run(play(Path(directory), script))
 
 
+async def test_a_merge_of_which_nothing_was_left_is_merged_again(tmp_path: Path) -> None:
+    """What a merge wrote of its roll-ups may be dropped again, all of it; a deletion later merges that hour anew."""
+
+    def run(kind: ValueKind, start_s: int, size: int) -> Batch:
+        times = BASE_NS + SECOND_NS * (start_s + np.arange(size, dtype=np.int64))
+        return Batch.of(kind, np.full(size, KINDS.index(kind)), times, np.zeros(size, kind.dtype))
+
+    first = run(ValueKind.FLOAT64, 0, 1)
+    script: list[object] = [
+        [first], [first, first, run(ValueKind.FLOAT64, -905, 9), run(ValueKind.BOOL, -1, 23)],
+        ([0], 0, 1), ([0, 1, 2], -1, 27), "compact", ([0], -897, 1),
+    ]  # fmt: skip
+    await play(tmp_path, script)
+
+
 async def test_an_infinity_weighs_as_much_in_a_minute_as_among_samples(tmp_path: Path) -> None:
     """∞ − ∞ is no number, and ∞ × 0 s is none either: neither may stand where an infinite mean does."""
     store = await open_store(tmp_path, HistorySettings(), ManualClock(BASE_NS))

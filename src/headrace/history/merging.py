@@ -97,6 +97,8 @@ class HourMerger:
         """Some points at a time."""
         points = np.unique(np.concatenate([part["handle"].astype(np.int64) for part in parts]))
         rows = sum(len(part["minute"]) for part in parts)
+        if not rows:  # all that a merge before this one wrote was dropped again: those points are told by samples
+            return
         for some in np.array_split(points, max(1, -(-rows // _JOIN_ROWS))):
             chosen = [only(part, some) for part in parts]
             yield [
