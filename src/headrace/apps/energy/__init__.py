@@ -1,0 +1,1 @@
+"""Energy and carbon: meters and their balance, comprehensive energy by GB/T 2589, baselines, footprints."""

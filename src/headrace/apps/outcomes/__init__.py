@@ -1,0 +1,1 @@
+"""Outcomes: productivity, energy intensity and failures against a frozen baseline, with intervals."""
