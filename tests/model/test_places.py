@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.model.notifications import lies_at
+from headrace.model.places import lies_at
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from headrace.model.notifications import (
     Roster,
     Shift,
     Step,
-    lies_at,
 )
+from headrace.model.places import lies_at
 from headrace.model.time import MINUTE_NS
 from headrace.registry.borders import Borders
 from headrace.registry.declared import parse

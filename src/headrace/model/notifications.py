@@ -7,13 +7,13 @@ Days begin at midnight of a time zone's wall clock, and so do weeks, on Monday.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
 from headrace.model.alarms import AlarmRule, Priority
+from headrace.model.places import lies_at
 from headrace.model.points import Title
 
 #: From the first of the week on, as they are written.
@@ -165,34 +165,3 @@ class Notification:
     flood_as_one: bool = True
     tell_acknowledged: bool = False
     tell_cleared: bool = False
-
-
-def lies_at(path: str, place: str) -> bool:
-    """Whether a path is a place, lies below it, or is meant by it as a glob, where `*` stands for letters without a
-    '/', and `**` for any. In time by their lengths alone: a place is written by somebody whom a hub need not trust.
-    """
-    if "*" not in place:
-        return path == place or path.startswith(f"{place}/")
-    ends = {0}  # where what was looked at of the place may end in the path
-    for token in _STARS.split(place):
-        if not token.startswith("*"):
-            ends = {at + len(token) for at in ends if path.startswith(token, at)}
-        elif token == "*":
-            ends = _within_name(path, ends)
-        elif ends:
-            ends = set(range(min(ends), len(path) + 1))
-    return any(at == len(path) or path[at] == "/" for at in ends)
-
-
-def _within_name(path: str, ends: set[int]) -> set[int]:
-    """These places in a path, and those to their right up to the next '/'."""
-    found: set[int] = set()
-    for at in ends:
-        while at not in found:
-            found.add(at)
-            if at < len(path) and path[at] != "/":
-                at += 1
-    return found
-
-
-_STARS: Final = re.compile(r"(\*+)")
