@@ -175,8 +175,8 @@ class Tables(Protocol):
     folder, which are executed in the order of their numbers before it starts, each once. Values are given apart from
     SQL, always.
 
-    Raises: DataError for what SQLite refuses, with what it said; LimitReached beyond the size that was granted, or
-    where a statement takes too long.
+    Raises: DataError for what SQLite refuses, with what it said; Conflict where a constraint does (UNIQUE, CHECK, a
+    foreign key); LimitReached beyond the size that was granted, or where a statement takes too long.
     """
 
     async def query(self, sql: str, *values: Cell) -> Rows:
