@@ -180,7 +180,7 @@ def test_migrations_are_applied_once_and_in_order(tmp_path: Path) -> None:
     first = {"0001-orders.sql": ORDERS}
     second = {
         **first,
-        "0002-shifts.sql": "-- who worked\nALTER TABLE orders ADD COLUMN shift TEXT;\nCREATE INDEX s ON orders (shift);",
+        "0002-shifts.sql": "-- who\nALTER TABLE orders ADD COLUMN shift TEXT;\nCREATE INDEX s ON orders (shift);",
     }
     tables = SqliteTables(tmp_path / "app.db", first)
     tables.write([Statement(ADD, ("a", 1, None))])
@@ -218,7 +218,8 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> Non
     ["ATTACH 'x.db' AS x;", "PRAGMA foreign_keys = OFF;", "COMMIT;", "DROP TABLE _headrace_migrations;",
      "CREATE VIEW v AS SELECT load_extension('x') FROM orders; INSERT INTO orders SELECT * FROM v;",
      "CREATE TABLE _headrace_mine (x);",
-     "CREATE TRIGGER t AFTER INSERT ON orders BEGIN DELETE FROM _headrace_migrations; END; INSERT INTO orders VALUES ('a', 1, NULL);"],
+     "CREATE TRIGGER t AFTER INSERT ON orders BEGIN DELETE FROM _headrace_migrations; END;"
+     "INSERT INTO orders VALUES ('a', 1, NULL);"],
 )  # fmt: skip
 def test_a_migration_has_no_way_out_either(tmp_path: Path, sql: str) -> None:
     with pytest.raises(ConfigError):

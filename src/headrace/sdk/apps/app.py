@@ -26,9 +26,9 @@ Nothing here runs: `hosting/` does, in a process of the app's own, and `sdk.test
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from headrace.model.errors import ConfigError
 from headrace.model.events import Event
@@ -178,16 +178,33 @@ class App:
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
         """The route of a request and what its `{words}` are; words in the path itself come before `{words}`."""
-        found: list[tuple[int, Route, dict[str, str]]] = []
-        parts = path.strip("/").split("/")
-        for route in self.routes:
-            params = _match(route.path.strip("/").split("/"), parts)
-            if route.method == method and params is not None:
-                found.append((len(params), route, params))
-        if not found:
-            return None
-        _, route, params = min(found, key=lambda one: one[0])
-        return route, params
+        return find_route(self.routes, method, path)
+
+
+class Routed(Protocol):
+    """What a request may be for."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+
+
+_Routed = TypeVar("_Routed", bound=Routed)
+
+
+def find_route(routes: Iterable[_Routed], method: str, path: str) -> tuple[_Routed, dict[str, str]] | None:
+    """As `App.find`, of routes that were told."""
+    found: list[tuple[int, _Routed, dict[str, str]]] = []
+    parts = path.strip("/").split("/")
+    for route in routes:
+        params = _match(route.path.strip("/").split("/"), parts) if route.method == method else None
+        if params is not None:
+            found.append((len(params), route, params))
+    if not found:
+        return None
+    _, route, params = min(found, key=lambda one: one[0])
+    return route, params
 
 
 def _match(wanted: Sequence[str], parts: Sequence[str]) -> dict[str, str] | None:

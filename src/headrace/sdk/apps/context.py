@@ -163,11 +163,11 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement of SQL. With `many` it is executed once for each row of it."""
+    """One statement of SQL. With `many` it is executed once for each row of it, so with none it is not."""
 
     sql: str
     values: Sequence[Cell] = ()
-    many: Sequence[Sequence[Cell]] = ()
+    many: Sequence[Sequence[Cell]] | None = None
 
 
 class Tables(Protocol):

@@ -117,13 +117,13 @@ class SqliteTables:
             raise DataError(f"a write has 1 to {STATEMENTS_MAX:,} statements; this has {len(statements):,}")
         asked = [one if isinstance(one, Statement) else Statement(one) for one in statements]
         for one in asked:
-            if one.many and one.values:
+            if one.many is not None and one.values:
                 raise DataError("a statement has values or many rows of them, not both")
         counts = []
         with self._transaction():
             for one in asked:
                 with self._judged(_WRITES):
-                    if one.many:
+                    if one.many is not None:
                         cursor = self._writer.executemany(one.sql, map(_checked, one.many))
                     else:
                         cursor = self._writer.execute(one.sql, _checked(one.values))
