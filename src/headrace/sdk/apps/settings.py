@@ -13,7 +13,6 @@ unit = "s"
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -26,6 +25,7 @@ from headrace.sdk.apps.schedule import check_zone
 
 TEXT_CHARACTERS_MAX: Final = 10_000
 LIST_MAX: Final = 1_000
+_NUMBER_MAX: Final = 1e300  # neither infinite nor NaN
 
 
 class SettingKind(StrEnum):
@@ -103,7 +103,7 @@ class Setting:
                 self._bounds(found / 1e9, _text(given))
                 return found
             case SettingKind.CHOICE:
-                if given not in self.choices:
+                if not isinstance(given, str) or given not in self.choices:
                     raise DataError(f"'{str(given)[:60]}' is not one of {', '.join(self.choices)}")
                 return given
             case SettingKind.ZONE:
@@ -114,7 +114,7 @@ class Setting:
                 return _text(given)
 
     def _number(self, given: Any) -> int | float:
-        if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+        if isinstance(given, bool) or not isinstance(given, int | float) or not abs(given) <= _NUMBER_MAX:
             raise DataError(f"'{str(given)[:30]}' is no number")
         if self.kind is SettingKind.INTEGER and given != int(given):
             raise DataError(f"{given} is no whole number")
