@@ -51,8 +51,8 @@ def _members(one: type) -> list[str]:
 def test_names_and_signatures_are_those_of_this_version() -> None:
     pinned = PINNED.read_text("utf-8")
     assert public() == pinned, (
-        f"the SDK is not what {pinned.splitlines()[0]} was: think of who builds on it, let SDK_VERSION grow, and write the "
-        "new list"
+        f"the SDK is not what {pinned.splitlines()[0]} was: think of who builds on it, let SDK_VERSION grow, and write "
+        "the new list"
     )
 
 

@@ -32,7 +32,8 @@ from headrace.model.time import SECOND_NS, parse_time_ns
 from headrace.sdk.access import DEFAULT_TENANT, Action
 from headrace.sdk.apps.app import App, Job
 from headrace.sdk.apps.context import Samples
-from headrace.sdk.apps.manifest import FILE, LANGUAGES, AppManifest, read_manifest
+from headrace.sdk.apps.manifest import FILE, AppManifest, read_manifest
+from headrace.sdk.apps.reading import LANGUAGES
 from headrace.sdk.apps.request import Reply, Request
 from headrace.sdk.apps.settings import check_settings
 from headrace.sdk.apps.sqlite_tables import SqliteTables, TableLimits
