@@ -22,6 +22,9 @@ from headrace.sdk.certificates import Rekeyed
 from headrace.sdk.secret_files import SecretFiles
 
 FOLDERS: Final = ("tls", "fleet", "connections", "outlets")
+#: Beside those folders, where not everything that looks like a secret is one of ours: the signing key of apps, and the
+#: secret settings of apps.
+FILES: Final = ("keys/apps.key", "apps/*/tenants/*.secrets")
 FILE_BYTES_MAX: Final = 1 << 20
 
 
@@ -72,8 +75,8 @@ def rotate(
 
 def _files(ring: Keyring, home: Path) -> int:
     secrets, done = SecretFiles(ring, home), 0
-    for name in FOLDERS:
-        for path in sorted((home / name).rglob("*")):
+    for every in (*((home / name).rglob("*") for name in FOLDERS), *(home.glob(name) for name in FILES)):
+        for path in sorted(every):
             if path.is_file() and not path.is_symlink() and path.stat().st_size <= FILE_BYTES_MAX:
                 done += _secret(path) and secrets.reseal(path)
     return done

@@ -23,6 +23,8 @@ from headrace.api.live_feed import LiveFeed
 from headrace.api.routes import (
     account,
     alarms,
+    app_use,
+    apps,
     audit,
     backtests,
     calculations,
@@ -60,7 +62,7 @@ def bare_app() -> FastAPI:
     )
     rooms = (
         session, providers, account, plant, history, history_jobs, sql, exports, imports, ingest, grafana, alarms,
-        notifications, calculations, backtests, streams,
+        notifications, calculations, backtests, streams, app_use, apps,
         writes, connections, devices, device_certificates, edges, declarations, users, tenants, certificates,
         audit, system,
     )  # fmt: skip

@@ -16,8 +16,11 @@ from headrace.api.errors import error_response, headrace_response
 from headrace.api.rates import Rates, TooOften, peer_of
 from headrace.api.security import host_is_ours
 from headrace.api.settings import ApiSettings
+from headrace.sdk.app_desk import PACKAGE_BYTES_MAX
+from headrace.sdk.apps.request import BODY_BYTES_MAX
 
 API_PREFIX: Final = "/api/"
+APPS_PATH: Final = f"{API_PREFIX}v1/apps"
 INGEST_PATHS: Final = frozenset((f"{API_PREFIX}v1/ingest/json", f"{API_PREFIX}v2/write", "/write"))
 
 #: The console needs inline styles (its component library writes them), never inline scripts.
@@ -31,6 +34,7 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
         "connect-src 'self'",
         "worker-src 'self' blob:",
         "manifest-src 'self'",
+        "frame-src 'self'",  # pages of apps, each in a sandbox
         "base-uri 'none'",
         "form-action 'self'",
         "frame-ancestors 'none'",
@@ -127,8 +131,16 @@ class Guard:
             return self._settings.import_bytes_max
         if scope["path"] in INGEST_PATHS:
             return self._settings.ingest_bytes_max
+        if scope["path"].startswith(APPS_PATH):
+            return self._app_limit(scope["path"].removeprefix(APPS_PATH).split("/"))
         large = scope["path"].startswith((f"{API_PREFIX}v1/declarations/", f"{API_PREFIX}v1/devices/import"))
         return self._settings.declarations_bytes_max if large else self._settings.body_bytes_max
+
+    def _app_limit(self, parts: list[str]) -> int:
+        """Of `/apps`, `/apps/{name}/update` and `/apps/{name}/call/…`, split after `/apps`."""
+        if parts == [""] or (len(parts) == 3 and parts[2] == "update"):
+            return PACKAGE_BYTES_MAX
+        return BODY_BYTES_MAX if parts[2:3] == ["call"] else self._settings.body_bytes_max
 
     def _sender(self, scope: Scope, send: Send) -> Send:
         timeout_s, no_store = self._settings.send_timeout_s, scope["path"].startswith(API_PREFIX)

@@ -68,6 +68,9 @@ _INGEST: Final = Right(Action.INGEST, timed=False, reach=Reach.ANYWHERE)
 _ADMINISTER_FRESH: Final = Right(Action.ADMINISTER, fresh=True)
 _SECURE_FRESH: Final = Right(Action.SECURE, fresh=True)
 _OPERATE_FRESH: Final = Right(Action.OPERATE, reach=Reach.PLATFORM, fresh=True)
+# Stops and starts processes, each of which has its own limit:
+_BRING: Final = Right(Action.OPERATE, reach=Reach.PLATFORM, fresh=True, timed=False)
+_TAKE_IN: Final = Right(Action.CONFIGURE, fresh=True, timed=False)
 _OWN_SESSION: Final = Right(Gate.SIGNED_IN, before_password_change=True, before_enrolment=True)
 _OWN_ACCOUNT: Final = Right(Gate.SIGNED_IN, before_enrolment=True)
 _OWN_FACTORS: Final = Right(Gate.SIGNED_IN, before_enrolment=True, fresh=True)
@@ -173,6 +176,30 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "rollBackStream": _CONFIGURE,
     "retireStream": _CONFIGURE,
     "getStreamDifference": _VIEW_WHOLE,
+    "listApps": _VIEW,
+    "getApp": _VIEW,
+    "listInstalledApps": _OPERATE,
+    "installApp": _BRING,
+    "installLocalApp": _BRING,
+    "updateApp": _BRING,
+    "rollBackApp": _BRING,
+    "uninstallApp": _BRING,
+    "enableApp": _TAKE_IN,  # it gives rights
+    "disableApp": _TAKE_IN,
+    "getAppSettings": _CONFIGURE,
+    "setAppSettings": Right(Action.CONFIGURE, timed=False),  # what runs is stopped first, which has its own limit
+    "getAppHealth": _VIEW_WHOLE,
+    "getAppLog": _MAINTAIN,
+    "exportApp": Right(Action.CONFIGURE, timed=False),
+    # Narrowed to what somebody may see: each page and route of an app says which right it takes on the app's assets.
+    "listPages": Right(Gate.SIGNED_IN),
+    "listAppPages": Right(Gate.SIGNED_IN),
+    "getAppPageFile": Right(Gate.SIGNED_IN, any_query=True),
+    "getAppFrame": Right(Gate.SIGNED_IN),
+    **{
+        name: Right(Gate.SIGNED_IN, any_query=True, timed=False)  # as long as the app's own limit of a call
+        for name in ("getFromApp", "postToApp", "putToApp", "patchInApp", "deleteInApp")
+    },
     "listAlarms": _VIEW,
     "acknowledgeAlarms": Right(Action.ACKNOWLEDGE, reach=Reach.ANYWHERE),
     "getAlarmHistory": _VIEW,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from headrace.sdk.access import AuditLog
 from headrace.sdk.accounts import AccessDesk
+from headrace.sdk.app_desk import AppDesk
 from headrace.sdk.audit import AuditDesk
 from headrace.sdk.bus import Bus
 from headrace.sdk.certificates import Certificates
@@ -62,3 +63,4 @@ class Services:
     backtests: Backtests
     notifications: NotificationDesk
     streams: Streams
+    apps: AppDesk

@@ -29,6 +29,7 @@ def services(platform: Platform) -> Services:
         backtests=platform.backtests,
         notifications=platform.notifications,
         streams=platform.streams,
+        apps=platform.apps,
         commands=platform.commands,
         links=platform.links,
         access=platform.access,

@@ -55,7 +55,10 @@ def new(
     key = new_key()
     until = _today() + datetime.timedelta(days=days)
     trusted = Publisher(publisher, key.public, frozenset(kind or [Kind.APP]), tuple(name), until)
-    for path, text, mode in ((file, key.pem(_passphrase(passphrase)), 0o600), (public, trusted.text().encode(), 0o644)):
+    for path, text, mode in (
+        (file, key.pem(passphrase_of(passphrase)), 0o600),
+        (public, trusted.text().encode(), 0o644),
+    ):
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         except FileExistsError:
@@ -77,11 +80,11 @@ def sign(
     passphrase: PassphraseOption = None,
 ) -> None:
     """Pack and sign a folder, or add a signature to a package."""
-    keys = [read_signing_key(path, _passphrase(passphrase)) for path in key]
+    keys = [read_signing_key(path, passphrase_of(passphrase)) for path in key]
     try:
         if source.is_dir():
             partial = output or Path(f".{source.resolve().name}.hrpkg")
-            manifest = build(source, partial, keys, _made())
+            manifest = build(source, partial, keys, made_on())
             target = output or Path(f"{manifest.name}-{manifest.version}.hrpkg")
             partial.replace(target)
         else:
@@ -149,13 +152,13 @@ def _today() -> datetime.date:
     return datetime.datetime.fromtimestamp(SystemClock().now_ns() // SECOND_NS, datetime.UTC).date()
 
 
-def _made() -> datetime.date:
+def made_on() -> datetime.date:
     """Today, or the day of `SOURCE_DATE_EPOCH` (s), so that a build can be the same anywhere. Nobody judges by it."""
     text = os.environ.get("SOURCE_DATE_EPOCH", "")
     return datetime.datetime.fromtimestamp(int(text), datetime.UTC).date() if _SECONDS.fullmatch(text) else _today()
 
 
-def _passphrase(reference: str | None) -> bytes | None:
+def passphrase_of(reference: str | None) -> bytes | None:
     if reference is None:
         return None
     scheme, _, rest = reference.partition(":")

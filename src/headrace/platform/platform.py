@@ -1,7 +1,7 @@
 """Constructs every room, wires them, starts them in order and stops them in the other.
 
     start   database ► history ► bus ► pipeline ► registers ► reconcile (people, alarms, outlets, links) ► edges let in
-    stop    edges ► links ► outlets ► bus drained ► pipeline ► people ► commands ► history ► database
+    stop    apps ► edges ► links ► outlets ► bus drained ► pipeline ► people ► commands ► history ► database
             consumers start first, producers stop first
 
 Nothing here decides anything: it only knows who needs whom.
@@ -46,6 +46,9 @@ from headrace.fleet.devices import Devices
 from headrace.fleet.devices.authority import DeviceAuthority
 from headrace.fleet.edges import Edges
 from headrace.history import open_history
+from headrace.hosting.abilities import Abilities
+from headrace.hosting.signing import KeyFile
+from headrace.platform.app_hosting import Rooms, app_abilities, app_hosting
 from headrace.platform.calculating import CalculatingBus
 from headrace.platform.database import open_database
 from headrace.platform.history_care import HistoryDesk
@@ -57,6 +60,7 @@ from headrace.platform.reconcile import Reconciler, ReconcilingRegistry
 from headrace.platform.settings import Settings, make_home
 from headrace.platform.this_machine import names_of
 from headrace.registry import TenantRegistries
+from headrace.sdk.app_desk import AppDesk
 from headrace.sdk.clock import Clock, SystemClock
 from headrace.sdk.reach import Reach, Reaches
 from headrace.sdk.references import References
@@ -97,6 +101,7 @@ class Platform:
     certificates: CertificateDesk
     streams: StreamVersions
     notifications: NotifyDesk
+    apps: AppDesk
 
     @property
     def tls_context(self) -> ssl.SSLContext | None:
@@ -229,6 +234,17 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         )
         functions = StreamDesk(Register(settings.streams_dir), bus, store, pipeline, time, tenants=access.memory)
         streams = StreamVersions(Register(settings.streams_dir), access, access.memory, time, functions)
+        key = await asyncio.to_thread(KeyFile, settings.keys_dir, secrets)
+
+        def abilities_of(tenant: str) -> Abilities:
+            return app_abilities(
+                tenant, access.memory, Rooms(registry, live, store, bus, alarms, commands), reaches.of(tenant), key
+            )
+
+        hosting = await asyncio.to_thread(
+            app_hosting, settings, time, abilities_of, access=access, tenants=access.memory, secrets=secrets,
+            plants=registry,
+        )  # fmt: skip
         platform = Platform(
             settings=settings,
             clock=time,
@@ -258,11 +274,13 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             reaches=reaches,
             streams=streams,
             notifications=notifications,
+            apps=hosting.desk,
         )
 
         async def in_the_way(name: str, roots: Sequence[str]) -> Sequence[str]:
             found = [*devices.in_the_way(name, roots), *edges.in_the_way(name, roots)]
             found += await asyncio.to_thread(streams.in_the_way, name)
+            found += await asyncio.to_thread(hosting.desk.in_the_way, name)
             return [*await registry.in_the_way(name, roots), *found]
 
         access.watch_tenants(in_the_way, registry.tenants_changed)
@@ -284,6 +302,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             field = tasks.create_task(links.run(), name="links")
             outward = tasks.create_task(outlets.run(), name="outlets")
             telling = tasks.create_task(notifications.run(), name="notifications")
+            apps = tasks.create_task(hosting.keeper.run(), name="apps")
             by_the_clock = [
                 tasks.create_task(keeper.run(), name="audit"),
                 tasks.create_task(care.run(), name="history-care"),
@@ -304,6 +323,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
                 async with _letting_in(hub, settings):
                     yield platform
             finally:
+                apps.cancel()  # each in good order, with all rooms there yet
+                await asyncio.gather(apps, return_exceptions=True)
                 for task in by_the_clock:
                     task.cancel()
                 links.stop()

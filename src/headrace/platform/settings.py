@@ -8,6 +8,7 @@
 <home>/audit/             signed heads and archives of the audit trail
 <home>/outlets/           certificates of outlets, and what waits for them on disk
 <home>/keys/              seal.key, which opens what is secret in all of these; back it up apart from them
+<home>/apps/              apps: what is installed, what tenants took in, and what those apps keep
 <home>/tls/               the authority and certificate of the console, where none was given
 <home>/run/               server.json and local.token while running; bus.sock where the bus is shared
 """
@@ -124,6 +125,15 @@ class Settings:
     @property
     def streams_dir(self) -> Path:
         return self.home / "streams"
+
+    @property
+    def apps_dir(self) -> Path:
+        return self.home / "apps"
+
+    @property
+    def incoming_apps_dir(self) -> Path:
+        """Where the local command leaves apps that are not signed."""
+        return self.run_dir / "apps"
 
     @property
     def tls_dir(self) -> Path:

@@ -22,8 +22,9 @@ from typing import Final
 MEMORY_BESIDE_BYTES = 1 << 30  # Python, Arrow and DuckDB themselves, thread stacks and the answer
 
 
-def confine(memory_bytes: int, beside_bytes: int = MEMORY_BESIDE_BYTES) -> None:
-    """Call once everything is imported and connected."""
+def confine(memory_bytes: int, beside_bytes: int = MEMORY_BESIDE_BYTES, descriptors: int = 0) -> None:
+    """Call once everything is imported and connected. `descriptors`: what polls needs as many as it has open, and gets
+    no number beyond them."""
     with suppress(OSError, AttributeError):
         os.nice(10)
     with suppress(OSError):  # if memory runs out all the same, this process is the one to end
@@ -36,7 +37,7 @@ def confine(memory_bytes: int, beside_bytes: int = MEMORY_BESIDE_BYTES) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_DATA, memory_bytes + beside_bytes),
-        (resource.RLIMIT_NOFILE, 0),
+        (resource.RLIMIT_NOFILE, descriptors),
     ):
         with suppress(OSError, ValueError):
             resource.setrlimit(limit, (value, value))

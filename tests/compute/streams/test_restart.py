@@ -23,6 +23,7 @@ from headrace.exchange.local import LocalBus
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import DataError
 from headrace.model.time import MINUTE_NS, SECOND_NS
+from headrace.sdk import columns_wire
 from headrace.sdk.clock import SystemClock
 from headrace.sdk.stream import reduced
 
@@ -82,7 +83,7 @@ async def test_killed_again_and_again_the_results_are_those_of_one_run(tmp_path:
 async def test_the_state_is_whole_or_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.state"
     assert keeping.read(file) is None
-    data = keeping.encode({"a": [1, {"b": 0.1}]}, {"c": np.arange(5, dtype=np.int32)})
+    data = columns_wire.encode({"a": [1, {"b": 0.1}]}, {"c": np.arange(5, dtype=np.int32)})
     keeping.write(file, data)
     found = keeping.read(file)
     assert found is not None and found[0] == {"a": [1, {"b": 0.1}]} and found[1]["c"].tolist() == [0, 1, 2, 3, 4]

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tests.compute.streams.slow import Slow
 
 from headrace.compute.streams.engine import Engine, Made
-from headrace.compute.streams.keeping import decode, encode
 from headrace.model import quality as q
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import ConfigError, LimitReached
 from headrace.model.time import HOUR_NS, MINUTE_NS, SECOND_NS
+from headrace.sdk.columns_wire import decode, encode
 from headrace.sdk.stream import StreamFunction, Window, count, reduced, session, sliding, stream, tumbling
 
 T0 = 1_700_000_000 * SECOND_NS // HOUR_NS * HOUR_NS

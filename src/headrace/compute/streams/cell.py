@@ -22,10 +22,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from headrace.compute.streams import keeping
 from headrace.compute.streams.calling import ROWS_MAX, Answers, Column, Work
 from headrace.model.batch import ValueKind
 from headrace.model.errors import ConfigError, DataError, LimitReached, Unavailable
+from headrace.sdk import columns_wire
 from headrace.sdk.children import bare_environment
 from headrace.sdk.stream import StreamFunction, from_description
 
@@ -97,7 +97,9 @@ class Cell:
                 [sys.executable, "-m", "headrace.compute.streams.cell_worker"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment(), cwd="/",
             )  # fmt: skip
-            document, _ = keeping.decode(self._ask(keeping.encode(self._hello, {}), self._limits.load_seconds))
+            document, _ = columns_wire.decode(
+                self._ask(columns_wire.encode(self._hello, {}), self._limits.load_seconds)
+            )
             if "error" in document:
                 raise ConfigError(str(document["error"])[:1_000])
             self.fences = {str(name): bool(held) for name, held in document["fences"].items()}
@@ -176,19 +178,19 @@ def _work_bytes(work: Work) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, work.record.schema) as stream:
         stream.write_batch(work.record)
-    columns: keeping.Columns = {
+    columns: columns_wire.Columns = {
         "offsets": work.offsets,
         "start_ns": work.panes.start_ns,
         "end_ns": work.panes.end_ns,
         "record": np.frombuffer(sink.getvalue(), np.uint8),
     }
-    return keeping.encode({"keys": list(work.panes.keys), "states": work.states}, columns)
+    return columns_wire.encode({"keys": list(work.panes.keys), "states": work.states}, columns)
 
 
 def _answers(function: StreamFunction, work: Work, data: bytes) -> Answers:
     """Raises: DataError for anything that is no answer to this work."""
     try:
-        document, columns = keeping.decode(data)
+        document, columns = columns_wire.decode(data)
         count = len(work.panes.keys)
         failed = [int(one) for one in document["failed"]]
         if any(not 0 <= one < count for one in failed):

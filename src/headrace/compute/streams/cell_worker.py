@@ -10,9 +10,9 @@ import importlib
 import os
 from typing import Any, Final
 
-from headrace.compute.streams import keeping
 from headrace.compute.streams.calling import Answers, Panes, Work, call
 from headrace.compute.streams.cell import LENGTH
+from headrace.sdk import columns_wire
 from headrace.sdk.jail import confine, seal
 from headrace.sdk.stream import StreamFunction, described
 
@@ -30,7 +30,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)  # what a function prints is not an answer
-    hello, _ = keeping.decode(_read(source))
+    hello, _ = columns_wire.decode(_read(source))
     try:
         for name in (*READY, *hello["imports"]):
             importlib.import_module(name)
@@ -38,9 +38,9 @@ def main() -> None:
         confine(hello["memory"], BESIDE_BYTES)
         fences = {"filter of system calls": seal()}
         function = _find(hello["source"], hello["name"])
-        told = keeping.encode({"function": described(function), "fences": fences}, {})
+        told = columns_wire.encode({"function": described(function), "fences": fences}, {})
     except BaseException as error:
-        _write(sink, keeping.encode({"error": f"{type(error).__name__}: {error}"[:1_000]}, {}))
+        _write(sink, columns_wire.encode({"error": f"{type(error).__name__}: {error}"[:1_000]}, {}))
         os._exit(1)
     _write(sink, told)
     while True:
@@ -82,7 +82,7 @@ def _warm() -> None:
 def _work(data: bytes) -> Work:
     import pyarrow as pa
 
-    document, columns = keeping.decode(data)
+    document, columns = columns_wire.decode(data)
     with pa.ipc.open_stream(pa.py_buffer(columns["record"])) as stream:
         record = stream.read_next_batch()
     panes = Panes(document["keys"], columns["start_ns"], columns["end_ns"])
@@ -90,7 +90,7 @@ def _work(data: bytes) -> Work:
 
 
 def _told(answers: Answers, work: Work) -> bytes:
-    columns: keeping.Columns = {}
+    columns: columns_wire.Columns = {}
     names: list[str] = []
     for name, parts in answers.columns.items():
         for one in parts:
@@ -100,7 +100,7 @@ def _told(answers: Answers, work: Work) -> bytes:
                     columns[f"{len(names)}.{part}"] = column
             names.append(name)
     document = {"outputs": names, "failed": list(answers.failed), "error": answers.error, "states": work.states}
-    return keeping.encode(document, columns)
+    return columns_wire.encode(document, columns)
 
 
 def _read(source: int) -> bytes:

@@ -18,6 +18,7 @@ from headrace.compute.streams import keeping
 from headrace.compute.streams.engine import Engine, Made
 from headrace.model.errors import DataError
 from headrace.model.time import DAY_NS
+from headrace.sdk import columns_wire
 from headrace.sdk.feed import Feed, Piece
 from headrace.sdk.intake import Intake
 from headrace.sdk.store import SampleStore
@@ -116,7 +117,7 @@ class Job:
     async def _keep(self, position: str) -> None:
         document, columns = self.engine.state()
         try:
-            data = await asyncio.to_thread(keeping.encode, {**document, "position": position}, columns)
+            data = await asyncio.to_thread(columns_wire.encode, {**document, "position": position}, columns)
         except TypeError as error:
             raise DataError(f"the state of stream function {self.engine.function.name}: {error}") from None
         await self._keeper.write(data)

@@ -17,7 +17,7 @@ import hashlib
 import os
 import tomllib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -33,15 +33,17 @@ _BLOCK: Final = 1 << 18
 
 
 def build(
-    folder: Path, target: Path, signers: Sequence[keys.SigningKey], today: datetime.date, limits: Limits | None = None
-) -> Manifest:
-    """Raises: ConfigError for what an author mends; OSError from writing."""
+    folder: Path, target: Path, signers: Sequence[keys.SigningKey], today: datetime.date, limits: Limits | None = None,
+    *, described: Mapping[str, Any] | None = None,
+) -> Manifest:  # fmt: skip
+    """`described` is what a package.toml would say, for a folder without one. Raises: ConfigError for what an author
+    mends; OSError from writing."""
     limits = limits or Limits()
-    described = _described(folder / DESCRIPTION)
+    about = _about(described, folder) if described is not None else _described(folder / DESCRIPTION)
     try:
         with _Replacing(target) as file:
             entries, files = _packed(file, folder, _files(folder, limits))
-            made = Manifest(**described, created=today, files=files)
+            made = Manifest(**about, created=today, files=files)
             data = manifest.encode(made)
             _finish(file, entries, data, {signer.key_id: signer.sign(data) for signer in signers})
             Package.open(file, limits)  # what we write, we read
@@ -74,6 +76,10 @@ def _described(path: Path) -> dict[str, Any]:
         ) from None
     except ValueError as error:
         raise ConfigError(f"this is no TOML: {error}", file=str(path)) from None
+    return _about(table, path)
+
+
+def _about(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
     for key in table:
         if key not in _KEYS:
             near = difflib.get_close_matches(key, _KEYS, 1)
