@@ -56,6 +56,8 @@ def test_all_commands_are_known() -> None:
         "stream add", "stream promote", "stream rollback", "stream retire", "stream list", "stream journal",
         "stream worker", "stream backtest", "notify log", "notify on-call", "notify test",
         "tenant list", "tenant add", "tenant close", "tenant reopen", "share list", "share add", "share end",
+        "app list", "app show", "app install", "app update", "app rollback", "app enable", "app disable",
+        "app settings", "app uninstall", "app export", "app log",
         "package new-key", "package sign", "package verify", "package show",
         "ca show", "ca export", "ca renew", "keys make", "keys rotate",
         "device certificate", "device certificates", "device revoke",

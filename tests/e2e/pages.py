@@ -7,8 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from tests.e2e.platform_process import environment
 
 MARK = "=====next block====="
@@ -19,7 +21,17 @@ def blocks(page: Path) -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
-def run_page(page: Path, folder: Path) -> list[str]:
+def _running(group: int) -> list[str]:
+    """Commands of a process group; one that has ended and waits for its parent is none."""
+    found = []
+    for process in psutil.process_iter(["status", "cmdline"]):
+        with suppress(ProcessLookupError, psutil.Error):
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.info["cmdline"] or ["?"]))
+    return found
+
+
+def run_page(page: Path, folder: Path, runs_for_s: float = RUNS_FOR_S) -> list[str]:
     """What each block says, stdout and stderr, run in one shell that stops at the first failure."""
     binaries = folder / "bin"
     binaries.mkdir()
@@ -40,17 +52,15 @@ def run_page(page: Path, folder: Path) -> list[str]:
             start_new_session=True,
         )
         try:
-            status = shell.wait(RUNS_FOR_S)
+            status = shell.wait(runs_for_s)
         except subprocess.TimeoutExpired:
             status = None
         finally:
             # What the page leaves running goes with it.
-            try:
+            left = _running(shell.pid)
+            with suppress(ProcessLookupError):
                 os.killpg(shell.pid, signal.SIGKILL)
-                left = True
-            except ProcessLookupError:
-                left = False
     text = (folder / "said").read_text("utf-8")
     assert status == 0, text[-3000:]
-    assert not left, "the page leaves something running"
+    assert left == [], "the page leaves something running"
     return text.split(MARK + "\n")

@@ -1,18 +1,21 @@
-"""`headrace app new|test|pack|sign`: what authors of apps do. No platform needs to run."""
+"""`headrace app new|test|pack|sign|call`: what authors of apps do. Only `call` needs a platform that runs."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from headrace.cli.app_scaffold import scaffold
-from headrace.cli.output import note
+from headrace.cli.client import DEFAULT_HOME, HomeOption, ServerOption, connect
+from headrace.cli.output import note, print_json
 from headrace.cli.packages import PassphraseOption, made_on, passphrase_of
 from headrace.fleet.packages import build, countersign, read_signing_key
 from headrace.hosting.releases import read_folder
@@ -31,6 +34,7 @@ def author_commands(app: typer.Typer) -> None:
     app.command("test")(test)
     app.command("pack")(pack)
     app.command("sign")(sign)
+    app.command("call")(call)
 
 
 def new(
@@ -59,7 +63,19 @@ def test(
     for needed in ("pytest", "pytest_asyncio"):
         if importlib.util.find_spec(needed) is None:
             raise Unavailable("tests are run by pytest, which is not here: pip install pytest pytest-asyncio")
-    asked = [sys.executable, "-m", "pytest", "-q", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider", "--rootdir"]
+    asked = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-o",
+        "asyncio_mode=auto",
+        "-o",
+        "asyncio_default_fixture_loop_scope=function",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+    ]
     asked += [str(folder), "--import-mode=importlib", str(tests), *(["-k", only] if only else [])]
     if subprocess.run(asked, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, check=False).returncode:
         raise typer.Exit(1)
@@ -98,6 +114,41 @@ def sign(
             typer.echo(f"{package}: {manifest.name} {manifest.version}, signed by {signer.key_id}")
     except OSError as error:
         raise ConfigError(f"cannot read or write '{error.filename}' ({error.strerror})") from None
+
+
+def call(
+    name: Annotated[str, typer.Argument(help="Name of the app.")],
+    route: Annotated[str, typer.Argument(help="'/hours', or 'POST /targets'.")],
+    data: Annotated[str, typer.Option("--data", "-d", help="A JSON body.")] = "",
+    home: HomeOption = DEFAULT_HOME,
+    server: ServerOption = None,
+) -> None:
+    """Ask a route of an app that runs, and print what it answers."""
+    method, _, path = route.rpartition(" ")
+    where = f"/apps/{quote(name, safe='')}/call{quote(path, safe='/?=&')}"
+    if not path.startswith("/"):
+        raise ConfigError(f"'{route[:60]}' is no route; write '/hours', or 'POST /targets'")
+    try:
+        body = json.loads(data) if data else None
+    except ValueError as error:
+        raise ConfigError(f"--data is no JSON: {error}") from None
+    client = connect(home, server)
+    match method or ("POST" if data else "GET"):
+        case "GET":
+            answer = client.get(where)
+        case "POST":
+            answer = client.post(where, body)
+        case "PUT":
+            answer = client.put(where, body)
+        case "PATCH":
+            answer = client.patch(where, body)
+        case "DELETE":
+            client.delete(where)
+            answer = None
+        case other:
+            raise ConfigError(f"'{other}' is no method; use GET, POST, PUT, PATCH or DELETE")
+    if answer is not None:
+        print_json(answer)
 
 
 def _checked(folder: Path) -> AppManifest:

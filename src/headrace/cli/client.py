@@ -95,6 +95,9 @@ class Client:
     def patch(self, route: str, body: Any) -> Any:
         return self._send("PATCH", route, json=body)
 
+    def put(self, route: str, body: Any) -> Any:
+        return self._send("PUT", route, json=body)
+
     def delete(self, route: str) -> None:
         self._send("DELETE", route)
 

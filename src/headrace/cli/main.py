@@ -13,6 +13,7 @@
     ca                  cli/ca.py             keys                cli/keys.py
     audit               cli/audit.py          alarms              cli/alarms.py
     stream              cli/streams.py        notify              cli/notify.py
+    app                 cli/apps.py
 
 Commands that look at a running platform are clients of its HTTP interface, as the console is. Exit status: 0 done,
 1 refused or failed (one line on stderr says why and what to do), 2 wrong usage.
@@ -29,6 +30,7 @@ import typer
 from headrace import __version__
 from headrace.cli import (
     alarms,
+    apps,
     audit,
     backtest,
     ca,
@@ -125,6 +127,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(streams.app, name="stream")
 app.add_typer(notify.app, name="notify")
+app.add_typer(apps.app, name="app")
 
 
 def main() -> None:

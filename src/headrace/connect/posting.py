@@ -17,10 +17,10 @@ from typing import Final
 import httpx
 
 from headrace.model.errors import Garbled, Refused, Unreachable
+from headrace.sdk.judged_http import JudgedTransport, is_untrusted
 from headrace.sdk.reach import Reach
 
 ANSWER_BYTES_MAX: Final = 64 * 1024
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Poster:
         except (httpx.TimeoutException, TimeoutError):
             raise Unreachable(f"{shown} does not answer within {self._timeout_s:g} s") from None
         except httpx.ConnectError as error:
-            if _is_untrusted(error):
+            if is_untrusted(error):
                 raise Refused(f"the certificate of {shown} is not trusted: {error}") from None
             raise Unreachable(f"{shown} cannot be reached: {error}") from None
         except httpx.RemoteProtocolError as error:
@@ -89,37 +89,6 @@ class Poster:
         await self._transport.aclose()
 
 
-class JudgedTransport(httpx.AsyncBaseTransport):
-    """One connection at a time. Raises: Unreachable, Refused of `Reach`, beside httpx's own."""
-
-    def __init__(self, tls: ssl.SSLContext, reach: Reach) -> None:
-        self._reach = reach
-        self._inner = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=httpx.Limits(max_connections=1))
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        failure: httpx.ConnectError | httpx.ConnectTimeout | None = None
-        for target in await self._reach.targets(url.host, url.port or _PORTS[url.scheme]):
-            # The Host header was made from the URL as declared; the name goes into SNI and is what the certificate
-            # is held against.
-            judged = httpx.Request(
-                request.method,
-                url.copy_with(host=target.host.partition("%")[0]),
-                headers=request.headers,
-                stream=request.stream,
-                extensions={**request.extensions, "sni_hostname": url.host},
-            )
-            try:
-                return await self._inner.handle_async_request(judged)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                failure = error
-        assert failure is not None
-        raise failure
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
 async def _body(response: httpx.Response, bytes_max: int, shown: str) -> bytes:
     if not bytes_max:
         return b""
@@ -129,13 +98,3 @@ async def _body(response: httpx.Response, bytes_max: int, shown: str) -> bytes:
         if len(body) > bytes_max:
             raise Garbled(f"{shown} answers more than {bytes_max} bytes; check the address")
     return bytes(body)
-
-
-def _is_untrusted(error: BaseException) -> bool:
-    """Whether a certificate is what it failed for, however deep the library wrapped that."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, ssl.SSLCertVerificationError):
-            return True
-        inner = inner.__cause__ or inner.__context__
-    return False

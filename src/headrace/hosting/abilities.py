@@ -16,8 +16,9 @@ from headrace.model.batch import Value
 from headrace.model.commands import Command
 from headrace.model.plant import PlantModel
 from headrace.sdk.access import Principal
-from headrace.sdk.apps import Action, Identifiers
+from headrace.sdk.apps import Action
 from headrace.sdk.apps.app import find_route
+from headrace.sdk.apps.context import Identifiers
 from headrace.sdk.bus import Bus
 from headrace.sdk.reach import Reach
 from headrace.sdk.services import AlarmRecord, LiveValues, TransitionPage

@@ -102,7 +102,9 @@ def _fence(memory_bytes: int, *, trusted: bool) -> bool:
         _bound_memory(memory_bytes)
         return False
     _warm()
-    numbers = max((int(one) for one in os.listdir("/proc/self/fd")), default=7) if sys.platform == "linux" else 7
+    numbers = (
+        max((int(one.name) for one in Path("/proc/self/fd").iterdir()), default=7) if sys.platform == "linux" else 7
+    )
     confine(memory_bytes, _data_bytes(), descriptors=numbers)
     return seal()
 

@@ -145,11 +145,15 @@ class _Tables(_Ability):
 
     async def write(self, *statements: Statement | str) -> Sequence[int]:
         told = [
-            one if isinstance(one, str) else Statement(one.sql, list(one.values), [list(row) for row in one.many])
+            one if isinstance(one, str) else Statement(one.sql, list(one.values), _listed(one.many))
             for one in statements
         ]
         found: Sequence[int] = await self._ask("tables.write", told)
         return found
+
+
+def _listed(rows: Sequence[Sequence[Cell]] | None) -> list[list[Cell]] | None:
+    return None if rows is None else [list(row) for row in rows]
 
 
 class _Http(_Ability):

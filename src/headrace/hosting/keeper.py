@@ -81,7 +81,7 @@ Start = Callable[[Wanted], Runner]
 
 
 class Keeper:
-    """Call `run` in a task and cancel it to stop; `look_at` makes one app so at once."""
+    """Call `run` in a task and cancel it to stop; `look_at` makes one app so at once, whether that runs or not."""
 
     def __init__(self, register: Register, shelf: Shelf, start: Start, tenants: Tenants, clock: Clock) -> None:
         self._register, self._shelf, self._start = register, shelf, start
@@ -91,18 +91,21 @@ class Keeper:
         self._looking: dict[str, asyncio.Lock] = {}
         self._writing: dict[str, asyncio.Lock] = {}
         self._copies = TableCopies(register)
-        self._open = False
+        self._open = True
 
     async def run(self) -> None:
-        self._open = True
         try:
             while True:
                 for name in await asyncio.to_thread(self._shelf.names):
                     await self.look_at(name)
                 await self._clock.sleep(LOOK_S)
         finally:
-            self._open = False
-            await asyncio.gather(*(self._stop(key) for key in list(self._runs)))
+            await self.close()
+
+    async def close(self) -> None:
+        """All stop in good order, and nothing starts any more."""
+        self._open = False
+        await asyncio.gather(*(self._stop(key) for key in list(self._runs)))
 
     def writing_of(self, name: str) -> asyncio.Lock:
         """Held by whoever reads and writes records of an app."""

@@ -111,6 +111,10 @@ class AppProcess:
             await process.kill("it was stopped while it loaded")
             raise
 
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid
+
     async def call(self, kind: str, body: Any, *, within_s: float, may: May | None = None) -> Any:
         """Raises: what the handler raised, of ours as it is; DataError for anything else; LimitReached where it took
         too long, and Unavailable where the process ended amidst."""

@@ -121,7 +121,7 @@ def heard_error(told: Any) -> HeadraceError:
 
 
 def _plain(value: Any, columns: Columns) -> Any:
-    if value is None or isinstance(value, (bool, int, float, str)) and not isinstance(value, (Enum, np.generic)):
+    if value is None or (isinstance(value, (bool, int, float, str)) and not isinstance(value, (Enum, np.generic))):
         return value
     if isinstance(value, Enum):
         return {_TAG: [type(value).__name__, value.value]}
@@ -199,7 +199,7 @@ def _told_batch(given: Batch, columns: Columns) -> list[Any]:
         texts = [text.encode() for text in given.values.tolist()]
         lengths = np.fromiter(map(len, texts), np.uint32, len(texts))
         values = [lengths, np.frombuffer(b"".join(texts), np.uint8)]
-    every = [given.handles, given.source_ns, given.received_ns, given.quality, *values]
+    every: list[NDArray[Any]] = [given.handles, given.source_ns, given.received_ns, given.quality, *values]
     return [int(given.kind), *(_column(one, columns) for one in every)]
 
 

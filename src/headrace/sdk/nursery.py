@@ -23,6 +23,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, NoReturn, Protocol
 
 IDLE_S: Final = 60.0
@@ -35,6 +36,11 @@ class Child(Protocol):
 
     stdin: asyncio.StreamWriter
     stdout: asyncio.StreamReader
+
+    @property
+    def pid(self) -> int | None:
+        """Its number, for whoever wants to know what it uses; None once it is gone."""
+        ...
 
     def kill(self) -> None:
         """At once, and as often as anybody likes."""
@@ -148,6 +154,18 @@ class _Forked:
             raise
         return cls(pidfd, asyncio.StreamWriter(sink, protocol, None, loop), reader)
 
+    @property
+    def pid(self) -> int | None:
+        """Source: pidfd_open(2), /proc/[pid]/fdinfo."""
+        if self._pidfd is None:
+            return None
+        with suppress(OSError, ValueError):
+            for line in Path(f"/proc/self/fdinfo/{self._pidfd}").read_text().splitlines():
+                if line.startswith("Pid:"):
+                    pid = int(line.split()[1])
+                    return pid if pid > 0 else None
+        return None
+
     def kill(self) -> None:
         if self._pidfd is not None:
             _killed(self._pidfd)
@@ -174,6 +192,10 @@ class _Alone:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None and process.stdout is not None
         self._process, self.stdin, self.stdout = process, process.stdin, process.stdout
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process.returncode is None else None
 
     def kill(self) -> None:
         with suppress(ProcessLookupError):

@@ -15,7 +15,7 @@ from headrace.model.errors import NotFound
 from headrace.sdk.app_desk import AppPage
 from headrace.sdk.apps import PageKind
 from headrace.sdk.apps import Request as AppRequest
-from headrace.sdk.apps.manifest import LANGUAGES
+from headrace.sdk.apps.reading import LANGUAGES
 
 router = api_router("Apps")
 

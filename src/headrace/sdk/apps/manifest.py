@@ -52,6 +52,10 @@ from headrace.sdk.apps.reading import KEY, LIST_MAX, TableReader, matches
 from headrace.sdk.apps.settings import Setting
 
 FILE: Final = "manifest.toml"
+#: First words of types of events that the platform alone tells.
+RESERVED: Final = frozenset(
+    {"access", "alarm", "app", "audit", "command", "connection", "device", "edge", "fleet", "outlet", "platform"}
+)
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:[.-][a-z0-9]+)*", re.ASCII)
 _VERSION: Final = re.compile(r"\d{1,5}\.\d{1,5}\.\d{1,5}((a|b|rc)\d{1,4})?", re.ASCII)
 _SDK: Final = re.compile(r"\d{1,3}\.\d{1,3}", re.ASCII)
@@ -107,6 +111,9 @@ class Permissions:
         return any(_is_of(type, one) for one in self.events)
 
     def tells(self, type: str) -> bool:
+        """Never what is the platform's own word: an alarm that is told is one."""
+        if type.partition(".")[0] in RESERVED:
+            return False
         return any(_is_of(type, one) for one in self.publish)
 
     def more_than(self, other: Permissions) -> list[str]:
