@@ -4,6 +4,8 @@
 PY := .venv/bin/python
 ARGS ?=
 NAME ?= spine
+# One more than there are processors: some tests wait, for a browser, a process or a timer.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)))
 
 help:
 	@echo "make demo    start a running plant and open it in a browser   (ARGS=\"--for 30 --report json\")"
@@ -11,7 +13,7 @@ help:
 	@echo "make check   lint, strict types, import contracts, tidy"
 	@echo "make bench   measure one room against its peers                (NAME=spine, history, gateway, exchange, access, compute)"
 	@echo "make plots   draw docs/history.md from the recorded results"
-	@echo "make soak    long runs and fuzzing"
+	@echo "make soak    long runs, fuzzing, all examples of properties  (SEED=1234 draws the same again)"
 	@echo "make docs    regenerate the reference from code"
 	@echo "make sbom    the bill of materials of what we ship (CycloneDX)"
 	@echo "make audit   known holes in what we depend on"
@@ -23,9 +25,11 @@ demo: setup
 	@tools/setup.sh console
 	@$(PY) -m headrace demo $(ARGS)
 
+# Files in the order of tests/conftest.py, the longest first. What is compiled once is kept, for tests start many programs.
+test soak: export PYTHONDONTWRITEBYTECODE :=
 test: setup
 	@tools/setup.sh console services
-	@$(PY) -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	@$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup
 	@tools/check.sh
@@ -38,9 +42,13 @@ bench: setup
 plots: setup
 	@$(PY) -m tools.plots
 
+# What is drawn at random is drawn from one seed, which is told.
+soak: SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 soak: setup
 	@tools/setup.sh console services
-	@$(PY) -m pytest -m soak --override-ini addopts="-q --import-mode=importlib" --timeout 7200 $(ARGS)
+	@echo "seed $(SEED); the same again: make soak SEED=$(SEED)"
+	@HEADRACE_SEED=$(SEED) $(PY) -m pytest -m "soak or seeded or hypothesis" --override-ini addopts="-q --strict-markers --import-mode=importlib" \
+		--hypothesis-profile thorough --hypothesis-seed $(SEED) --timeout 7200 $(ARGS)
 
 docs: setup
 	@$(PY) -m tools.reference

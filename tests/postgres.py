@@ -13,14 +13,25 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, MetaData, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from tests.services import require_service
 
+#: Nothing has to outlive the run, and a test is over before anything would have to be tidied up.
+_FORGETFUL = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum": "off",
+}
 _HOW = "apt-get install postgresql (tools/setup.sh services does it)"
 
 
@@ -44,23 +55,57 @@ class PostgresServer:
             shutil.chown(self._folder, "postgres", "postgres")
         self._data = self._folder / "data"
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
-        options = f"-c listen_addresses='' -c unix_socket_directories='{self._folder}' -c fsync=off"
+        settings = {"listen_addresses": "''", "unix_socket_directories": f"'{self._folder}'", **_FORGETFUL}
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         self._run("pg_ctl", "-D", self._data, "-w", "-l", self._folder / "log", "-o", options, "start")
+        self._admin = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        self._free: dict[MetaData, list[str]] = {}
         atexit.register(self.stop)
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self._folder}"
 
     def fresh_database(self) -> str:
-        """Create a database of its own and return its URL."""
+        """Create an empty database of its own and return its URL."""
         name = f"test_{uuid.uuid4().hex}"
-        admin = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
-        with admin.connect() as connection:
+        with self._admin.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
-        admin.dispose()
         return self.url(name)
 
+    @contextmanager
+    def lent_engine(self, tables: MetaData) -> Iterator[Engine]:
+        """An engine on a database with these tables, all empty, which others had before and will have again."""
+        free = self._free.setdefault(tables, [])
+        url = free.pop() if free else ""
+        engine = create_engine(url or self.fresh_database())
+        if not url:
+            tables.create_all(engine)
+        try:
+            yield engine
+            if self._emptied(engine, tables):
+                free.append(engine.url.render_as_string())
+        finally:
+            engine.dispose()
+
+    def _emptied(self, engine: Engine, tables: MetaData) -> bool:
+        """False where the tables are others now, or somebody still holds one: then nobody gets this database again."""
+        engine.dispose()
+        names = {table.name for table in tables.sorted_tables}
+        try:
+            with engine.begin() as connection:
+                if (
+                    set(connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")))
+                    != names
+                ):
+                    return False
+                connection.execute(text("SET LOCAL lock_timeout = '1s'"))
+                connection.execute(text(f"TRUNCATE {', '.join(sorted(names))} RESTART IDENTITY CASCADE"))
+        except DBAPIError:
+            return False
+        return True
+
     def stop(self) -> None:
+        self._admin.dispose()
         self._run("pg_ctl", "-D", self._data, "-m", "immediate", "stop", check=False)
         shutil.rmtree(self._folder, ignore_errors=True)
 

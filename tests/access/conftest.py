@@ -6,7 +6,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Engine
-from tests.databases import DATABASES, fresh_engine
+from tests.databases import DATABASES, fresh_engine, together
 
 from headrace.access import factor_tables
 from headrace.access.desk import AccessDesk
@@ -54,8 +54,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture(params=DATABASES)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    with fresh_engine(request.param, metadata, tmp_path) as engine:
-        factor_tables.metadata.create_all(engine)
+    with fresh_engine(request.param, together(metadata, factor_tables.metadata), tmp_path) as engine:
         yield engine
 
 

@@ -11,16 +11,16 @@ import pytest
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.api.described import described
 from tests.api.fakes import COUNTER, ORDER, RULE, SETPOINT, TEMPERATURE, World
+from tests.properties import examples
 
 from headrace.api import ApiSettings, create_app
-from headrace.api.app import bare_app
 from headrace.api.context import Context
-from headrace.api.description import document
 
 OPERATIONS = [
     (method.upper(), path, [p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"])
-    for path, methods in document(bare_app())["paths"].items()
+    for path, methods in described()["paths"].items()
     for method, operation in methods.items()
 ]
 PATHS = [TEMPERATURE, SETPOINT, COUNTER, ORDER, RULE, "acme", "press-plc-1", "viewer", ""]
@@ -73,7 +73,7 @@ def requests(draw: st.DrawFn) -> tuple[str, str, list[tuple[str, str]], Any]:
     return method, path, query, draw(st.none() | BODIES | JSON)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(requests(), min_size=1, max_size=4))
 @pytest.mark.clause("62443-3-3 SR 3.5", "62443-3-3 SR 3.7", "GB/T 22239-2019 8.1.4.4")
 def test_no_request_makes_the_server_fail(made: list[tuple[str, str, list[tuple[str, str]], Any]]) -> None:

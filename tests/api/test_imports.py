@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.api.fakes import COUNTER, ORDER, RUNNING, T0, TEMPERATURE, World
+from tests.properties import examples
 
 from headrace.api import ApiSettings, create_app
 from headrace.model.batch import Batch
@@ -174,7 +175,7 @@ VALID = stream(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.integers(0, len(VALID) - 1), st.integers(0, 255)), max_size=8), st.integers(0, len(VALID)))
 def test_any_bytes_are_taken_or_refused(changes: list[tuple[int, int]], length: int) -> None:
     content = bytearray(VALID)

@@ -8,17 +8,17 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from tests.api.described import described
 from tests.api.fakes import ROLES, may
 
 from headrace.api.app import bare_app
-from headrace.api.description import document
 from headrace.api.guarded_route import api_router
 from headrace.api.rights import RIGHTS, Gate
 from headrace.sdk.access import Action
 
 OPERATIONS = [
     (method.upper(), re.sub(r"\{\w+\}", "x", path), operation["operationId"])
-    for path, methods in document(bare_app())["paths"].items()
+    for path, methods in described()["paths"].items()
     for method, operation in methods.items()
 ]
 

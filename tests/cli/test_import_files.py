@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.cli.import_cells import Clock, one_time, times, values
 from headrace.cli.import_files import Findings, Reading, encoding_of, read_file
@@ -82,7 +83,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=examples(300), suppress_health_check=list(HealthCheck), deadline=None)
 @given(st.lists(PIECES, max_size=30).map(b"".join) | st.binary(max_size=80))
 def test_any_bytes_are_rows_or_an_error(content: bytes) -> None:
     for packed in (content, gzip.compress(content)):

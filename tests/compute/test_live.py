@@ -5,6 +5,7 @@ import math
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.compute.live import LiveTable
 from headrace.model import quality as q
@@ -93,7 +94,7 @@ def test_a_wild_clock_does_not_freeze_a_point() -> None:
     assert table.get(handles(1)).values.tolist() == [3]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.lists(
         st.lists(st.tuples(st.integers(0, 40), st.integers(0, 6), st.integers(-9, 9)), min_size=1, max_size=12),

@@ -33,6 +33,23 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+#: Counts what a page has asked for and not yet been answered, and when the last answer came.
+ASKED = """(() => {
+    const asked = (window.asked = { open: 0, at: performance.now() });
+    const real = window.fetch;
+    window.fetch = (...given) => {
+        asked.open += 1;
+        return real(...given).finally(() => { asked.open -= 1; asked.at = performance.now(); });
+    };
+})()"""
+QUIET = """() => new Promise((done, fail) => {
+    const look = (left) => {
+        if (asked.open === 0 && performance.now() - asked.at > 150) done();
+        else if (left === 0) fail(new Error(`${asked.open} requests are not answered`));
+        else setTimeout(look, 20, left - 1);
+    };
+    look(1_000);
+})"""
 PRESS_3 = "acme/suzhou/press-shop/line-1/press-3"
 
 Signed = Callable[..., Any]
@@ -102,6 +119,7 @@ def open_page(browser: Any, console_url: str) -> Iterator[Signed]:
             f"localStorage.setItem('headrace.language', {json.dumps(language)});"
             f"localStorage.setItem('headrace.scheme', {json.dumps(scheme)})"
         )
+        context.add_init_script(ASKED)
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda said: wrong.append(said.text) if _ours(said) else None)
@@ -132,6 +150,11 @@ def ask_mock(console_url: str) -> Callable[[str], None]:
             assert answer.status == 200
 
     return ask
+
+
+def quiet(page: Any) -> None:
+    """Everything asked for has come, and what came has asked for nothing more."""
+    page.evaluate(QUIET)
 
 
 def trend_path(*points: str, **search: int) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 from playwright.sync_api import expect
-from tests.console.conftest import CONSOLE, PRESS_3, Signed, trend_path
+from tests.console.conftest import CONSOLE, PRESS_3, Signed, quiet, trend_path
 from tests.services import require_service
 
 pytestmark = pytest.mark.browser
@@ -44,14 +45,23 @@ PAGES = {
 }
 
 
+def each_look(*quick: tuple[str, str]) -> list[ParameterSet]:
+    """Themes and languages: these in `make test`, each theme and each language once; all in `make soak`."""
+    every = [(scheme, language) for scheme in ("light", "dark") for language in ("en", "zh")]
+    return [pytest.param(*look, marks=() if look in quick else pytest.mark.soak) for look in every]
+
+
+LANGUAGES = ["en", pytest.param("zh", marks=pytest.mark.soak)]
+
+
 def settle(page: Any) -> None:
     """Everything asked for has come, and the page has something to say."""
     expect(page.locator("main h1, main [role=treeitem], [role=dialog]").first).to_be_visible()
-    page.wait_for_load_state("networkidle")
+    quiet(page)
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("scheme", "language"), [("light", "en"), ("dark", "zh")])
+@pytest.mark.parametrize(("scheme", "language"), each_look(("light", "en"), ("dark", "zh")))
 def test_axe_has_no_serious_finding(open_page: Signed, scheme: str, language: str) -> None:
     require_service("axe-core", AXE.exists(), "tools/setup.sh console")
     found: list[str] = []
@@ -79,7 +89,7 @@ def axe(page: Any, script: Path) -> list[str]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_is_wider_than_a_phone(open_page: Signed, language: str) -> None:
     page = open_page("/", width=360, height=740, language=language)
     for name, path in PAGES.items():

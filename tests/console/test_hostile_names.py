@@ -113,7 +113,7 @@ def given(client: Client, text: str, at: int) -> int:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", pytest.param("zh", marks=pytest.mark.soak)])
 def test_a_hostile_text_is_shown_and_does_nothing(browser: Any, platform: tuple[str, str], language: str) -> None:
     served, session = platform
     context = browser.new_context(base_url=served, viewport={"width": 1440, "height": 900}, service_workers="block")

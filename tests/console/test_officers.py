@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import expect
-from tests.console.conftest import Signed
-from tests.console.test_everyone import AXE, axe, settle
+from tests.console.conftest import Signed, quiet
+from tests.console.test_everyone import AXE, LANGUAGES, axe, each_look, settle
 from tests.console.test_people import choose, watch
 from tests.services import require_service
 
@@ -163,7 +163,7 @@ def test_what_weighs_a_lot_asks_once_who_it_is_and_goes_on(open_page: Signed, as
     with page.expect_response(lambda answer: answer.request.method != "GET" and "/session/proof" not in answer.url):
         page.keyboard.press("Enter")
     expect(proof).to_have_count(0)
-    page.wait_for_load_state("networkidle")
+    quiet(page)
     assert [status >= 400 for _, status in answers] == [True, False], answers
     assert {asked.startswith(request) for asked, _ in answers} == {True}, answers
 
@@ -408,7 +408,7 @@ def everything(page: Any, ask_mock: Mock) -> list[tuple[str, Callable[[], Any]]]
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_on_a_phone_nothing_is_wider_than_the_screen(open_page: Signed, ask_mock: Mock, language: str) -> None:
     page = open_page("/", user="sun.jie", width=360, height=740, language=language)
     for name, show in everything(page, ask_mock):
@@ -421,7 +421,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(open_page: Signed, ask_mock
         assert wide <= 0, f"{name} is {wide} px too wide"
 
 
-@pytest.mark.parametrize(("scheme", "language"), [("light", "zh"), ("dark", "en")])
+@pytest.mark.parametrize(("scheme", "language"), each_look(("light", "zh"), ("dark", "en")))
 def test_axe_has_no_serious_finding(open_page: Signed, ask_mock: Mock, scheme: str, language: str) -> None:
     require_service("axe-core", AXE.exists(), "tools/setup.sh console")
     page = open_page("/", user="sun.jie", scheme=scheme, language=language)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 from tests.console.conftest import Signed
-from tests.console.test_everyone import AXE, axe, settle
+from tests.console.test_everyone import AXE, LANGUAGES, axe, each_look, settle
 from tests.services import require_service
 
 pytestmark = pytest.mark.browser
@@ -267,7 +267,7 @@ def test_who_has_a_role_of_the_firms_own_sees_its_title(open_page: Signed) -> No
     expect(theirs.get_by_role("menu")).to_contain_text("anna · Energy reader")
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_on_a_phone_nothing_is_wider_than_the_screen(open_page: Signed, language: str) -> None:
     page = open_page("/", width=360, height=740, language=language)
     for name, path in PAGES.items():
@@ -293,7 +293,7 @@ def test_on_a_phone_a_part_is_read_and_changed(open_page: Signed) -> None:
     assert part.get_by_label("Until").bounding_box()["width"] > 150
 
 
-@pytest.mark.parametrize(("scheme", "language"), [("light", "zh"), ("dark", "en")])
+@pytest.mark.parametrize(("scheme", "language"), each_look(("light", "zh"), ("dark", "en")))
 def test_axe_has_no_serious_finding(
     open_page: Signed, ask_mock: Callable[[str], None], scheme: str, language: str
 ) -> None:

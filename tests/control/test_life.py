@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from sqlalchemy import create_engine, event
 from tests.control.fakes import FORCE, MANAGER, OFFICER, OIL, OPERATOR, OTHER, OWNER, RUNNING, TOKEN, Rig
+from tests.databases import sqlite_engine
+from tests.properties import examples
 
 from headrace.control import guard_tables, tables
 from headrace.model.commands import Command, CommandState, WriteLock
@@ -36,10 +38,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.folder = tempfile.TemporaryDirectory()
-        self.engine = create_engine(f"sqlite:///{self.folder.name}/life.db")
-        event.listen(self.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous=OFF"))
-        tables.metadata.create_all(self.engine)
-        guard_tables.metadata.create_all(self.engine)
+        self.engine = sqlite_engine(Path(self.folder.name, "life.db"), tables.metadata, guard_tables.metadata)
 
     @initialize()
     def begin(self) -> None:
@@ -258,5 +257,5 @@ async def _all(many: list[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 TestLife = pytest.mark.clause("62443-3-3 SR 2.1 RE 4", "62443-3-3 SR 3.5", "GB/T 22239-2019 8.1.4.2")(Life.TestCase)
 TestLife.settings = settings(
-    max_examples=60, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(60), stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from pathlib import Path
 
 import pytest
+from tests.cli.shell import headrace
 from tests.e2e.modbus_device import DeviceProcess
-from tests.e2e.platform_process import headrace, platform_process, wait_for
+from tests.e2e.platform_process import headrace as process
+from tests.e2e.platform_process import platform_process, wait_for
+
+
+def served(*arguments: str) -> str:
+    """Stderr of a platform that must not start, in a process of its own, without a traceback."""
+    run = process("serve", "--port", "0", *arguments)
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "Traceback" not in run.stderr
+    return run.stderr
 
 
 def said(*arguments: str) -> str:
     """Stderr of a command that must fail, without a traceback."""
     run = headrace(*arguments)
-    assert run.returncode == 1, run.stdout + run.stderr
-    assert "Traceback" not in run.stderr
-    return run.stderr
+    assert run.status == 1, run.out + run.err
+    assert "Traceback" not in run.err
+    return run.err
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
@@ -24,14 +33,14 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        assert port in said("serve", "--home", str(tmp_path / "home"), "--port", port)
+        assert port in served("--home", str(tmp_path / "home"), "--port", port)
 
 
 def test_one_home_has_one_platform(tmp_path: Path) -> None:
     with platform_process(tmp_path / "home") as platform:
         platform.start()
         assert platform.process is not None
-        message = said("serve", "--home", str(tmp_path / "home"), "--port", "0")
+        message = served("--home", str(tmp_path / "home"))
         assert str(platform.process.pid) in message
 
 
@@ -73,8 +82,8 @@ def test_a_sheet_in_gbk_brings_its_good_rows(tmp_path: Path) -> None:
     ]
     sheet.write_bytes("\r\n".join(rows).encode("gbk"))
     run = headrace("points", "import", str(sheet), "-f", str(tmp_path / "plant"))
-    assert run.returncode == 1
-    assert "furlong" in run.stderr
+    assert run.status == 1
+    assert "furlong" in run.err
     written = (tmp_path / "plant" / "点表.yaml").read_text("utf-8")
     assert "油温" in written
     assert "压力" not in written
@@ -104,18 +113,18 @@ def test_unicode_and_json_everywhere(tmp_path: Path) -> None:
     )
     home = str(tmp_path / "home")
     run = headrace("apply", "-f", str(tmp_path / "plant.yaml"), "--home", home, "--yes", "--json")
-    assert json.loads(run.stdout)["changes"][0]["key"] == "海川"
+    assert run.json["changes"][0]["key"] == "海川"
     run = headrace("export", "-f", str(tmp_path / "out"), "--home", home, "--json")
-    assert run.returncode == 0, run.stderr
+    assert run.status == 0, run.err
     again = headrace("plan", "-f", str(tmp_path / "out"), "--home", home, "--json")
-    assert json.loads(again.stdout)["changes"] == []
+    assert again.json["changes"] == []
 
 
 def test_the_declaration_of_the_works_survives_export(tmp_path: Path) -> None:
     home, works, out = (str(tmp_path / name) for name in ("home", "works", "out"))
-    assert headrace("plant", "declare", works).returncode == 0
-    assert headrace("apply", "-f", works, "--home", home, "--yes").returncode == 0
-    assert headrace("export", "-f", out, "--home", home).returncode == 0
+    assert headrace("plant", "declare", works).status == 0
+    assert headrace("apply", "-f", works, "--home", home, "--yes").status == 0
+    assert headrace("export", "-f", out, "--home", home).status == 0
     again = headrace("plan", "-f", out, "--home", home, "--json")
-    assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["changes"] == []
+    assert again.status == 0, again.err
+    assert again.json["changes"] == []

@@ -14,6 +14,7 @@ from tests.connect.outlets.ports import free_port
 from tests.e2e.edge_process import edge_process
 from tests.e2e.modbus_device import DeviceProcess
 from tests.e2e.platform_process import headrace, platform_process, wait_for
+from tests.properties import drawn_seed
 from tests.services import require_service
 
 from headrace.cli.client import Client
@@ -57,8 +58,7 @@ def test_ten_times_through_every_end(tmp_path: Path) -> None:
 
 
 def through_every_end(tmp_path: Path, rounds: int) -> None:
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")
+    seed = drawn_seed()
     rng = random.Random(seed)
     plant = tmp_path / "plant"
     plant.mkdir()

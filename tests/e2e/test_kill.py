@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.e2e.modbus_device import DeviceProcess
 from tests.e2e.platform_process import PlatformProcess, platform_process, wait_for
+from tests.properties import drawn_seed
 
 from headrace.cli.client import Client
 from headrace.model.time import parse_time_ns
@@ -47,9 +48,9 @@ def samples(client: Client) -> int:
 
 @pytest.mark.timeout(300)
 @pytest.mark.clause("62443-3-3 SR 7.4")
+@pytest.mark.seeded
 def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")
+    seed = drawn_seed()
     rng = random.Random(seed)
     with DeviceProcess() as device:
         plant = tmp_path / "plant"

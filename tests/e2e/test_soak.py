@@ -22,6 +22,7 @@ import pytest
 from tests.e2e.modbus_device import DeviceProcess
 from tests.e2e.platform_process import PlatformProcess, environment, platform_process, wait_for
 from tests.e2e.test_replay import SKAB, check_modbus, check_opcua, raw
+from tests.properties import drawn_seed
 
 from headrace.cli.client import Client
 from headrace.history import HistorySettings
@@ -74,8 +75,7 @@ def count(found: dict[str, dict[int, Any]]) -> int:
 
 def test_kill_9_under_load_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     """The platform and its device die together, in either order, at any moment: also while they start or recover."""
-    seed = int(os.environ.get("HEADRACE_SEED") or random.randrange(1 << 32))
-    print(f"seed {seed}: HEADRACE_SEED={seed} repeats it")
+    seed = drawn_seed()
     rng = random.Random(seed)
     looked_at = rng.sample(paths(), LOOKED_AT)
     kept: dict[str, dict[int, tuple[Any, int]]] = {path: {} for path in looked_at}

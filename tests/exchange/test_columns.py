@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import drawn_seed
 
 from headrace.exchange import columns
 from headrace.model.batch import Batch, ValueKind
@@ -86,8 +87,7 @@ def examples() -> list[bytes]:
 
 
 def fuzz(rounds: int) -> None:
-    seed = int(os.environ.get("HEADRACE_SEED", str(random.SystemRandom().randrange(2**32))))
-    print(f"HEADRACE_SEED={seed}")
+    seed = drawn_seed()
     rng, blocks = random.Random(seed), examples()
     for _ in range(rounds):
         data = damaged(rng, rng.choice(blocks))

@@ -6,6 +6,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.exchange.local import LocalBus
 from headrace.sdk.bus import Bus, Overflow
@@ -17,7 +18,7 @@ class TestLocalBus(BusContract):
         return LocalBus()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 2**32), publishers=st.integers(1, 4), capacity=st.integers(1, 12))
 @pytest.mark.clause("62443-3-3 SR 7.1")
 def test_a_blocking_queue_loses_nothing_and_keeps_each_publishers_order(

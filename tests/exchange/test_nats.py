@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.nats_server import Server, running
+from tests.properties import drawn_seed, examples
 
 from headrace.exchange.nats import NatsBus, NatsSettings
 from headrace.exchange.numbering import PathBook
@@ -194,10 +195,10 @@ class Worker:
         await self.reading
 
 
+@pytest.mark.seeded
 async def test_two_workers_share_the_load_and_one_is_killed(server: Server) -> None:
     """Samples of 100 points in 4 partitions; the second worker is killed in the middle, and nothing is missing."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
+    seed = drawn_seed()
     dice = np.random.default_rng(seed)
     workers = [Worker(), Worker()]
     try:
@@ -231,7 +232,7 @@ async def test_two_workers_share_the_load_and_one_is_killed(server: Server) -> N
 
 
 @given(st.integers(1, 64), st.integers(1, 9), st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_workers_come_to_fair_shares_in_any_order(partitions: int, workers: int, seed: int) -> None:
     """Whoever acts in whatever order: in a few rounds all is held, once, and nobody has more than a share."""
     dice = random.Random(seed)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.exchange.frames import FRAME_BYTES_MAX, VERSION, Frame, Kind, json_frame, read_frame
 from headrace.exchange.local import LocalBus
@@ -191,7 +192,7 @@ async def test_nonsense_costs_its_sender_alone(tmp_path: Path, frame: Frame) -> 
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_any_bytes_are_a_frame_or_refused(raw: bytes) -> None:
     async def read(said: bytes) -> None:
         reader = asyncio.StreamReader()

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, MetaData
-from tests.databases import DATABASES, fresh_engine
+from sqlalchemy import Engine
+from tests.databases import DATABASES, fresh_engine, together
 from tests.fleet.fakes import Audit
 
 from headrace.fleet.tables import metadata as fleet_tables
@@ -25,9 +25,5 @@ def audit() -> Audit:
 
 @pytest.fixture(params=DATABASES)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    tables = MetaData()
-    for metadata in (fleet_tables, registry_tables):
-        for table in metadata.tables.values():
-            table.to_metadata(tables)
-    with fresh_engine(request.param, tables, tmp_path) as engine:
+    with fresh_engine(request.param, together(fleet_tables, registry_tables), tmp_path) as engine:
         yield engine

@@ -1,7 +1,6 @@
 """Backup of a store at work, and restore to any moment: equal to what was acknowledged by then, or a clear refusal."""
 
 import asyncio
-import os
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from tests.history.clock import ManualClock
 from tests.history.damage import SETTINGS, hour_of_noise
+from tests.properties import drawn_seed
 
 from headrace.history import HistorySettings, open_store
 from headrace.history import backup as backups
@@ -283,9 +283,9 @@ def _stamp(found: list[object], before: object) -> str:
 
 
 @pytest.mark.clause("62443-3-3 SR 7.4", "62443-3-3 SR 7.3 RE 1", "GB/T 22239-2019 8.1.4.9")
+@pytest.mark.seeded
 async def test_a_restore_equals_what_was_acknowledged_at_any_moment(site: Site) -> None:
-    seed = int(os.environ.get("HEADRACE_SEED", str(random.SystemRandom().randrange(2**32))))
-    print(f"HEADRACE_SEED={seed}")
+    seed = drawn_seed()
     rng = random.Random(seed)
     site.clock.now += SECOND_NS
     await site.back_up()

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.history.crashing import BASE_NS, POINTS, SETTINGS, STEP_NS
+from tests.properties import drawn_seed
 
 from headrace.history import open_store
 from headrace.history.check import check
@@ -101,8 +102,7 @@ async def held(store: EmbeddedStore) -> set[Sample]:
 
 async def kill_again_and_again(folder: Path, kills: int) -> list[float]:
     """Raises: AssertionError. Returns how long each open took, in seconds."""
-    seed = int(os.environ.get("HEADRACE_SEED", str(random.SystemRandom().randrange(2**32))))
-    print(f"HEADRACE_SEED={seed}")
+    seed = drawn_seed()
     directory, target, opens_s = folder / "history", folder / "target", []
     target.mkdir()
     known = Known()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.history.clock import ManualClock
+from tests.properties import examples
 
 from headrace.history import HistorySettings, open_store
 from headrace.history.disk import Disk
@@ -22,7 +23,7 @@ from headrace.model.time import HOUR_NS, SECOND_NS
 from headrace.sdk.testing.store import BASE_NS, everything, ramp
 
 SETTINGS = HistorySettings(housekeeping_s=60)
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 async def opened(directory: Path, disk: Disk | None = None, **changes: object) -> EmbeddedStore:

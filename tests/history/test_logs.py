@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.history.clock import ManualClock
+from tests.properties import drawn_seed
 
 from headrace.history import HistorySettings, open_store
 from headrace.history.check import check
@@ -141,12 +142,12 @@ def test_a_log_of_the_format_before_is_read_and_gone_on_with(tmp_path: Path) -> 
     log.close()
 
 
+@pytest.mark.seeded
 async def test_a_crash_anywhere_in_logs_that_are_written_over_keeps_what_was_acknowledged(
     tmp_path: Path, disk: Held
 ) -> None:
     """A copy of the directory is what a crash leaves; appends of all sizes, so that old ends stick out or do not."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
+    seed = drawn_seed()
     choose = random.Random(seed)
     settings = HistorySettings(memtable_samples=200)
     store = await open_store(tmp_path / "store", settings, ManualClock(BASE_NS), disk=disk)

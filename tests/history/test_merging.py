@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.history.clock import ManualClock
+from tests.properties import examples
 
 from headrace.history import HistorySettings, open_store
 from headrace.history.check import check
@@ -113,7 +114,7 @@ async def play(folder: Path, flushes: list[list[Batch]], copied_samples: int) ->
         assert check(picture).findings == []  # the roll-ups say what the samples do
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(plants(), st.sampled_from([1, 8, 10_000]))
 def test_the_order_of_arrival_does_not_show(flushes: list[list[Batch]], copied_samples: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

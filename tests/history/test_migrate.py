@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.history.samples import assert_same, contents, fill
+from tests.properties import drawn_seed
 
 from headrace.history import HistorySettings, open_history, open_store
 from headrace.history.migrate import Journal, Progress, migrate
@@ -23,7 +24,7 @@ from headrace.sdk.clock import SystemClock
 from headrace.sdk.store import HistoryStore
 from headrace.sdk.testing.store import BASE_NS, ramp
 
-SEED = int(os.environ.get("SEED", random.randrange(2**32)))
+SEED = drawn_seed()
 
 
 async def embedded(directory: Path) -> HistoryStore:
@@ -51,8 +52,8 @@ def die_and_go_on(command: list[str], journal: Path, choose: random.Random) -> d
     return done
 
 
+@pytest.mark.seeded
 async def test_kills_at_random_moments_cost_nothing(tmp_path: Path) -> None:
-    print(f"seed {SEED}")
     store = await embedded(tmp_path / "from")
     await fill(store, np.random.default_rng(SEED), hours=100)
     sent = await contents(store)

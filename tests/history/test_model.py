@@ -12,6 +12,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.history.clock import ManualClock
+from tests.properties import examples
 
 from headrace.history import HistorySettings, open_store
 from headrace.history.backup import back_up
@@ -254,7 +255,7 @@ async def play(folder: Path, script: list[object]) -> None:
 
 
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -11,6 +11,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.history import HistorySettings, open_store
 from headrace.history.chunk_reader import decode
@@ -46,7 +47,7 @@ def polls(draw: st.DrawFn) -> list[Batch]:
     return batches
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(polls())
 def test_shared_and_late_times_come_back_to_the_nanosecond(batches: list[Batch]) -> None:
     expected = sort_unique(Batch.concat(batches))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.history.clock import ManualClock
 from tests.history.damage import KINDS, SETTINGS, a_history, largest, opened
+from tests.properties import drawn_seed
 
 from headrace.history import open_store
 from headrace.history.check import check
@@ -321,11 +322,11 @@ HARMS: list[Callable[[bytearray, random.Random], None]] = [bit, truncated, splic
 
 @pytest.mark.parametrize("what", ["seg", "wal", "journal.log", "catalog.db"])
 @pytest.mark.clause("62443-3-3 SR 3.4", "62443-3-3 SR 7.4")
+@pytest.mark.seeded
 async def test_whatever_is_damaged_is_named_or_harmless_and_can_be_repaired(
     tmp_path_factory: pytest.TempPathFactory, what: str
 ) -> None:
-    seed = int(os.environ.get("HEADRACE_SEED", str(random.SystemRandom().randrange(2**32))))
-    print(f"HEADRACE_SEED={seed}")
+    seed = drawn_seed()
     rng = random.Random(seed)
     sound = tmp_path_factory.mktemp("sound")
     await a_history(sound)

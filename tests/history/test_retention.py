@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.history.clock import ManualClock
+from tests.properties import examples
 
 from headrace.history import HistorySettings, open_store
 from headrace.history.disk import Disk
@@ -257,7 +258,9 @@ async def check(store: EmbeddedStore, held: dict[tuple[int, int], float], now_ns
     assert np.array_equal(by_hour, wanted)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(steps)
 def test_whatever_comes_whenever_each_class_keeps_what_it_says(script: list[object]) -> None:
     with tempfile.TemporaryDirectory() as directory:

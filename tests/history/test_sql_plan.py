@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.history.sql.plan import ALL_COLUMNS, EVERYTHING, FOREVER, Need, needs_of
 from headrace.history.sql.tables import MINUTES, SAMPLES
@@ -139,7 +140,7 @@ PLAN_PARTS = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=examples(200), suppress_health_check=list(HealthCheck), deadline=None)
 @given(PLAN_PARTS, PLAN_PARTS, PLAN_PARTS)
 def test_a_plan_in_an_unknown_form_narrows_nothing_and_breaks_nothing(filters: Any, columns: Any, rest: Any) -> None:
     get = {"type": "LOGICAL_GET", "function_data": {"table": "samples"}, "table_filters_by_projection": True}

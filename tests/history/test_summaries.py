@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.history import naive
 from tests.history.clock import ManualClock
+from tests.properties import examples
 
 from headrace.history import HistorySettings, open_store
 from headrace.history.rows import from_samples
@@ -306,7 +307,9 @@ async def check(
         )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(st.lists(steps, min_size=1, max_size=9), st.lists(grids, min_size=1, max_size=3))
 def test_any_grid_over_any_history_says_what_its_samples_do(
     script: list[object], asked: list[tuple[int, int, int]]
@@ -318,7 +321,7 @@ def test_any_grid_over_any_history_says_what_its_samples_do(
 # --- bytes ----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 5), st.integers(0, 700), st.floats(width=64)),
@@ -353,7 +356,7 @@ def test_rows_come_back_from_their_bytes(rows: list[tuple[int, int, float]]) -> 
     assert columns_behind(NEED) == frozenset(COLUMNS)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_are_no_directory(data: bytes) -> None:
     with pytest.raises(DataError):

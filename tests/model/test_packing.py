@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import DataError
@@ -37,7 +38,7 @@ def batch(draw: st.DrawFn) -> Batch:
 
 
 @given(st.lists(batch(), max_size=4), st.integers(0, 255))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_batches_come_back_bit_for_bit(batches: Sequence[Batch], flags: int) -> None:
     paths = {int(handle): f"acme/点-{handle}" for handle in used_handles(batches)}
     back = unpack(pack(batches, paths, flags))
@@ -47,7 +48,7 @@ def test_batches_come_back_bit_for_bit(batches: Sequence[Batch], flags: int) -> 
 
 
 @given(st.lists(batch(), min_size=1, max_size=2), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_damaged_bytes_are_refused_or_mean_something(batches: Sequence[Batch], data: st.DataObject) -> None:
     raw = bytearray(pack(batches, {3: "acme/x"}))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -61,7 +62,7 @@ def test_damaged_bytes_are_refused_or_mean_something(batches: Sequence[Batch], d
 
 
 @given(st.binary(max_size=100))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_bytes_are_refused(raw: bytes) -> None:
     for said in (raw, b"HB\x01\0" + raw):
         try:

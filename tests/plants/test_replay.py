@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymodbus.client import AsyncModbusTcpClient
 from ruamel.yaml import YAML
+from tests.properties import examples
 
 from headrace.connect.drivers.opcua.driver import DRIVER
 from headrace.model.batch import Batch, ValueKind
@@ -304,7 +305,7 @@ async def test_no_row_over_modbus_is_cut_short_to_catch_up() -> None:
     assert min(np.diff(shown)) > 0.7 / 20
 
 
-@settings(max_examples=5)
+@settings(max_examples=examples(5))
 @given(st.integers(2, 6), st.integers(1, 3))
 def test_a_loop_goes_on_without_going_back(rows: int, laps: int) -> None:
     text = "t,v\n" + "".join(f"2026-01-01 00:00:0{row},{row}\n" for row in range(rows))

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, create_engine, insert, select, update
 from sqlalchemy.pool import StaticPool
 from tests.databases import DATABASES, fresh_engine
 from tests.firms import Firms, two
+from tests.properties import examples
 from tests.registry.fakes import DRIVERS, FixedClock
 
 from headrace.model.batch import ValueKind
@@ -337,7 +338,7 @@ def strangers(firms: Firms, model: PlantModel, tenant: str) -> list[str]:
 
 
 @PARTED
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 @given(hubs())
 def test_nothing_of_one_tenant_is_ever_in_anothers(hub: tuple[Firms, list[tuple[str, str]]]) -> None:
     firms, applied = hub

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from tests.properties import examples
 
 from headrace.model.errors import DataError
 from headrace.sdk.columns_wire import MAGIC, decode, encode
@@ -85,7 +86,7 @@ def test_heads_that_lie_are_a_data_error(head: bytes) -> None:
         decode(framed(head, bytes(16)))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(DOCUMENTS, COLUMNS, st.data())
 def test_a_changed_body_with_a_right_checksum_raises_nothing_else(document: Any, columns: Any, data: Any) -> None:
     body = bytearray(encode(document, columns)[12:])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
-from tests.security.capped import capped
+from tests.security.capped import Capped, capped
 
 pytestmark = pytest.mark.clause("62443-3-3 SR 7.1", "62443-3-3 SR 7.2", "62443-3-3 SR 3.5", "GB/T 22239-2019 8.1.4.5")
 
@@ -42,13 +44,24 @@ WORKBOOKS = {
 }
 
 
+SHEETS = """
+    import io, zipfile
+    from headrace.model.errors import ConfigError
+    from headrace.registry.sheet_bytes import read_rows
+    import openpyxl
+"""
+
+
+@pytest.fixture(scope="module")
+def sheets() -> Iterator[Capped]:
+    one = Capped(SHEETS)
+    yield one
+    one.close()
+
+
 @pytest.mark.parametrize("kind", sorted(WORKBOOKS))
-def test_a_workbook_is_refused_before_it_grows(kind: str) -> None:
+def test_a_workbook_is_refused_before_it_grows(sheets: Capped, kind: str) -> None:
     made = f"""
-        import io, zipfile
-        from headrace.model.errors import ConfigError
-        from headrace.registry.sheet_bytes import read_rows
-        import openpyxl
         out, head = io.BytesIO(), b'<?xml version="1.0"?>'
         main = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
         book = openpyxl.Workbook(); book.active.append(["path", "text"]); book.save(out)
@@ -70,16 +83,12 @@ def test_a_workbook_is_refused_before_it_grows(kind: str) -> None:
         except ConfigError as error:
             print("refused", error)
     """
-    said = capped(made)
+    said = sheets.run(made)
     assert said.startswith("refused") or (said.startswith("read") and kind == "a cell far beyond every column"), said
 
 
-def test_a_workbook_that_lies_about_its_size_is_no_larger_than_it_says() -> None:
-    said = capped("""
-        import io, zipfile
-        from headrace.model.errors import ConfigError
-        from headrace.registry.sheet_bytes import read_rows
-        import openpyxl
+def test_a_workbook_that_lies_about_its_size_is_no_larger_than_it_says(sheets: Capped) -> None:
+    said = sheets.run("""
         out = io.BytesIO(); openpyxl.Workbook().save(out)
         bomb = io.BytesIO()
         with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -112,6 +121,13 @@ API = """
 """
 
 
+@pytest.fixture(scope="module")
+def api() -> Iterator[Capped]:
+    one = Capped(API)
+    yield one
+    one.close()
+
+
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
@@ -131,17 +147,17 @@ API = """
         ('"/history/import", b"\\xff" * 100_000', 422),
     ],
 )
-def test_a_body_is_bounded_whatever_it_unfolds_to(request_: str, status: int | tuple[int, ...]) -> None:
-    said = capped(f"{API}\n    cap(700_000_000)\n    print(*asyncio.run(post({request_})))\n")
+def test_a_body_is_bounded_whatever_it_unfolds_to(api: Capped, request_: str, status: int | tuple[int, ...]) -> None:
+    said = api.run(f"cap(700_000_000)\nprint(*asyncio.run(post({request_})))\n")
     code = int(said.split()[0])
     assert code in (status if isinstance(status, tuple) else (status,)), said
 
 
-def test_a_compressed_column_that_claims_a_terabyte_is_refused() -> None:
-    said = capped(f"""{API}
+def test_a_compressed_column_that_claims_a_terabyte_is_refused(api: Capped) -> None:
+    said = api.run("""
     sink = io.BytesIO()
-    table = pa.table({{"path": [TEMPERATURE] * 1000, "source_time": pa.array([1] * 1000, pa.timestamp("ns", "UTC")),
-                      "float64": [0.0] * 1000}})
+    table = pa.table({"path": [TEMPERATURE] * 1000, "source_time": pa.array([1] * 1000, pa.timestamp("ns", "UTC")),
+                      "float64": [0.0] * 1000})
     with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         writer.write_table(table)
     data = sink.getvalue()

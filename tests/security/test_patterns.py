@@ -6,7 +6,6 @@ Judged by CPU time from one length to four times that length, in a process that 
 from __future__ import annotations
 
 import os
-import random
 import re
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.properties import drawn_seed
 from tests.security.regexes import Found, found_in, growth, slow
 
 from headrace.api.plant_index import PlantIndex
@@ -42,9 +42,9 @@ SOURCE = Path(__file__).parents[2] / "src" / "headrace"
 MADE = {"api/promql.py", "api/sight.py", "compute/streams/binding.py"}
 
 
+@pytest.mark.seeded
 def test_no_regular_expression_of_ours_is_slow() -> None:
-    seed = int(os.environ.get("HEADRACE_SEED") or random.randrange(1 << 31))
-    print(f"seed {seed}: HEADRACE_SEED={seed} repeats it")
+    seed = drawn_seed()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "tests.security.regexes", str(SOURCE), str(seed)]
     try:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 import pytest
 from tests.e2e.modbus_device import DeviceProcess
 from tests.e2e.platform_process import environment, platform_process, wait_for
+from tests.properties import drawn_seed
 from tests.security.entering import signed_in, token_of
 
 from headrace.cli.client import Client
@@ -128,8 +128,7 @@ def configured(who: Who, token: str | None, seed: int) -> str:
 
 @pytest.mark.clause("62443-3-3 SR 3.5", "62443-3-3 SR 3.7", "62443-3-3 SR 7.1", "GB/T 22239-2019 8.1.4.4")
 def test_the_api_is_what_it_says_it_is(tmp_path: Path) -> None:
-    seed = int(os.environ.get("HEADRACE_SEED") or random.randrange(1 << 31))
-    print(f"seed {seed}: HEADRACE_SEED={seed} repeats it")
+    seed = drawn_seed()
     with (
         DeviceProcess(8) as device,
         platform_process(tmp_path / "home", "-f", str(tmp_path / "plant.yaml")) as platform,

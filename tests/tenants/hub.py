@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import create_engine
 from tests.api.fakes import T0, FakeAlarms, FakeCommands, FakeLinks, FakeRegistry, World, plant, registers, streams
+from tests.databases import sqlite_engine
 
 from headrace.access import audit_tables
 from headrace.access.desk import AccessDesk
@@ -108,10 +108,7 @@ async def hub(tmp_path: Path, clock: Clock | None = None) -> AsyncIterator[Hub]:
     for name, rule in model.alarms.items():
         alarms.records[name] = AlarmRecord(rule, AlarmState.UNACK_ACTIVE, 81.5, T0)
         alarms.steps.append(AlarmTransition(name, AlarmAction.RAISED, AlarmState.UNACK_ACTIVE, T0, 81.5))
-    engine = create_engine(f"sqlite:///{tmp_path}/access.db")
-    metadata.create_all(engine)
-    factor_tables.create_all(engine)
-    audit_tables.metadata.create_all(engine)
+    engine = sqlite_engine(tmp_path / "access.db", metadata, factor_tables, audit_tables.metadata)
     access = AccessDesk(engine, clock or SystemClock(), hasher=Hasher(time_cost=1, memory_kib=8))
     tokens = {}
     for tenant in ("default", *FIRMS):

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.api.described import described
 from tests.tenants.hub import OURS, Hub, hub
 from tests.tenants.test_matrix import TEMPLATES, ask
 
-from headrace.api.app import bare_app
-from headrace.api.description import document
 from headrace.api.rights import RIGHTS
 from headrace.model.time import SECOND_NS
 from headrace.sdk.access import Action
@@ -37,7 +36,7 @@ class Ahead(SystemClock):
 
 def test_what_needs_a_fresh_proof_is_declared_and_told() -> None:
     assert {name for name, right in RIGHTS.items() if right.fresh} == FRESH
-    operations = [one for methods in document(bare_app())["paths"].values() for one in methods.values()]
+    operations = [one for methods in described()["paths"].values() for one in methods.values()]
     assert {one["operationId"] for one in operations if one.get("x-headrace-fresh-proof")} == FRESH
 
 

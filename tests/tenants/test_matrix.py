@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.api.described import described
 from tests.api.test_rights import OPERATIONS
 from tests.tenants.hub import OURS, ROLES, Hub
 from tools.route_matrix import Admits, admits
@@ -107,12 +108,10 @@ async def ask(client: httpx.AsyncClient, hub: Hub, who: str | None, method: str,
 
 
 def templates() -> dict[str, tuple[str, str]]:
-    from headrace.api.app import bare_app
-    from headrace.api.description import document
 
     return {
         operation["operationId"]: (method.upper(), path)
-        for path, methods in document(bare_app())["paths"].items()
+        for path, methods in described()["paths"].items()
         for method, operation in methods.items()
     }
 

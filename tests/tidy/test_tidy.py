@@ -59,6 +59,13 @@ def test_nothing_is_left_for_later() -> None:
     assert found == []
 
 
+def test_tests_draw_the_same_unless_they_are_told_to_draw_at_random() -> None:
+    """How often and from which seed is for `make test` and `make soak` to say: tests/properties.py."""
+    own = re.compile(r"max_examples=\d|SystemRandom|\brandrange\(2 ?\*\* ?32|\brandrange\(1 << 3|\bRandom\(\)")
+    tests = [path for path in TRACKED if path.suffix == ".py" and path.relative_to(ROOT).parts[0] == "tests"]
+    assert [name(path) for path in tests if path != Path(__file__) and own.search(path.read_text())] == []
+
+
 def test_no_machine_paths() -> None:
     private = re.compile(r"(?<![\w.])/(root|home/\w+|work)/")
     found = [name(p) for p in TEXTS if p != Path(__file__) and private.search(p.read_text())]

@@ -14,6 +14,7 @@ from headrace.access import audit_tables, factor_tables, tables
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    # Triggers come with the rooms' own tables, and these tests take them away: nobody gets such a database again.
     with fresh_engine(request.param, tables.metadata, tmp_path) as engine:
         audit_tables.metadata.create_all(engine)
         factor_tables.metadata.create_all(engine)

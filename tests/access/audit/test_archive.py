@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 from tests.access.audit.world import DAY_S, AuditWorld, BreakingDisk, Killed
+from tests.properties import examples
 
 from headrace.access.audit import AuditSettings
 from headrace.access.audit.archive import digest_of, name_of, read, span_of, write
@@ -190,7 +191,7 @@ def test_a_line_is_the_entry(record: Record) -> None:
     assert b"\n" not in line(record)[:-1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.one_of(st.binary(max_size=200), st.recursive(st.none() | st.text() | st.integers() | st.floats(), st.lists)))
 def test_other_lines_are_refused(line: object) -> None:
     with pytest.raises(DataError):

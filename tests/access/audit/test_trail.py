@@ -13,6 +13,7 @@ from sqlalchemy import Engine, delete, insert, update
 from sqlalchemy.exc import OperationalError
 from tests.access.audit.world import failing_inserts
 from tests.access.conftest import FakeClock, make_desk
+from tests.properties import examples
 
 from headrace.access.audit import AuditHead, AuditTrail
 from headrace.access.audit.chain import canonical
@@ -116,7 +117,11 @@ async def test_a_caller_that_goes_away_harms_nobody(engine: Engine, clock: FakeC
     assert (await trail.verify()).head.sequence == 2
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(50),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(st.text(), st.text(), st.dictionaries(st.text(), st.one_of(st.text(), st.floats(), st.integers(), st.none())))
 def test_any_text_and_data_can_be_recorded(
     engine: Engine, actor: str, subject: str, data: dict[str, str | float | int | None]

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import random
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select, update
 from tests.access.audit.world import AuditWorld
+from tests.properties import drawn_seed
 
 from headrace.access.audit.chain import digest
 from headrace.access.audit_tables import archives, unguard
@@ -184,9 +184,9 @@ async def whole_world(world: AuditWorld) -> None:
     world.open()
 
 
+@pytest.mark.seeded
 async def test_any_single_tampering_is_found(world: AuditWorld) -> None:
-    seed = int(os.environ.get("HEADRACE_SEED", str(random.SystemRandom().randrange(2**32))))
-    print(f"HEADRACE_SEED={seed}")
+    seed = drawn_seed()
     await whole_world(world)
     tampering = Tampering(world, random.Random(seed))
     for _ in range(ROUNDS):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.compute.alarms import engine as engine_module
 from headrace.compute.alarms.engine import AlarmEngine
@@ -272,13 +273,21 @@ def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(engine_module, "_FEW", 0 if request.param == "leapt" else 1 << 30)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(400),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(some_rules(), some_steps(disorder=True))
 def test_agrees_with_the_slow_one(rules: dict[str, AlarmRule], steps: list[list[Sample] | int]) -> None:
     same(fast(rules, steps), slow(rules, steps))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(200),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(some_rules(), some_steps(disorder=False))
 def test_batches_may_be_split_anywhere(rules: dict[str, AlarmRule], steps: list[list[Sample] | int]) -> None:
     whole = fast(rules, steps)
@@ -286,7 +295,11 @@ def test_batches_may_be_split_anywhere(rules: dict[str, AlarmRule], steps: list[
     assert whole == fast(rules, steps)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(200),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(some_rules(), some_steps(disorder=True))
 def test_each_rule_begins_and_ends_in_turn_and_in_order_of_time(
     rules: dict[str, AlarmRule], steps: list[list[Sample] | int]

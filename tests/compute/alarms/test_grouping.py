@@ -6,6 +6,7 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.compute.alarms.grouping import Place, Sign, Topology, group
 from headrace.model.time import SECOND_NS
@@ -88,7 +89,7 @@ some_signs = st.lists(
 some_feeds = st.dictionaries(st.sampled_from(ASSETS), st.lists(st.sampled_from(ASSETS), max_size=3), max_size=4)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(some_signs, some_feeds, st.randoms(use_true_random=False))
 def test_what_always_holds(signs: list[Sign], feeds: dict[str, list[str]], shuffle: random.Random) -> None:
     places = group(signs, feeds)

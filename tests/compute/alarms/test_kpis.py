@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.compute.alarms.kpis import EARLIER_NS, Steps, floods_of, measure
 from headrace.compute.alarms.states import Held
@@ -130,7 +131,7 @@ def test_a_flood_begins_at_ten_in_ten_minutes_and_ends_below_five() -> None:
     assert goes_on.end_ns is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(st.integers(0, 4_000), max_size=80), st.integers(4_000, 5_000))
 def test_floods_are_what_a_slow_count_says(seconds: list[int], now_s: int) -> None:
     times = np.sort(np.array(seconds, np.int64))

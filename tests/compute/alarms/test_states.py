@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.properties import examples
 
 from headrace.compute.alarms.states import Held, Moved, OutOfService, Shelf, Step, Traits, move
 from headrace.model.alarms import AlarmAction, AlarmState, AlarmTransition
@@ -257,4 +258,4 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestLife.settings = settings(max_examples=examples(300), stateful_step_count=40, deadline=None)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.compute.alarms.test_conditions import BASE, batch_of, rule_of
 from tests.compute.alarms.test_engine import HANDLES, POINTS, Sample, batches_of, some_steps
+from tests.properties import examples
 
 from headrace.compute.alarms.engine import AlarmEngine
 from headrace.model.alarms import AlarmCondition, AlarmRule
@@ -72,7 +73,7 @@ def test_what_is_suppressed_begins_so_after_a_restart_and_is_told_only_when_it_e
     assert (shown.by_design, shown.active, shown.time_ns) == (True, False, BASE + SECOND_NS)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(some_steps(disorder=True), st.sampled_from([0, 1, 3, 7]), st.integers(1, POINTS - 1))
 def test_it_is_what_a_rule_of_its_own_would_say(steps: list[list[Sample] | int], release_s: int, point: int) -> None:
     """An EQUALS rule on the same samples, where a bad one stands for false."""

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.compute.notify.works import START, notification, rule
+from tests.properties import examples
 
 from headrace.compute.notify.cases import GATHER_NS, Case, Followed, Numbered
 from headrace.compute.notify.deciding import FLOOD_EVERY_NS, TOGETHER, Kind, Telling, World, decide
@@ -89,7 +90,7 @@ def lived(what: list[Any], **said: Any) -> Run:
     return run
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(events, st.booleans())
 def test_nobody_is_told_the_same_twice(what: list[Any], repeats: bool) -> None:
     run = lived(what, repeat_ns=2 * MINUTE_NS if repeats else 0, repeats=2)
@@ -105,7 +106,7 @@ def test_nobody_is_told_the_same_twice(what: list[Any], repeats: bool) -> None:
             assert sum(key == case.key for key, _, _ in said) == steps
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(events)
 def test_a_step_comes_no_earlier_than_declared_and_in_order(what: list[Any]) -> None:
     run = lived(what)
@@ -120,7 +121,7 @@ def test_a_step_comes_no_earlier_than_declared_and_in_order(what: list[Any]) -> 
             assert at_ns >= case.opened_ns + GATHER_NS
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(events, st.sampled_from(list(Priority)))
 def test_a_digest_makes_few_messages_and_none_too_late(what: list[Any], up_to: Priority) -> None:
     window_ns = 10 * MINUTE_NS
@@ -138,7 +139,7 @@ def test_a_digest_makes_few_messages_and_none_too_late(what: list[Any], up_to: P
         assert not case.waits or case.first_told_ns is not None
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=8, unique=True))
 def test_what_comes_within_a_window_goes_with_the_first(ticks: list[int]) -> None:
     window_ns = 10 * MINUTE_NS
@@ -153,7 +154,7 @@ def test_what_comes_within_a_window_goes_with_the_first(ticks: list[int]) -> Non
     assert first == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(events)
 def test_a_flood_is_told_once_in_ten_minutes(what: list[Any]) -> None:
     run = Run(notification(steps=STEPS), flooded=frozenset({"all"}))

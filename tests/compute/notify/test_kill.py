@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, event
 from tests.compute.notify.works import STEPS, Clock, Post, Works, notification, plant, rule
+from tests.properties import seeds
 
 from headrace.compute.tables import metadata
 
@@ -43,7 +44,7 @@ class Killer:
                 raise Killed
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(20, 5))
 async def test_a_death_at_any_moment_loses_nothing(seed: int, tmp_path: Path) -> None:
     """What is told twice is what a death found told and not yet written down: once more for each such death."""
     engine = create_engine(f"sqlite:///{tmp_path}/test.db")
@@ -118,7 +119,7 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(2, 1))
 def test_kill_9(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

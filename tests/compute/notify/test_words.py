@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.compute.notify.works import HOT, START, notification, plant
+from tests.properties import examples
 
 from headrace.compute.notify.cases import Case, Ending
 from headrace.compute.notify.deciding import Kind, Telling
@@ -60,7 +61,7 @@ def test_there_is_a_word_for_everything(language: str, condition: AlarmCondition
     assert writer.test("mail", "Li", "anna").title
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(max_size=80), st.text(max_size=80), st.one_of(st.none(), st.floats()))
 def test_a_title_is_one_line_whatever_others_wrote(message: str, title: str, value: float | None) -> None:
     rule = replace(HOT, message={"en": message, "zh": message})

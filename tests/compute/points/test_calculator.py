@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.compute.points.plant import PLANT, T0, Plant, S
+from tests.properties import examples
 
 from headrace.model import quality as q
 from headrace.model.batch import Batch, ValueKind
@@ -123,7 +124,7 @@ SAMPLES = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(samples=SAMPLES, seed=st.integers(0, 2**32))
 def test_however_samples_are_cut_the_results_are_the_same(samples: list[tuple[str, int]], seed: int) -> None:
     rng = random.Random(seed)

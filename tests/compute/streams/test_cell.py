@@ -45,6 +45,14 @@ def made() -> Iterator[list[Cell]]:
         one.close()
 
 
+@pytest.fixture(scope="module")
+def beside() -> Iterator[Cell]:
+    """A good one that runs while others beside it are attacked."""
+    one = cell(GOOD)
+    yield one
+    one.close()
+
+
 def run(one: Cell, seconds: int = 60) -> tuple[dict[tuple[str, int], Any], Engine]:
     engine, found = Engine(one.function, one), {}
     engine.bind(POINTS)
@@ -152,10 +160,10 @@ KILLED = {
 
 
 @pytest.mark.parametrize("attack", list(KILLED))
-def test_what_hangs_or_grows_is_stopped_counted_and_halted(attack: str, made: list[Cell]) -> None:
+def test_what_hangs_or_grows_is_stopped_counted_and_halted(attack: str, made: list[Cell], beside: Cell) -> None:
     limits = CellLimits(seconds=1.0, memory_bytes=256 * 1024 * 1024, stops_max=2)
-    one, other = cell(f"{KILLED[attack]}\n", limits=limits), cell(GOOD)
-    made += [one, other]
+    one = cell(f"{KILLED[attack]}\n", limits=limits)
+    made.append(one)
     found, engine = run(one, 45)
     assert {quality for _, quality in found.values()} == {q.BAD_CONFIGURATION_ERROR}
     if attack.startswith("eats memory") and not one.halted:
@@ -163,8 +171,8 @@ def test_what_hangs_or_grows_is_stopped_counted_and_halted(attack: str, made: li
         assert "MemoryError" in engine.error or one.stopped == 1
     else:
         assert one.halted and one.stopped == 2 and "halted" in engine.error
-    found, engine = run(other)
-    assert len(found) == 20 and other.stopped == 0
+    found, engine = run(beside)
+    assert len(found) == 20 and beside.stopped == 0
 
 
 def test_one_bad_window_does_not_cost_the_state_of_the_others(made: list[Cell]) -> None:
@@ -192,7 +200,7 @@ def test_one_bad_window_does_not_cost_the_state_of_the_others(made: list[Cell]) 
 )
 def test_a_source_is_in_its_cell_before_its_first_line_runs(source: str, said: str) -> None:
     with pytest.raises((ConfigError, LimitReached), match=said):
-        Cell(source, "it", CellLimits(load_seconds=5.0 if said == "longer" else 60.0))
+        Cell(source, "it", CellLimits(load_seconds=3.0 if said == "longer" else 60.0))
 
 
 def test_the_declaration_comes_out_of_the_cell(made: list[Cell]) -> None:

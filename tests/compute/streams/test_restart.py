@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.compute.streams import child
 from tests.compute.streams.child import PATHS, T0
+from tests.properties import drawn_seed
 
 from headrace.compute.streams import keeping
 from headrace.compute.streams.engine import Engine
@@ -57,9 +58,9 @@ def start(folder: Path, seed: int) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.mark.seeded
 async def test_killed_again_and_again_the_results_are_those_of_one_run(tmp_path: Path) -> None:
-    seed = int.from_bytes(os.urandom(4))
-    print("seed", seed)
+    seed = drawn_seed()
     chance, kills = random.Random(seed), 0
     whole = start(tmp_path / "whole", seed)
     told, _ = whole.communicate()
@@ -80,6 +81,7 @@ async def test_killed_again_and_again_the_results_are_those_of_one_run(tmp_path:
     assert len(one) > 4_000 and one == other
 
 
+@pytest.mark.seeded
 async def test_the_state_is_whole_or_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.state"
     assert keeping.read(file) is None
@@ -87,8 +89,7 @@ async def test_the_state_is_whole_or_refused(tmp_path: Path) -> None:
     keeping.write(file, data)
     found = keeping.read(file)
     assert found is not None and found[0] == {"a": [1, {"b": 0.1}]} and found[1]["c"].tolist() == [0, 1, 2, 3, 4]
-    seed = random.randrange(2**32)
-    print("seed", seed)
+    seed = drawn_seed()
     chance = random.Random(seed)
     for _ in range(200):
         broken = bytearray(data)

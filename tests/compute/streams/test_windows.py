@@ -14,6 +14,7 @@ from hypothesis import Phase, given
 from hypothesis import settings as checked
 from hypothesis import strategies as st
 from tests.compute.streams.slow import Slow
+from tests.properties import examples
 
 from headrace.compute.streams.engine import Engine, Made
 from headrace.model import quality as q
@@ -102,7 +103,7 @@ def times(window: Window) -> st.SearchStrategy[list[Sample]]:
 
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 @pytest.mark.parametrize("late", ["drop", "update"])
-@checked(max_examples=60, deadline=None, phases=QUICK)
+@checked(max_examples=examples(60), deadline=None, phases=QUICK)
 @given(data=st.data())
 def test_windows_hold_what_the_slow_one_says(window: Window, late: str, data: st.DataObject) -> None:
     if late == "update" and window.kind in ("session", "count"):
@@ -131,7 +132,7 @@ JOINS = [("latest", ""), ("asof", ""), ("asof", "4s")]
 
 @pytest.mark.parametrize(("join", "tolerance"), JOINS)
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
-@checked(max_examples=40, deadline=None, phases=QUICK)
+@checked(max_examples=examples(40), deadline=None, phases=QUICK)
 @given(data=st.data())
 def test_cuts_order_within_lateness_and_restarts_change_nothing(
     window: Window, join: str, tolerance: str, data: st.DataObject
@@ -159,7 +160,7 @@ def test_cuts_order_within_lateness_and_restarts_change_nothing(
     assert found == plain
 
 
-@checked(max_examples=40, deadline=None, phases=QUICK)
+@checked(max_examples=examples(40), deadline=None, phases=QUICK)
 @given(data=st.data())
 def test_reduced_values_are_the_same_to_the_last_bit_however_they_are_cut(data: st.DataObject) -> None:
     whats = ["mean", "min", "max", "sum", "count", "std", "first", "last"]

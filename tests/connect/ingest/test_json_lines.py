@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.connect.ingest.plant import Kept, messages, send
+from tests.properties import examples
 
 from headrace.model import quality as q
 from headrace.model.time import format_time
@@ -94,7 +95,7 @@ def test_times_count_in_the_unit_of_the_request() -> None:
                     lambda inner: st.lists(inner, max_size=3)
                     | st.dictionaries(st.sampled_from(["path", "time", "value", "quality", "x"]), inner, max_size=4),
                     max_leaves=8), st.integers(1, 40))  # fmt: skip
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_any_json_is_refused_or_taken(said: object, size: int) -> None:
     if isinstance(said, dict):
         said["path"] = "acme/p3/order"

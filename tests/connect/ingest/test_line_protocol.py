@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.connect.ingest.plant import Kept, messages, send
+from tests.properties import examples
 
 from headrace.connect.ingest.line_protocol import LINE_BYTES_MAX, Line, read_head, read_line, read_text
 from headrace.model import quality as q
@@ -155,7 +156,7 @@ BODY = (
 
 
 @given(st.integers(1, len(BODY) + 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_where_a_body_is_cut_does_not_matter(size: int) -> None:
     whole, cut = send(BODY), send(BODY, size=size)
     assert sorted(map(repr, cut[0].samples)) == sorted(map(repr, whole[0].samples))
@@ -172,7 +173,7 @@ def escaped(text: str, letters: str) -> str:
 
 
 @given(names, st.dictionaries(names, names, max_size=4), names)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_names_survive_escaping(measurement: str, tags: dict[str, str], field: str) -> None:
     head = escaped(measurement, ", ") + "".join(
         f",{escaped(name, ', =')}={escaped(value, ', =')}" for name, value in tags.items()
@@ -184,7 +185,7 @@ def test_names_survive_escaping(measurement: str, tags: dict[str, str], field: s
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_texts_survive_quoting(text: str) -> None:
     line = read_line(b'm f="' + text.replace("\\", "\\\\").replace('"', '\\"').encode() + b'"')
     assert isinstance(line, Line)
@@ -192,7 +193,7 @@ def test_texts_survive_quoting(text: str) -> None:
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_bytes_are_refused_or_taken(body: bytes, size: int) -> None:
     kept, receipt = send(body, size=size)
     assert isinstance(kept, Kept)
@@ -205,7 +206,7 @@ def test_any_bytes_are_refused_or_taken(body: bytes, size: int) -> None:
         max_size=40,
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_nearly_right_bytes_are_refused_or_taken(parts: list[bytes]) -> None:
     kept, receipt = send(b"".join(parts) + b"\nacme/p3 oil=7 9")
     assert receipt.samples == len(kept.samples)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.connect.mqtt.packets import packets
+from tests.properties import examples
 
 from headrace.connect.mqtt import packets as p
 from headrace.connect.mqtt.encoding import encode, encode_publish, puback_bytes
@@ -342,7 +343,7 @@ def test_ten_million_inputs_raise_only_our_errors_and_nothing_grows(seed: int) -
     assert late - early < 1_000_000, f"grew from {early} to {late} bytes"
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.binary(min_size=300, max_size=70_000))
 def test_a_long_publish_in_small_reads_is_joined_once(payload: bytes) -> None:
     stream = encode_publish("a/b", payload, Version.V5)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.connect.outlets.disk import DiskLine
 from headrace.connect.outlets.waiting import EVENTS_MAX, Line, MemoryLine, Portion
@@ -160,7 +161,7 @@ async def test_another_run_goes_on_where_this_one_stopped_under_its_own_handles(
 
 
 @given(st.integers(0, 2**32), st.integers(1, 5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_damage_costs_no_more_than_its_file_and_never_the_rest(seed: int, wounds: int) -> None:
     """Random bytes of the files are changed or cut between two runs; the second reads on, in order, and counts."""
 

@@ -12,6 +12,7 @@ from hypothesis import given as hypothesis_given
 from hypothesis import settings
 from hypothesis import strategies as st
 from tests.connect.payload.given import RECEIVED_NS, B, F, N, T, bound, message, one, point, samples, why
+from tests.properties import examples
 
 from headrace.model import quality as q
 from headrace.model.batch import TEXT_BYTES_MAX, ValueKind
@@ -100,7 +101,7 @@ def test_pointers_reach_into_objects_arrays_and_odd_names() -> None:
         assert one(bound(point(1, topic="t", value=beyond)), document) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @hypothesis_given(
     st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**63), 2**63 - 1), st.booleans(), st.text()
 )
@@ -314,7 +315,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @hypothesis_given(JSON)
 def test_every_document_with_unique_names_is_taken_for_one(document: Any) -> None:
     decoded = bound(point(1, topic="t", value="/v"), json={"time": "/t", "quality": "/q"}).decode(
@@ -326,7 +327,7 @@ def test_every_document_with_unique_names_is_taken_for_one(document: Any) -> Non
     assert all("comes twice" not in str(error) for _, error in decoded.refused)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @hypothesis_given(st.lists(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()), max_size=8))
 def test_whatever_comes_raises_nothing_and_costs_nobody_else(data: list[bytes]) -> None:
     payload = bound(

@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from tests.connect.payload.given import RECEIVED_NS, B, F, N, T, bound, message, one, point, samples, why
+from tests.properties import examples
 
 from headrace.connect.mqtt.topics import covers, matches
 from headrace.connect.payload import PayloadAddress, PayloadSettings, payload_of
@@ -31,7 +32,7 @@ FILTER = (
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @hypothesis_given(st.lists(FILTER, max_size=6), TOPIC)
 def test_routes_find_what_matches(filters: list[str], topic: str) -> None:
     routes: Routes[int] = Routes(by_origin=False)
@@ -41,7 +42,7 @@ def test_routes_find_what_matches(filters: list[str], topic: str) -> None:
     assert sorted(routes.find("x", topic)) == sorted(routes.find("y", topic)) == wanted
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @hypothesis_given(st.lists(FILTER, max_size=6))
 def test_the_fewest_filters_cover_all_and_none_covers_another(filters: list[str]) -> None:
     kept = fewest(filters)
@@ -132,7 +133,7 @@ def test_raw_bytes_of_the_wrong_length_or_no_text_are_refused() -> None:
     assert "no UTF-8" in why(payload.decode([message(b"\xff", "u")]))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @hypothesis_given(st.sampled_from(["int8", "uint16", "int32", "uint64", "int64", "float64", "text"]), st.data())
 def test_a_raw_command_is_read_back_as_it_was(encoding: str, data: st.DataObject) -> None:
     if encoding in ("float64", "text"):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.connect.sparkplug.wire import payload, samples
+from tests.properties import examples
 
 from headrace.connect.payload import Message, Payload, PayloadAddress, PayloadSettings, Publish, payload_of
 from headrace.connect.sparkplug import schema
@@ -373,7 +374,7 @@ def test_a_state_that_makes_no_sense_changes_nothing(nonsense: bytes) -> None:
     assert made.hear(STATE, nonsense, T0).publishes == [] and made.counts["messages that make no sense"] == 1
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(st.text(max_size=40), st.binary(max_size=60))
 def test_whatever_comes_raises_nothing(tail: str, data: bytes) -> None:
     made, _ = online(primary_host="scada-1")
@@ -387,7 +388,7 @@ def test_whatever_comes_raises_nothing(tail: str, data: bytes) -> None:
         made.hear(topic, data, T0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.lists(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.connect.sparkplug import payloads
+from tests.properties import examples
 
 from headrace.connect.sparkplug.metrics import METRICS_MAX, by_protobuf
 from headrace.connect.sparkplug.properties import Qualities
@@ -45,7 +46,7 @@ def test_anything_and_anything_broken_is_the_same() -> None:
         agree(fast, payloads.call(seed), f"seed {seed}")
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=30))
 def test_arbitrary_bytes_are_the_same_and_raise_nothing(messages: list[bytes]) -> None:
     agree(decoder(), messages)

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.exchange.link.ends import PREFIX, Door, until
+from tests.properties import drawn_seed
 
 from headrace.exchange.link.enrol import Identity, put
 from headrace.history import HistorySettings, open_store
@@ -140,8 +141,7 @@ class Plant:
 
 async def prepared(folder: Path) -> Plant:
     """An edge that is enrolled; nothing runs yet."""
-    seed = int(os.environ.get("HEADRACE_SEED", str(random.SystemRandom().randrange(2**32))))
-    print(f"HEADRACE_SEED={seed}")
+    seed = drawn_seed()
     door = Door(folder / "door", {"line": PREFIX})
     identity = Identity(folder / "identity")
     _, chain = await door.enrol(door.invite("line").text, identity.request("line").encode(), "")

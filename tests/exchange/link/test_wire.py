@@ -12,6 +12,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import drawn_seed
 
 from headrace.exchange import columns
 from headrace.exchange.link import messages as m
@@ -148,8 +149,7 @@ def test_half_a_character_is_refused_before_anybody_keeps_it() -> None:
 
 def fuzz(rounds: int) -> None:
     """Damaged messages to every reader, and damaged streams to the frame reader: DataError or a message."""
-    seed = int(os.environ.get("HEADRACE_SEED", str(random.SystemRandom().randrange(2**32))))
-    print(f"HEADRACE_SEED={seed}")
+    seed = drawn_seed()
     rng, payloads = random.Random(seed), whole()
     stream = b"".join(frame(kind, payload[: BYTES_MAX[kind]]) for kind, payload in zip(Kind, payloads, strict=False))
     for number in range(rounds):

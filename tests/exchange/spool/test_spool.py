@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.exchange.spool.crashing import BASE_NS, SETTINGS, samples
+from tests.properties import drawn_seed
 
 from headrace.exchange import columns
 from headrace.exchange.spool import Overflow, Spool, SpoolSettings, open_spool
@@ -295,8 +296,7 @@ def run_and_kill(directory: Path, seed: int, told: Told) -> None:
 
 
 async def kill_again_and_again(directory: Path, kills: int) -> None:
-    seed = int(os.environ.get("HEADRACE_SEED", str(random.SystemRandom().randrange(2**32))))
-    print(f"HEADRACE_SEED={seed}")
+    seed = drawn_seed()
     told = Told()
     contents: dict[int, list[int]] = {}  # of every frame ever seen
     for kill in range(kills):

@@ -1,10 +1,11 @@
 """Exactly once over any series of connections, crashes and lanes that overtake each other; copies of a spool, too."""
 
-import os
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.properties import drawn_seed
 
 from headrace.exchange.spool.ranges import Ranges
 from headrace.exchange.spool.state import SPANS_MAX, Held, Plan, State
@@ -88,9 +89,9 @@ def run(seed: int) -> None:
     assert sorted(hub.taken) == list(range(1, last + 1)), f"seed {seed}"
 
 
+@pytest.mark.seeded
 def test_each_frame_is_taken_once_whatever_happens() -> None:
-    seed = int(os.environ.get("HEADRACE_SEED", str(random.SystemRandom().randrange(2**32))))
-    print(f"HEADRACE_SEED={seed}")
+    seed = drawn_seed()
     for number in range(600):
         run(seed + number)
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 from tests.fleet.fakes import Audit, NoDeclarations
+from tests.properties import examples
 
 from headrace.access.seal import Keyring
 from headrace.fleet.devices import Devices
@@ -400,7 +401,7 @@ _REQUEST = request()
 _DER = read_request(_REQUEST).der
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=300), st.integers(0, len(_DER)), st.integers(0, 40), st.booleans())
 def test_any_bytes_are_a_request_or_our_error(noise: bytes, at: int, cut: int, encoded: bool) -> None:
     whole = _DER[:at] + noise + _DER[at + cut :]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from tests.fleet.devices.test_register import PLANT
 from tests.fleet.fakes import Audit
+from tests.properties import examples
 from tests.registry.fakes import DRIVERS
 
 from headrace.fleet.devices import Devices, sheet
@@ -118,7 +119,7 @@ _cells = st.none() | st.text(max_size=12) | st.integers() | st.floats() | st.boo
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 @given(st.lists(st.lists(_cells, max_size=6), max_size=6), st.booleans())
 def test_any_table_gives_devices_or_our_errors(cells: list[list[Any]], headed: bool) -> None:
     rows = [["name", "secret", "publish", "messages_per_s", "asset", "parameter.x"], *cells] if headed else cells
@@ -129,7 +130,7 @@ def test_any_table_gives_devices_or_our_errors(cells: list[list[Any]], headed: b
     assert len(read.wanted) + len(read.errors) <= len(rows)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 @given(st.binary(max_size=200))
 @pytest.mark.clause("62443-3-3 SR 3.5")
 def test_any_bytes_give_devices_or_our_errors(data: bytes) -> None:

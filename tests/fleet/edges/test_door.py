@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from tests.databases import fresh_engine
 from tests.fleet.edges.conftest import Surroundings, register_on
 from tests.fleet.fakes import Audit
+from tests.properties import examples
 
 from headrace.fleet.edges import Edges
 from headrace.fleet.edges.authority import EDGE_DAYS
@@ -188,7 +189,7 @@ async def handshake(hub: bytes, hub_key: bytes, edge: Path, edge_key: Path, auth
 # --- what parses bytes ------------------------------------------------------------------------------------------------
 
 _REQUEST = request_for(EDGE)
-_quick = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+_quick = settings(deadline=None, max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 
 
 @_quick

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fleet.packages.conftest import FILES, TODAY, UNTIL, Works, publisher
+from tests.properties import examples
 
 from headrace.fleet.packages import (
     Kind,
@@ -332,7 +333,7 @@ def test_a_manifest_goes_round(works: Works) -> None:
 
 @HOSTILE
 @given(st.binary(max_size=400))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_arbitrary_bytes_raise_only_data_errors(data: bytes) -> None:
     for read in (
         lambda: Package.open(io.BytesIO(data)),

@@ -1,13 +1,13 @@
 """Three nodes of each kind: what was acknowledged outlives the death of a node, and work goes on meanwhile."""
 
 import asyncio
-import os
 import random
 import time
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from tests.properties import drawn_seed
 from tests.services import require_service
 from tools import iotdb
 
@@ -18,7 +18,7 @@ from headrace.sdk.clock import SystemClock
 from headrace.sdk.testing.store import BASE_NS, everything
 
 POINTS = 30
-SEED = int(os.environ.get("SEED", random.randrange(2**32)))
+SEED = drawn_seed()
 
 
 @pytest.fixture(scope="module")

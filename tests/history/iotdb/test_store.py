@@ -1,7 +1,6 @@
 """What the store on IoTDB adds to the contract: it agrees with the embedded one, and with other processes."""
 
 import asyncio
-import os
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.history.samples import PATHS, assert_same, contents, fill
+from tests.properties import drawn_seed
 
 from headrace.history import HistorySettings, open_store
 from headrace.history.iotdb import IotdbSettings, open_iotdb
@@ -23,7 +23,7 @@ from headrace.sdk.store import Aggregate, HistoryStore, Interpolation
 from headrace.sdk.testing.store import BASE_NS, everything, ramp
 
 Databases = Callable[[Path], IotdbSettings]
-SEED = int(os.environ.get("SEED", random.randrange(2**32)))
+SEED = drawn_seed()
 HOURS = 4
 
 
@@ -31,8 +31,8 @@ async def embedded(directory: Path) -> HistoryStore:
     return await open_store(directory, HistorySettings(), SystemClock())
 
 
+@pytest.mark.seeded
 async def test_both_stores_give_the_same_answers(tmp_path: Path, databases: Databases) -> None:
-    print(f"seed {SEED}")
     choose = random.Random(SEED)
     ours, theirs = await embedded(tmp_path), await open_iotdb(databases(tmp_path), SystemClock())
     for store in (ours, theirs):
@@ -73,8 +73,8 @@ async def test_both_stores_give_the_same_answers(tmp_path: Path, databases: Data
     await theirs.close()
 
 
+@pytest.mark.seeded
 async def test_there_and_back_again_is_bit_exact(tmp_path: Path, databases: Databases) -> None:
-    print(f"seed {SEED}")
     first, cluster, second = (
         await embedded(tmp_path / "a"),
         await open_iotdb(databases(tmp_path), SystemClock()),
@@ -89,6 +89,7 @@ async def test_there_and_back_again_is_bit_exact(tmp_path: Path, databases: Data
         await store.close()
 
 
+@pytest.mark.seeded
 async def test_processes_that_register_at_once_share_numbers(tmp_path: Path, databases: Databases) -> None:
     stores = [await open_iotdb(databases(tmp_path), SystemClock()) for _ in range(4)]
     choose = random.Random(SEED)

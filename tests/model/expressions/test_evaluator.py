@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.model.expressions.reference import Reference
+from tests.properties import examples
 
 from headrace.model import quality as q
 from headrace.model.batch import TEXT_DTYPE, ValueKind
@@ -362,7 +363,7 @@ CONVERTIBLE = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(CONVERTIBLE))
 def test_converted_points_give_the_converted_result(seed: int, case: tuple[str, str | None]) -> None:
     text, unit = case

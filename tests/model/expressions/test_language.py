@@ -8,6 +8,7 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.model.batch import ValueKind
 from headrace.model.errors import DataError
@@ -266,7 +267,7 @@ SIGNS = ["(", ")", ",", "+", "-", "*", "/", "%", "^", "<", "==", "and", "or", "n
 WORDS = [*SCOPE, *(function.name for function in FUNCTIONS), "1", "2.5", "10min", "5[K]", "[bar]", "true", '"x"', "é"]
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=examples(2000), deadline=None)
 @given(st.one_of(st.lists(st.sampled_from(SIGNS + WORDS * 2), max_size=25).map("".join), st.text(max_size=60)))
 def test_any_text_is_a_program_or_an_error_with_a_place(text: str) -> None:
     try:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from tests.model.expressions.reference import Reference, Sample, bad
+from tests.properties import examples
 
 from headrace.model import quality as q
 from headrace.model.batch import TEXT_DTYPE, ValueKind
@@ -175,7 +176,9 @@ def flat(program: Program, plant: dict[str, list[list[Sample]]]) -> list[tuple[i
     ]  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(PROGRAMS, PLANTS)
 def test_it_means_what_the_plain_evaluator_says(text: str, plant: dict[str, list[list[Sample]]]) -> None:
     program = compiled(text)
@@ -198,7 +201,9 @@ def test_it_means_what_the_plain_evaluator_says(text: str, plant: dict[str, list
     assert at == len(result.source_ns)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(PROGRAMS, PLANTS, st.data())
 def test_any_cut_gives_the_same_bits(text: str, plant: dict[str, list[list[Sample]]], data: st.DataObject) -> None:
     program = compiled(text)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.model.errors import ConfigError, Conflict, DataError, HeadraceError, LimitReached
 from headrace.sdk.apps import Statement
@@ -252,7 +253,7 @@ def test_statements_are_told_apart() -> None:
     assert statements_of("-- nothing\n;;\n/* here */") == []
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.text(max_size=60) | st.binary(max_size=40).map(lambda data: data.decode("latin-1")),
     st.lists(st.none() | st.integers() | st.text(max_size=5), max_size=3),

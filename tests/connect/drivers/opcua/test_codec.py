@@ -13,6 +13,7 @@ from asyncua import ua
 from asyncua.ua.ua_binary import struct_to_binary
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.connect.drivers.opcua import codec
 from headrace.model.errors import Garbled
@@ -135,7 +136,7 @@ def alike(left: Any, right: Any) -> bool:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**32 - 1), data_values()), max_size=30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_a_publish_response_is_what_asyncua_meant(items: list[tuple[int, Any]]) -> None:
     published = codec.decode_publish(publish_bytes(items))
     assert (published.subscription, published.sequence, published.status) == (99, 7, None)
@@ -145,7 +146,7 @@ def test_a_publish_response_is_what_asyncua_meant(items: list[tuple[int, Any]]) 
 
 
 @given(st.lists(data_values(), max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_read_response_is_what_asyncua_meant(values: list[Any]) -> None:
     response = ua.ReadResponse()
     response.Results = values
@@ -212,7 +213,7 @@ def test_arbitrary_bytes_raise_only_garbled(body: bytes) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), data_values()), min_size=1, max_size=8), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_broken_responses_raise_only_garbled(items: list[tuple[int, Any]], data: st.DataObject) -> None:
     body = bytearray(publish_bytes(items))
     for _ in range(data.draw(st.integers(0, 4))):
