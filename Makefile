@@ -36,7 +36,7 @@ check: setup
 
 bench: setup
 	@if [ "$(NAME)" = history ]; then tools/setup.sh bench; fi
-	@case "$(NAME)" in gateway|exchange) tools/setup.sh services ;; esac
+	@case "$(NAME)" in gateway|exchange|compute) tools/setup.sh services ;; esac
 	@$(PY) -m bench $(NAME) $(ARGS)
 
 plots: setup

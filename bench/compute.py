@@ -23,7 +23,7 @@ from typing import Final
 
 import numpy as np
 
-from bench import alarms, rules, streams
+from bench import alarms, machines, rule_engines, rules, streams
 from bench.harness import Measure, cpu_s
 from headrace.model.batch import ValueKind
 from headrace.model.expressions import Evaluator, Samples, Series, Variable, compile, evaluate
@@ -66,7 +66,7 @@ def measures(_: Sequence[str] = ()) -> Iterator[Measure]:
     for text in (SIMPLE, "mean(a, 10min)", "max(a, 10min)"):
         yield Measure(f"{text}, a day of 1 Hz of one instance at once", _history(text, random), "samples/CPU-s")
     yield Measure("compile a program of nine parts", _compile_us(), "us CPU")
-    for module in (alarms, rules, streams):
+    for module in (alarms, rules, machines, streams, rule_engines):
         yield from module.measures()
 
 

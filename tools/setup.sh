@@ -71,7 +71,7 @@ setup_console() {
   [ -f console/package-lock.json ] || return 0
   local out=src/headrace/api/console stamp want
   stamp=$out/.stamp
-  want=$(find console -path console/node_modules -prune -o -type f -print0 | sort -z | xargs -0 cat | sha256sum | cut -d' ' -f1)
+  want=$(find console docs/*.md -path console/node_modules -prune -o -type f -print0 | sort -z | xargs -0 cat | sha256sum | cut -d' ' -f1)
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
   node_path
   say "building the console"
@@ -118,9 +118,10 @@ setup_kafka() { # one node's jars, 44 MB, into .cache/kafka
 }
 
 GO_PEERS="github.com/nats-io/nats-server/v2@v2.15.2 github.com/influxdata/telegraf/cmd/telegraf@v1.37.2"
-setup_go_peers() { # nats-server and Telegraf (two of its plugins), built from the Go module proxy into .cache/go-bin
+GO_TAGS="custom,inputs.file,parsers.influx,outputs.influxdb,outputs.influxdb_v2,outputs.file,outputs.discard,serializers.influx,processors.starlark,aggregators.basicstats"
+setup_go_peers() { # nats-server and Telegraf (a few of its plugins), built from the Go module proxy into .cache/go-bin
   local stamp=.cache/go-bin/.stamp peer
-  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$GO_PEERS" ] && return 0
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$GO_PEERS $GO_TAGS" ] && return 0
   if ! command -v go >/dev/null || [ "$(printf '1.25\n%s\n' "$(go env GOVERSION | sed 's/^go//')" | sort -V | head -1)" != 1.25 ]; then
     echo "Go 1.25 or newer is not here, so neither are nats-server and Telegraf; tests that need them will say so and skip" >&2
     return 0
@@ -129,10 +130,10 @@ setup_go_peers() { # nats-server and Telegraf (two of its plugins), built from t
   for peer in $GO_PEERS; do
     say "building ${peer##*/} for the tests (a minute or two the first time)"
     if ! GOBIN="$PWD/.cache/go-bin" GOFLAGS=-buildvcs=false go install -ldflags '-s -w' \
-      -tags 'custom,inputs.file,parsers.influx,outputs.influxdb,outputs.influxdb_v2' "$peer" >.cache/go-peers.log 2>&1
+      -tags "$GO_TAGS" "$peer" >.cache/go-peers.log 2>&1
     then echo "${peer%@*} could not be built (.cache/go-peers.log); tests that need it will say so and skip" >&2; return 0; fi
   done
-  echo "$GO_PEERS" >"$stamp"
+  echo "$GO_PEERS $GO_TAGS" >"$stamp"
 }
 
 setup_mqtt() { # amqtt, whose packages are older than ours, in an environment of its own

@@ -22,6 +22,11 @@ export function computingRoutes({ session, fail, iso, alarms, points, plan }) {
     const episodes = rules.flatMap((told_) => Array.from({ length: told_.raised }, (_, k) => { const share = (k + 0.3) / told_.raised; return { rule: told_.rule, raised_at: at(share), cleared_at: k + 1 === told_.raised ? null : at(share + 0.03), value: 68.2 + k, really_raised_at: k % 2 ? null : at(share + 0.002), acknowledged_at: k % 2 ? null : at(share + 0.012), acknowledged_by: k % 2 ? "" : "anna", comment: k === 0 ? "Water opened" : "" }; })).sort((a, b) => (a.raised_at < b.raised_at ? -1 : 1));
     return { ...plain(now), rules, episodes };
   };
+  const filled = (one) => {
+    const now = Math.min(1, ((one.stopped ?? Date.now()) - one.at) / one.takes);
+    const [upto, cancelled] = [iso(one.from + now * (one.to - one.from)), one.stopped !== null];
+    return { id: one.id, points: one.points, start: one.start, end: one.end, actor: one.actor, started_at: one.started_at, upto, results: Math.round(3_600 * now), ended_at: cancelled ? iso(one.stopped) : now >= 1 ? iso(one.at + one.takes) : null, error: cancelled ? `cancelled by ${one.cancelled_by}; worked out up to ${upto}` : "", cancelled_by: one.cancelled_by };
+  };
   const own = (id) => tests.find((one) => one.id === Number(id)) ?? fail(404, "not-found", `there is no back-test ${id}; those of before a restart are forgotten`);
   const calculated = () => [...points.values()].filter((one) => one.answer.expression !== null).map((one) => one.answer);
   return {
@@ -37,15 +42,20 @@ export function computingRoutes({ session, fail, iso, alarms, points, plan }) {
         return plain(told(made));
       },
       "GET /calculations": () => calculated().map((one, i) => ({ path: one.path, expression: one.expression, inputs: one.inputs, instances: calculated().length, counts: i === 0 ? { late: 3, "division by zero": 12 } : {} })),
-      "GET /calculations/backfills": () => fills.map((one) => { const now = part(one); return { id: one.id, points: one.points, start: one.start, end: one.end, actor: one.actor, started_at: one.started_at, upto: iso(one.from + now * (one.to - one.from)), results: Math.round(3_600 * now), ended_at: now >= 1 ? iso(one.at + one.takes) : null, error: "" }; }),
+      "GET /calculations/backfills": () => fills.map(filled),
       "POST /calculations/backfills": (_, body, request) => {
         for (const path of body.points) if (!calculated().some((one) => one.path === path)) fail(404, "not-found", `'${path}' is not calculated`);
         const [from, to] = [startOf(body.start), body.end ? Date.parse(body.end) : Date.now()];
-        fills.unshift({ id: fills.length + 1, points: body.points, start: iso(from), end: iso(to), actor: session(request), started_at: iso(Date.now()), from, to, at: Date.now(), takes: QUICK_MS });
-        return { id: fills.length, points: body.points, start: iso(from), end: iso(to), actor: fills[0].actor, started_at: fills[0].started_at, upto: iso(from), results: 0, ended_at: null, error: "" };
+        fills.unshift({ id: fills.length + 1, points: body.points, start: iso(from), end: iso(to), actor: session(request), started_at: iso(Date.now()), from, to, at: Date.now(), takes: to - from > 2_000_000_000 ? LONG_MS : QUICK_MS, stopped: null, cancelled_by: "" });
+        return filled(fills[0]);
       },
     },
     byName(method, parts, _body, request) {
+      if (parts[1] === "calculations" && parts[2] === "backfills") {
+        const fill = fills.find((one) => one.id === Number(parts[3])) ?? fail(404, "not-found", `there is no back-fill ${parts[3]}; those of before a restart are forgotten`);
+        if (parts[4] === "cancel" && filled(fill).ended_at === null) Object.assign(fill, { stopped: Date.now(), cancelled_by: session(request) });
+        return filled(fill);
+      }
       if (parts[1] !== "backtests") return undefined;
       const one = own(parts[2]);
       if (parts[3] === "cancel" && method === "POST") {

@@ -113,7 +113,7 @@ export function qualityAt(point, ms) {
 }
 
 /** Of an alarm that nobody has made quiet, and that stands for itself. */
-const LOUD = {
+export const LOUD = {
   active: true, latched: false, suppressed_by: null, shelved_until: null, shelved_once: false, quiet_by: "", quiet_reason: "", rationale: null, first_out: 0, consequences: 0,
   handling: { name: "", title: {}, acknowledge: true, comment: false, proof: false, shelve_longest_s: 28_800 },
 };

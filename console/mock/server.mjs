@@ -17,7 +17,7 @@ import { NOTIFY_YAML, notifyRoutes } from "./notifying.mjs";
 import { PEOPLE, peopleRoutes, receive } from "./people.mjs";
 import { RATIONALE, scenes } from "./scenes.mjs";
 import { streamRoutes } from "./streams.mjs";
-import { assets, noise, points, qualityAt, standing, valueAt } from "./plant.mjs";
+import { assets, LOUD, noise, points, qualityAt, standing, valueAt } from "./plant.mjs";
 
 const argument = (name, otherwise) => { const at = process.argv.indexOf(name); return at > 0 ? process.argv[at + 1] : otherwise; };
 const ROOT = argument("--console", new URL("../../src/headrace/api/console", import.meta.url).pathname);
@@ -45,6 +45,13 @@ let files = [
   { name: "press-shop.yaml", text: "types:\n  hydraulic-press:\n    version: 1\n    title: {en: Hydraulic press, zh: 液压机}\n    points:\n      oil.temperature:\n        type: float64\n        unit: Cel\n        range: [0, 120]\n        address: {table: holding, address: 4, encoding: float32}\n    alarms:\n      # zone limits after DIN 51524-2\n      oil.temperature:hot: {condition: high, limit: 65, hysteresis: 2, priority: high}\n" },
   { name: "notifications.yaml", text: NOTIFY_YAML },
 ];
+
+function ruleOf(name) {
+  const point = points.get(name.slice(0, name.lastIndexOf(":")))?.answer;
+  const rule = point?.alarms.find((one) => one.rule === name) ?? fail(404, "not-found", `there is no alarm '${name}'; it may no longer be declared`);
+  const stood = alarms.find((one) => one.rule === name);
+  return { rule: name, point: point.path, asset: point.asset, priority: rule.priority, condition: rule.condition, limit: rule.limit, message: stood?.message ?? point.title, latched: stood?.latched ?? false, suppressed_by: null, handling: stood?.handling ?? LOUD.handling, rationale: stood?.rationale ?? (name.endsWith(":hot") ? RATIONALE : null) };
+}
 
 class Refusal extends Error { constructor(status, code, message, hint, errors) { super(message); Object.assign(this, { status, code, hint, errors }); } }
 const fail = (...refusal) => { throw new Refusal(...refusal); };
@@ -213,6 +220,7 @@ async function answer(request, response, url) {
   if (parts[3] === "trust" && request.method === "GET") return { fingerprint: "3F:0A:91:C4:5E:77:B2:08:6D:F1:2A:90:44:E8:1C:3B:D5:60:7F:AE:19:82:C3:F4:0B:6A:95:D1:28:EC:73:C2" };
   if (parts[3] === "trust") { trusted = true; return undefined; }
   if (parts[3] === "browse") return { truncated: false, nodes: url.searchParams.has("parent") ? [...points.values()].filter((p) => p.answer.asset.endsWith("station-1")).map((p) => ({ name: p.answer.name, address: p.answer.address, kind: p.answer.kind, has_children: false, writable: false, unit: p.answer.unit, description: "" })) : [{ name: "Station1", address: { node: "ns=2;s=Station1" }, kind: null, has_children: true, writable: false, unit: null, description: "" }] };
+  if (key.startsWith("GET /alarms/rules/")) return ruleOf(parts.slice(3).join("/"));
   let found; // null says that it is done and there is nothing to tell
   for (const room of [fleet, guards, people, computing, streams]) found = found === undefined ? room.byName(request.method, parts, body, request) : found;
   if (found !== undefined) return found ?? undefined;

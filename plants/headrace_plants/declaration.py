@@ -16,7 +16,7 @@ from headrace.model.batch import ValueKind
 from headrace_plants.layout import AREAS, MACHINES, SERVERS
 from headrace_plants.registers import UNIT, base_of, register_map
 from headrace_plants.sheets import SHEETS, AlarmRow, Care, Reason, Row, Sheet
-from headrace_plants.sheets.words import Title
+from headrace_plants.sheets.words import Calculated, Title
 
 WIDTH = 118
 _MARKS = re.compile(r""": | #|[,\[\]{}"'=%&*!|>@`]|^(?:true|false|yes|no|on|off|null|~)$""")
@@ -65,6 +65,8 @@ def _type_file(sheet: Sheet) -> str:
         else:
             address = {"node": f"ns=2;s={{machine}}.{row.name}"}
         lines += _entry(6, row.name, _point(row), *_care(row.care), ("address", address))
+    for one in sheet.calculated:
+        lines += _entry(6, one.name, _calculated(one))
     if sheet.alarms:
         lines.append("    alarms:")
         for alarm in sheet.alarms:
@@ -88,6 +90,13 @@ def _point(row: Row) -> dict[str, Any]:
     if row.interval_s != 1:
         entry["interval"] = f"{row.interval_s}s"
     return entry
+
+
+def _calculated(one: Calculated) -> dict[str, Any]:
+    return {
+        "title": _title(one.title), "unit": one.unit, "range": [one.low, one.high], "decimals": one.decimals,
+        "expression": one.expression,
+    }  # fmt: skip
 
 
 def _care(care: Care | None) -> list[tuple[str, Any]]:

@@ -746,8 +746,19 @@ class FakeCalculations:
         self.held.insert(0, job)
         return job
 
+    def backfill(self, id: int) -> BackfillJob:
+        if not 1 <= id <= len(self.held):
+            raise NotFound(f"there is no back-fill {id}")
+        return self.held[-id]
+
     def backfills(self) -> Sequence[BackfillJob]:
         return self.held
+
+    def cancel_backfill(self, id: int, actor: str) -> BackfillJob:
+        job = self.backfill(id)
+        if job.finished_ns is None:
+            self.held[-id] = job = replace(job, finished_ns=T0, error=f"cancelled by {actor}", cancelled_by=actor)
+        return job
 
 
 class FakeNotifications:

@@ -158,3 +158,16 @@ async def test_a_class_that_asks_for_proof_takes_a_person_who_gives_it(tmp_path:
                 assert token.status_code == 403 and "by a person" in token.text
             done = await client.post("/api/v1/alarms/acknowledge", json=body, headers=OURS)
             assert len(done.json()["transitions"]) == 1
+
+
+async def test_an_alarm_is_told_as_declared_also_while_it_is_normal(world: World, viewer: httpx.AsyncClient) -> None:
+    rule = world.registry.plant.alarms[RULE]
+    why = Rationale(response={"en": "Open the water"}, time_to_respond_ns=600 * SECOND_NS)
+    world.registry.plant = replace(world.registry.plant, alarms={RULE: replace(rule, rationale=why)})
+    world.alarms.records.clear()
+    told = (await viewer.get(f"/api/v1/alarms/rules/{RULE}")).json()
+    assert (told["rule"], told["point"], told["limit"], told["priority"]) == (RULE, TEMPERATURE, 75.0, "high")
+    assert (told["rationale"]["response"], told["rationale"]["time_to_respond_s"]) == ({"en": "Open the water"}, 600)
+    assert told["handling"]["acknowledge"] is True
+    gone = await viewer.get(f"/api/v1/alarms/rules/{TEMPERATURE}:gone")
+    assert gone.status_code == 404 and "no longer be declared" in gone.text

@@ -56,6 +56,29 @@ async def test_a_stretch_is_worked_out_anew(engineer: httpx.AsyncClient) -> None
     assert (await engineer.get("/api/v1/calculations/backfills")).json() == [job]
 
 
+async def test_a_backfill_is_cancelled_by_who_may_configure(engineer: httpx.AsyncClient, world: World) -> None:
+    body = {"points": [DOUBLE], "start": "now-1h"}
+    job = (await engineer.post("/api/v1/calculations/backfills", json=body)).json()
+    where = f"/api/v1/calculations/backfills/{job['id']}"
+    assert (await engineer.get(where)).json() == job
+    assert (await engineer.post(f"{where}/cancel")).json() == job  # it had ended
+    held = world.services.calculations.held  # type: ignore[attr-defined]
+    held[0] = replace(held[0], finished_ns=None)
+    refused = await engineer.post(f"{where}/cancel", headers={"Authorization": "Bearer token-viewer"})
+    assert refused.status_code == 403
+    told = (await engineer.post(f"{where}/cancel")).json()
+    assert told["ended_at"] is not None and (told["cancelled_by"], told["error"]) == (
+        "engineer",
+        "cancelled by engineer",
+    )
+    said = [
+        (one.actor, one.subject, one.outcome) for one in world.access.entries if one.action == "calculation.backfill"
+    ]
+    assert said == [("engineer", DOUBLE, "started"), ("engineer", DOUBLE, "cancelled")]
+    assert (await engineer.get("/api/v1/calculations/backfills/99")).status_code == 404
+    assert (await engineer.post("/api/v1/calculations/backfills/99/cancel")).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

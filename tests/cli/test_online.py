@@ -16,6 +16,8 @@ from tests.cli.shell import headrace, refused
 from tests.e2e.modbus_device import DeviceProcess
 from tests.e2e.platform_process import PlatformProcess, environment, platform_process, wait_for
 
+from headrace.cli.client import connect
+
 COUNT, SETPOINT, VALVE = "acme/cell/count", "acme/cell/setpoint", "acme/cell/valve"
 
 
@@ -51,6 +53,36 @@ def home(site: PlatformProcess) -> Path:
 @pytest.fixture
 def plant(home: Path) -> Path:
     return home.with_name("plant.yaml")
+
+
+# --- calculated points ------------------------------------------------------------------------------------------------
+
+
+def test_a_backfill_is_waited_for_and_ctrl_c_cancels_it(home: Path, plant: Path, tmp_path: Path) -> None:
+    more, double = tmp_path / "plant.yaml", "acme/cell/double"
+    more.write_text(plant.read_text("utf-8") + f"  {double}: {{expression: 2 * count}}\n", "utf-8")
+    assert headrace("apply", "-f", more, "--home", home, "--yes").status == 0
+    done = headrace("points", "backfill", double, "--from", "now-1h", "--home", home)
+    assert done.status == 0 and "of 1 points" in done.err, done
+    command = ["points", "backfill", double, "--from", "1990-01-01T00:00:00Z", "--home", str(home), "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "headrace", *command],
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        client = connect(home, None)
+        where = "/calculations/backfills"
+        wait_for(
+            lambda: (one := client.get(where)[0])["start"][:4] == "1990" and one["upto"] > one["start"],
+            30,
+            "the back-fill to go on",
+        )
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 130 and "cancelled by" in err and "worked out up to" in err, err
+    job = orjson.loads(out)
+    assert job["ended_at"] is not None and job["start"] < job["upto"] < job["end"]
+    assert client.get(where)[0] == job
+    assert headrace("apply", "-f", plant, "--home", home, "--yes").status == 0
 
 
 # --- declarations -----------------------------------------------------------------------------------------------------

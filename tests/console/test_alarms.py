@@ -131,6 +131,18 @@ def test_the_record_of_a_normal_alarm_says_so(open_page: Signed) -> None:
     expect(page.get_by_role("dialog")).to_contain_text("It is normal now")
 
 
+def test_why_an_alarm_is_one_can_be_read_while_it_is_normal_from_its_point(open_page: Signed) -> None:
+    press = "acme/suzhou/press-shop/line-1/press-2"
+    page = open_page(f"/explore/{press}?point={press}/oil.temperature", user="anna", width=360)
+    drawer = page.get_by_role("dialog", name="Oil temperature")
+    drawer.get_by_role("link", name=f"Why {press}/oil.temperature:hot is an alarm").press("Enter")
+    record = page.get_by_role("dialog").filter(has_text="It is normal now")
+    for said in ("High · Normal", "> 65", "Open the cooling water", "Within ", "Reviewed", "Handling"):
+        expect(record).to_contain_text(said)
+    page.goto(f"/alarms?alarm={press}/oil.temperature:gone")
+    expect(page.get_by_role("dialog")).to_contain_text("no longer declared")
+
+
 def test_a_flood_is_told_and_what_follows_from_one_cause_is_one_line(open_page: Signed, ask_mock: Ask) -> None:
     ask_mock("scene?name=flood")
     page = open_page("/alarms", user="anna")

@@ -34,6 +34,8 @@ PAGES = {
     "edges": "/edges",
     "connections": "/system",
     "calculated points": "/system?tab=calculations",
+    "documents": "/docs",
+    "a document": "/docs/expressions",
     "stream functions": "/system?tab=streams",
     "a calculated point": f"/explore/{COMPRESSOR}?point={COMPRESSOR}/specific.power",
     "runtime": "/system?tab=runtime",

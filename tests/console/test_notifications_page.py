@@ -106,7 +106,8 @@ def test_names_that_no_declaration_shows_are_typed_and_a_wrong_one_is_refused_in
 def test_where_nothing_was_told_it_says_how_to_declare(open_page: Signed, ask_mock: Callable[[str], None]) -> None:
     ask_mock("untold")
     page = open_page(PAGE, language="zh")
-    expect(page.get_by_text("还没有为报警通知过任何人")).to_contain_text("docs/notifications.zh-CN.md")
+    said = page.get_by_text("还没有为报警通知过任何人")
+    expect(said.get_by_role("link", name="使用说明")).to_have_attribute("href", "/docs/notifications")
     expect(page.get_by_text("没有声明值班表")).to_be_visible()
     page.get_by_role("link", name="前往组态").click()
     expect(page).to_have_url(re.compile("/engineering$"))

@@ -122,7 +122,8 @@ def test_where_there_is_none_it_says_how_to_begin(open_page: Signed) -> None:
     for answered in ("streams", "streams/acts"):
         page.route(f"**/api/v1/{answered}", lambda route: route.fulfill(json=[]))
     page.goto(PAGE)
-    expect(page.get_by_text("There is none yet.")).to_contain_text("docs/streams.md")
+    said = page.get_by_text("There is none yet.")
+    expect(said.get_by_role("link", name="How this works")).to_have_attribute("href", "/docs/streams")
     expect(page.get_by_text("Nothing so far.")).to_be_visible()
     expect(page.get_by_role("button", name="Add a version")).to_be_visible()
 

@@ -4,6 +4,7 @@ import type { components, paths } from "./schema";
 
 type Schemas = components["schemas"];
 export type AlarmAnswer = Schemas["AlarmAnswer"];
+export type RuleAnswer = Schemas["RuleAnswer"];
 export type KpisAnswer = Schemas["KpisAnswer"];
 export type BackfillAnswer = Schemas["BackfillAnswer"];
 export type BacktestAnswer = Schemas["BacktestAnswer"];

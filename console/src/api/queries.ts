@@ -151,6 +151,15 @@ export const calculationsQuery = queryOptions({
   queryFn: ({ signal }) => ask(client.GET("/api/v1/calculations", { signal })),
 });
 
+/** An alarm as it is declared; one that is declared no more is not asked for again. */
+export const alarmRuleQuery = (rule: string) =>
+  queryOptions({
+    queryKey: ["alarmRule", rule],
+    queryFn: ({ signal }) => ask(client.GET("/api/v1/alarms/rules/{rule}", { params: { path: { rule } }, signal })),
+    staleTime: 60_000,
+    retry: false,
+  });
+
 /** Asked often while one is under way. */
 export const backfillsQuery = queryOptions({
   queryKey: ["backfills"],

@@ -358,6 +358,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/alarms/rules/{rule}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * An alarm as it is declared
+         * @description Its rationalisation too, whether it stands or not.
+         */
+        get: operations["getAlarmRule"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/alarms/shelve": {
         parameters: {
             query?: never;
@@ -647,6 +667,44 @@ export interface paths {
          *     other, beside what comes in meanwhile.
          */
         post: operations["startBackfill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calculations/backfills/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far a back-fill is */
+        get: operations["getBackfill"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calculations/backfills/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a back-fill before it is through
+         * @description What was worked out so far stays, and is right; the same back-fill goes over it again. Ask until `ended_at` is
+         *     set: samples that are on their way are stored first. One that has ended stays as it is.
+         */
+        post: operations["cancelBackfill"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3015,6 +3073,11 @@ export interface components {
         BackfillAnswer: {
             /** Actor */
             actor: string;
+            /**
+             * Cancelled By
+             * @description Who has asked for its end; it ends after the samples that are on their way.
+             */
+            cancelled_by: string;
             /**
              * End
              * @description RFC 3339, UTC, ns.
@@ -5882,6 +5945,57 @@ export interface components {
             at_once: boolean;
         };
         /**
+         * RuleAnswer
+         * @description An alarm as it is declared, whether it stands or not: when it is raised, why, and what to do.
+         *
+         *     Source: ISA-18.2-2016 §6 (master alarm database), §9.
+         */
+        RuleAnswer: {
+            /** Asset */
+            asset: string;
+            /**
+             * Condition
+             * @example high
+             */
+            condition: string;
+            handling: components["schemas"]["ClassAnswer"];
+            /**
+             * Latched
+             * @description Whether it stays until somebody resets it.
+             */
+            latched: boolean;
+            /** Limit */
+            limit: number;
+            /**
+             * Message
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            message: {
+                [key: string]: string;
+            };
+            /** Point */
+            point: string;
+            /**
+             * Priority
+             * @enum {string}
+             */
+            priority: "critical" | "high" | "medium" | "low";
+            rationale: components["schemas"]["RationaleAnswer"] | null;
+            /**
+             * Rule
+             * @example acme/suzhou/press-shop/line-1/press-3/oil.temperature:hot
+             */
+            rule: string;
+            /**
+             * Suppressed By
+             * @description The point that suppresses it by design, where the caller sees it.
+             */
+            suppressed_by: string | null;
+        };
+        /**
          * SafeguardsAnswer
          * @description How an account is guarded. Sessions are those that are open now.
          */
@@ -7273,6 +7387,37 @@ export interface operations {
             };
         };
     };
+    getAlarmRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                rule: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     shelveAlarms: {
         parameters: {
             query?: never;
@@ -7810,6 +7955,68 @@ export interface operations {
         responses: {
             /** @description Successful Response */
             202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackfillAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getBackfill: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackfillAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    cancelBackfill: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -113,6 +113,18 @@ export interface DevicesSearch {
   device?: string;
 }
 
+const documents = createRoute({
+  getParentRoute: () => shell,
+  path: "/docs",
+  component: lazyRouteComponent(() => import("../pages/docs/Document"), "Documents"),
+});
+
+const document = createRoute({
+  getParentRoute: () => shell,
+  path: "/docs/$name",
+  component: lazyRouteComponent(() => import("../pages/docs/Document"), "Document"),
+});
+
 const writes = createRoute({
   getParentRoute: () => shell,
   path: "/writes",
@@ -157,7 +169,7 @@ const engineering = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, shell.addChildren([overview, explore, trend, alarms, writes, devices, edges, system, engineering, account])]),
+  routeTree: root.addChildren([signIn, shell.addChildren([overview, explore, trend, alarms, documents, document, writes, devices, edges, system, engineering, account])]),
   defaultPreload: "intent",
   defaultPendingComponent: Waiting,
   defaultErrorComponent: Wrong,

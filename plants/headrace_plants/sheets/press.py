@@ -3,7 +3,7 @@
 The approach speed is critical: the distance of the light curtain was computed from it (ISO 13855, ISO 16092-3).
 """
 
-from headrace_plants.sheets.words import AlarmRow, Care, InterlockRow, Reason, Sheet, flag, production, real
+from headrace_plants.sheets.words import AlarmRow, Calculated, Care, InterlockRow, Reason, Sheet, flag, production, real
 
 PRESS = Sheet(
     "hydraulic-press",
@@ -216,4 +216,8 @@ PRESS = Sheet(
         ),
     ),
     attributes={"maker": "Taihu Heavy Press", "model": "THP-100", "force": "1000 kN"},
+    calculated=(
+        # What the motor takes and the pump does not give: it heats the oil.
+        Calculated("drive.losses", ("Drive losses", "驱动损耗"), "kW", 0, 90, 2, "motor.power - pump.power"),
+    ),
 )

@@ -89,6 +89,19 @@ class AlarmRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Calculated:
+    """A number that the platform works out from the machine's own; no device has it."""
+
+    name: str
+    title: Title
+    unit: str
+    low: float
+    high: float
+    decimals: int
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sheet:
     """A machine type. `word_order` is that of its Modbus registers."""
 
@@ -98,6 +111,7 @@ class Sheet:
     alarms: tuple[AlarmRow, ...] = ()
     attributes: dict[str, str] = field(default_factory=dict)
     word_order: str = "ABCD"
+    calculated: tuple[Calculated, ...] = ()
 
     def row(self, name: str) -> Row:
         return next(row for row in self.rows if row.name == name)

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace.cli.client import DEFAULT_HOME, HomeOption, JsonOption, ServerOption, connect
+from headrace.cli.client import DEFAULT_HOME, Client, HomeOption, JsonOption, ServerOption, connect
 from headrace.cli.output import complain, note, print_json, print_table
+from headrace.cli.progress import row_bar
 from headrace.model.errors import DataError
+from headrace.model.time import parse_time_ns
 
 app = typer.Typer(help="List points; bring them in from a spreadsheet, or write one.", no_args_is_help=True)
 
@@ -76,16 +78,15 @@ def backfill(
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Work calculated points out anew over a stretch of history, and wait until it is done."""
+    """Work calculated points out anew over a stretch of history, and wait until it is done. Ctrl-C cancels it."""
     client = connect(home, server)
     job = client.post("/calculations/backfills", {"points": points, "start": start, "end": end})
-    while job["ended_at"] is None:
-        time.sleep(0.5)
-        job = next(one for one in client.get("/calculations/backfills") if one["id"] == job["id"])
-        if not as_json:
-            note(f"up to {job['upto']}, {job['results']} samples")
+    job, cancelled = _watched(client, job)
     if as_json:
         print_json(job)
+    if cancelled and job["error"]:
+        note(f"{job['error']}, {job['results']} samples; the same command begins again")
+        raise typer.Exit(130)
     if job["error"]:
         raise DataError(job["error"])
     if not as_json:
@@ -113,6 +114,25 @@ def export_points(
     declared = asyncio.run(model())
     output.write_bytes(write_points(declared, form))
     note(f"{len(declared.points)} points written to {output}")
+
+
+def _watched(client: Client, job: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """A back-fill once it has ended, and whether Ctrl-C asked for that; a second Ctrl-C leaves without waiting."""
+    route = f"/calculations/backfills/{job['id']}"
+    begin_ns, length_ns = parse_time_ns(job["start"]), parse_time_ns(job["end"]) - parse_time_ns(job["start"])
+    cancelled = False
+    with row_bar("working out", length_ns) as bar:
+        while job["ended_at"] is None:
+            try:
+                time.sleep(0.25)
+                job = client.get(route)
+                bar.advance(job["results"] - bar.rows, parse_time_ns(job["upto"]) - begin_ns)
+            except KeyboardInterrupt:
+                if cancelled:
+                    raise
+                note("cancelling: samples that are on their way are stored first")
+                job, cancelled = client.post(f"{route}/cancel", {}), True
+    return job, cancelled
 
 
 def _range(span: dict[str, float] | list[float] | None) -> str:

@@ -26,7 +26,10 @@ class CalculationStatus:
 
 @dataclass(frozen=True, slots=True)
 class BackfillJob:
-    """Points worked out anew over [start, end), up to `upto_ns` so far."""
+    """Points worked out anew over [start, end), up to `upto_ns` so far.
+
+    `cancelled_by` is set as soon as somebody asks for it; `error` says how far it came once it has ended.
+    """
 
     id: int
     points: Sequence[str]
@@ -38,6 +41,7 @@ class BackfillJob:
     results: int = 0
     finished_ns: int | None = None
     error: str = ""
+    cancelled_by: str = ""
 
 
 class Calculations(Protocol):
@@ -49,8 +53,16 @@ class Calculations(Protocol):
         """Work these out anew over [start, end). Raises: NotFound, DataError, Conflict where too many wait."""
         ...
 
+    def backfill(self, id: int) -> BackfillJob:
+        """Raises: NotFound."""
+        ...
+
     def backfills(self) -> Sequence[BackfillJob]:
         """Newest first; those of before a restart are forgotten."""
+        ...
+
+    def cancel_backfill(self, id: int, actor: str) -> BackfillJob:
+        """End it between two slices; what was worked out stays. One that has ended stays as it is. Raises: NotFound."""
         ...
 
 

@@ -147,6 +147,111 @@ async def test_a_backfill_makes_what_would_have_been(tmp_path: Path) -> None:
         assert {path: [one for one in await later.kept(path) if one[0] < 59] for path in NAMES} == near(wanted)
 
 
+class Held:
+    """A history whose reading stops before a moment until `go` is set; `stopped` says that it has."""
+
+    def __init__(self, store: HistoryStore, before_ns: int) -> None:
+        self.store, self.before_ns = store, before_ns
+        self.stopped, self.go = asyncio.Event(), asyncio.Event()
+
+    async def latest(self, handles: Any, at_ns: int | None = None) -> Sequence[Batch]:
+        return await self.store.latest(handles, at_ns)
+
+    async def raw(self, handles: Any, start_ns: int, end_ns: int, **more: Any) -> Any:
+        return await self.store.raw(handles, start_ns, end_ns, **more)
+
+    async def scan(self, handles: Any, start_ns: int, end_ns: int) -> AsyncIterator[Batch]:
+        if end_ns > self.before_ns and not self.go.is_set():
+            self.stopped.set()
+            await self.go.wait()
+        async for batch in self.store.scan(handles, start_ns, end_ns):
+            yield batch
+
+
+@asynccontextmanager
+async def told_later(folder: Path, hours: int, before_hour: int) -> AsyncIterator[tuple[Bench, Held]]:
+    """Hours of inputs, a sample a minute, of points that were declared afterwards; reading stops before an hour."""
+    without = "\n".join(line for line in PLANT.splitlines() if "expression" not in line)
+    async with bench(folder, without) as made:
+        await made.store.append(made.plant.batch(rows(range(0, hours * 3600, 60))))
+        await made.configure(Plant())
+        held = Held(made.store, T0 + before_hour * 3600 * S)
+        made.desk = CalculationDesk(held, SystemClock(), made.publish, made.settled, tick_s=3600)
+        held.go.set()
+        await made.configure()
+        held.go.clear()
+        running = asyncio.create_task(made.desk.run())
+        yield made, held
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def ended(desk: CalculationDesk, id: int) -> Any:
+    async with asyncio.timeout(30):
+        while (job := desk.backfill(id)).finished_ns is None:
+            await asyncio.sleep(0.01)
+    return job
+
+
+async def test_a_cancelled_backfill_leaves_whole_slices_and_the_next_one_makes_them_whole(tmp_path: Path) -> None:
+    end_ns = T0 + 4 * 3600 * S
+    async with told_later(tmp_path / "whole", 4, 9) as (whole, _):
+        assert (await ended(whole.desk, whole.desk.start_backfill(NAMES, T0, end_ns, "li").id)).error == ""
+        wanted = {path: await whole.kept(path) for path in NAMES}
+    async with told_later(tmp_path / "cut", 4, 2) as (cut, held):
+        job = cut.desk.start_backfill(NAMES, T0, end_ns, "li")
+        async with asyncio.timeout(30):
+            await held.stopped.wait()
+        assert cut.desk.cancel_backfill(job.id, "anna").cancelled_by == "anna"
+        job = await ended(cut.desk, job.id)
+        assert job.error.startswith("cancelled by anna; worked out up to ")
+        assert T0 < job.upto_ns < T0 + 2 * 3600 * S
+        for path in NAMES:
+            upto = (job.upto_ns - T0) / S
+            assert [one for one in await cut.kept(path) if one[0] < 4 * 3600 - 60] == [
+                one for one in wanted[path] if one[0] < upto
+            ]
+        assert cut.desk.cancel_backfill(job.id, "li") == job  # it has ended already
+        held.go.set()
+        assert (await ended(cut.desk, cut.desk.start_backfill(NAMES, T0, end_ns, "li").id)).error == ""
+        assert {path: await cut.kept(path) for path in NAMES} == wanted
+
+
+async def test_a_backfill_that_waits_is_cancelled_at_once_and_the_others_go_on(tmp_path: Path) -> None:
+    async with told_later(tmp_path, 2, 1) as (one, held):
+        first, second, third = (one.desk.start_backfill(NAMES[:1], T0, T0 + 7200 * S, "li") for _ in range(3))
+        async with asyncio.timeout(30):
+            await held.stopped.wait()
+        told = one.desk.cancel_backfill(second.id, "anna")
+        assert (told.finished_ns is not None, told.results, told.upto_ns) == (True, 0, T0)
+        held.go.set()
+        assert [(await ended(one.desk, job.id)).error for job in (first, third)] == ["", ""]
+        assert one.desk.backfill(second.id) == told
+        with pytest.raises(NotFound, match="no back-fill 9"):
+            one.desk.cancel_backfill(9, "li")
+
+
+async def test_samples_on_their_way_are_stored_before_a_cancelled_backfill_ends(tmp_path: Path) -> None:
+    async with told_later(tmp_path, 3, 9) as (one, _):
+        on_its_way, go = asyncio.Event(), asyncio.Event()
+
+        async def slow(batches: Sequence[Batch]) -> None:
+            on_its_way.set()
+            await go.wait()
+            await Bench.publish(one, batches)
+
+        one.desk._backfills._publish = slow
+        job = one.desk.start_backfill(NAMES[:1], T0, T0 + 3 * 3600 * S, "li")
+        async with asyncio.timeout(30):
+            await on_its_way.wait()
+        assert one.desk.cancel_backfill(job.id, "li").finished_ns is None
+        go.set()
+        job = await ended(one.desk, job.id)
+        upto = (job.upto_ns - T0) / S
+        assert job.results == sum(at < upto for at, _, _ in await one.kept(NAMES[0])) > 0
+        assert upto < 3 * 3600
+
+
 async def test_what_cannot_be_backfilled_is_told(tmp_path: Path) -> None:
     async with bench(tmp_path) as one:
         with pytest.raises(NotFound, match=r"'a/p1/oil' is not calculated"):

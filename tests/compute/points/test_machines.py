@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.compute.points.plant import T0, Plant, S
 from tests.compute.points.test_desk import bench
 
+from headrace.compute.points.machines import Machines
+from headrace.model.expressions import Samples
 from headrace.model.machines import Machine, Transition
 
 PRESS = """\
@@ -211,6 +214,44 @@ def test_as_the_reference_says_however_samples_are_cut(seed: int) -> None:
             between = (samples[at - 1][1] + samples[at][1]) / 2
             made += calculator.tick(T0 + round(between * S))
     assert phases(plant, made) == phases(plant, whole), seed
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_many_assets_at_once_are_each_as_the_reference_says(seed: int) -> None:
+    """Rows in batches of any number, some at the time of the row before, which they replace."""
+    chance = random.Random(seed)
+    machine = drawn(chance)
+    count = chance.choice([1, 5, 40, 70])
+    machines, rows, told = (
+        Machines(machine, count),
+        [dict[int, int]() for _ in range(count)],
+        [{} for _ in range(count)],
+    )
+    bits = sum(1 << at for at, one in enumerate(machine.transitions) if one.when)
+    for _ in range(12):
+        given: list[tuple[int, int, int]] = []
+        for asset, before in enumerate(rows):
+            for number in range(chance.choice([0, 1, 1, 1, 2, 30])):
+                newest = max(before, default=T0)
+                again = number == 0 and bool(before) and chance.random() < 0.2
+                time_ns = newest if again else newest + chance.choice([S // 2, S, S, 2 * S, 9 * S])
+                held = chance.getrandbits(60) & bits if chance.random() < 0.6 else before.get(newest, 0)
+                before[time_ns] = held
+                given.append((asset, time_ns, held))
+        if not given:
+            continue
+        columns = np.array(given, np.int64).T
+        made = machines.take(Samples(columns[0].astype(np.intp), columns[1], columns[2], columns[0].astype(np.uint32)))
+        order = list(zip(made.instances.tolist(), made.source_ns.tolist(), strict=True))
+        assert order == sorted(order)
+        assert (made.quality == made.instances).all()
+        for (asset, time_ns), state in zip(order, made.values.tolist(), strict=True):
+            told[asset][time_ns] = state
+    for asset, held_at in enumerate(rows):
+        whole = [(at, tuple(bool(held >> n & 1) for n in range(60))) for at, held in held_at.items()]
+        wanted = dict(reference(machine, whole)) if whole else {}
+        # A row that is replaced may have told of a time that has not ended, after all: what is told of then stands.
+        assert {at: told[asset].get(at) for at in wanted} == wanted, (seed, asset)
 
 
 # --- beside a history -------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import { Empty, Page } from "../../ui/Page";
 import { Current } from "./Current";
 import { History } from "./History";
 import { Quiet } from "./Quiet";
+import { DocLink } from "../../ui/links";
 import { Record } from "./Record";
 
 const Notifications = lazy(() => import("./notifications/Notifications").then((m) => ({ default: m.Notifications })));
@@ -20,6 +21,9 @@ const Notifications = lazy(() => import("./notifications/Notifications").then((m
 const Figures = lazy(() => import("./Figures").then((m) => ({ default: m.Figures })));
 
 const Backtests = lazy(() => import("./backtests/Backtests").then((m) => ({ default: m.Backtests })));
+
+/** Where each tab is described. */
+const HOW = { current: "alarms", quiet: "alarms", history: "alarms", figures: "alarms", notifications: "notifications", backtests: "backtests" } as const;
 
 export function Alarms() {
   const t = useT();
@@ -29,7 +33,7 @@ export function Alarms() {
   const [told, quiet] = [useAlarms().length, useQuietAlarms().length];
   const go = (value: string | null) => void navigate({ to: "/alarms", search: value && value !== "current" ? { tab: value as NonNullable<AlarmsSearch["tab"]> } : {} });
   return (
-    <Page title={t("nav.alarms")}>
+    <Page title={t("nav.alarms")} aside={<DocLink name={HOW[tab ?? "current"]} />}>
       <Tabs value={tab ?? "current"} onChange={go} keepMounted={false}>
         <Tabs.List>
           <Tabs.Tab value="current">{t("alarms.currentN", { n: told })}</Tabs.Tab>

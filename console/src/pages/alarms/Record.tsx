@@ -3,8 +3,8 @@ import { Button, Drawer } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
-import type { AlarmAnswer } from "../../api/client";
-import { alarmsQuery, downsampleQuery, pointQuery } from "../../api/queries";
+import type { AlarmAnswer, RuleAnswer } from "../../api/client";
+import { alarmRuleQuery, alarmsQuery, downsampleQuery, pointQuery } from "../../api/queries";
 import { type Act, ACTS, KINDS } from "../../app/alarmActs";
 import { isQuiet } from "../../app/alarms";
 import { useSession } from "../../app/session";
@@ -19,7 +19,7 @@ import { Sparkline } from "../../ui/Sparkline";
 import { LiveValue } from "../../ui/Value";
 import { ActDialog } from "./ActDialog";
 import styles from "./alarms.module.css";
-import { Comparison, pointOf, TimeLeft, useSpan } from "./facts";
+import { Comparison, Limit, pointOf, TimeLeft, useSpan } from "./facts";
 import { Until, Why } from "./Quiet";
 import { RecordHistory, useRecordHistory } from "./RecordHistory";
 import { useAssetTitles } from "./useMatching";
@@ -31,19 +31,21 @@ export function Record({ rule }: { rule: string | undefined }) {
   const search = useSearch({ from: "/shell/alarms" });
   const { data } = useQuery(alarmsQuery);
   const alarm = data?.alarms.find((one) => one.rule === rule);
-  // One that has gone is known by what it did.
+  const { data: declared, error } = useQuery({ ...alarmRuleQuery(rule ?? ""), enabled: rule !== undefined });
+  // One that is declared no more is known by what it did.
   const before = useRecordHistory(rule ?? "").steps[0];
   const close = () => {
     const { alarm: _, ...rest } = search;
     void navigate({ to: "/alarms", search: rest });
   };
   return (
-    <Drawer opened={rule !== undefined} onClose={close} position="right" size={500} title={rule === undefined ? "" : title(alarm?.message ?? before?.message, rule)} closeButtonProps={{ "aria-label": t("action.close") }}>
+    <Drawer opened={rule !== undefined} onClose={close} position="right" size={500} title={rule === undefined ? "" : title(alarm?.message ?? declared?.message ?? before?.message, rule)} closeButtonProps={{ "aria-label": t("action.close") }}>
       {rule !== undefined && (
         <div className={styles.record}>
-          {alarm ? <Standing alarm={alarm} all={data?.alarms ?? []} /> : <Empty>{data ? t("alarms.isNormal") : t("state.loading")}</Empty>}
+          {alarm ? <Standing alarm={alarm} all={data?.alarms ?? []} /> : <Empty>{!data ? t("state.loading") : error ? t("alarms.notDeclared") : t("alarms.isNormal")}</Empty>}
+          {!alarm && declared && <Normal declared={declared} />}
           <Measured rule={rule} raisedAt={alarm?.raised_at ?? null} />
-          {alarm && <Handling alarm={alarm} />}
+          {(alarm ?? declared) && <Handling alarm={(alarm ?? declared)!} />}
           <RecordHistory rule={rule} />
           <div>
             <ButtonLink to="/alarms" search={{ tab: "notifications", of: rule }} size="xs" variant="default" leftSection={<Icon name="bell" size={14} />}>
@@ -157,6 +159,50 @@ function Standing({ alarm, all }: { alarm: AlarmAnswer; all: readonly AlarmAnswe
   );
 }
 
+/** What an alarm would say if it stood. */
+function Normal({ declared }: { declared: RuleAnswer }) {
+  const t = useT();
+  const title = useTitle();
+  const words = useSpan();
+  const names = useAssetTitles();
+  const why = declared.rationale;
+  return (
+    <>
+      <div className={styles.recordHead}>
+        <PriorityMark priority={declared.priority} size={28} quiet />
+        <div>
+          <strong>
+            {t(`priority.${declared.priority}`)} · {t("alarmState.normal")}
+          </strong>
+          <span>
+            <Link to="/explore/$" params={{ _splat: declared.asset }} search={{ point: declared.point }}>
+              {title(names.get(declared.asset), declared.asset)}
+            </Link>
+          </span>
+        </div>
+        <span className={styles.compare}>
+          <Limit rule={declared} />
+        </span>
+      </div>
+      <section className={styles.response}>
+        <h3>{t("alarms.response")}</h3>
+        <Told text={why?.response} />
+        {typeof why?.time_to_respond_s === "number" && <p>{t("alarms.within", { span: words(why.time_to_respond_s * 1_000) })}</p>}
+      </section>
+      <dl className={parts.facts}>
+        <dt>{t("alarms.cause")}</dt>
+        <dd>
+          <Told text={why?.cause} />
+        </dd>
+        <dt>{t("alarms.consequence")}</dt>
+        <dd>
+          <Told text={why?.consequence} />
+        </dd>
+      </dl>
+    </>
+  );
+}
+
 /** What somebody wrote down in the reader's language, or any; that nobody did is said. */
 function Told({ text }: { text: Title | undefined }) {
   const t = useT();
@@ -200,7 +246,7 @@ function Measured({ rule, raisedAt }: { rule: string; raisedAt: string | null })
   );
 }
 
-function Handling({ alarm }: { alarm: AlarmAnswer }) {
+function Handling({ alarm }: { alarm: Pick<AlarmAnswer, "rule" | "handling" | "rationale" | "latched"> }) {
   const t = useT();
   const title = useTitle();
   const words = useSpan();

@@ -25,6 +25,14 @@ export function Comparison({ alarm }: { alarm: Pick<AlarmAnswer, "condition" | "
   );
 }
 
+/** What is not allowed, of an alarm that does not stand: `> 65`. */
+export function Limit({ rule, unit = "" }: { rule: { readonly condition: string; readonly limit: number }; unit?: string }) {
+  const t = useT();
+  const limit = formatShort(rule.limit);
+  const sign = SIGNS[rule.condition];
+  return <>{sign ? `${sign} ${limit}${unit === "" ? "" : ` ${unit}`}` : t(`condition.${rule.condition}` as Key, { limit })}</>;
+}
+
 export function useSpan(): (ms: number) => string {
   const t = useT();
   return (ms) => span(ms, { s: t("unit.s"), min: t("unit.min"), h: t("unit.h"), d: t("unit.d") });

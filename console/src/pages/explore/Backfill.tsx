@@ -2,24 +2,22 @@
 import { Button, NativeSelect } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { ask, type BackfillAnswer, client } from "../../api/client";
+import { ask, client } from "../../api/client";
 import { backfillsQuery, calculationsQuery, queryClient } from "../../api/queries";
 import { useSession } from "../../app/session";
-import { formatNumber } from "../../format/number";
 import { moment, parseTime } from "../../format/time";
 import { useT } from "../../i18n";
+import { DocLink } from "../../ui/links";
 import { Problem } from "../../ui/Page";
-import { ProgressBar } from "../../ui/Progress";
 import { QualitySymbol } from "../../ui/Value";
+import { BackfillState } from "./BackfillState";
 import styles from "./explore.module.css";
 
 const SPANS = ["now-8h", "now-1d", "now-7d", "now-30d"] as const;
 const SHOWN = 3;
 
-const partOf = (one: BackfillAnswer) => {
-  const [start, end] = [parseTime(one.start), parseTime(one.end)];
-  return end > start ? (parseTime(one.upto) - start) / (end - start) : 0;
-};
+/** Where calculated points are described. */
+export const CALCULATED = { en: "calculated-points", zh: "计算点" } as const;
 
 export function Backfill({ path }: { path: string }) {
   const t = useT();
@@ -54,18 +52,14 @@ export function Backfill({ path }: { path: string }) {
               <span>
                 {moment(parseTime(one.start))} – {moment(parseTime(one.end))} · {one.actor}
               </span>
-              {one.ended_at === null ? (
-                <ProgressBar part={partOf(one)} label={t("backfill.running")} />
-              ) : one.error !== "" ? (
-                <Problem error={new Error(one.error)} />
-              ) : (
-                <span role="status">{t("backfill.done", { n: formatNumber(one.results, 0) })}</span>
-              )}
+              <BackfillState one={one} />
             </li>
           ))}
         </ul>
       )}
-      <p>{t("backfill.text")}</p>
+      <p>
+        {t("backfill.text")} <DocLink name="expressions" hash={CALCULATED} />
+      </p>
     </section>
   );
 }

@@ -15,10 +15,11 @@ import { useNow, useSample } from "../../live/hooks";
 import { Icon } from "../../ui/Icon";
 import { ButtonLink } from "../../ui/links";
 import { parts, Problem } from "../../ui/Page";
-import { limitsOf, RangeBar } from "../../ui/RangeBar";
+import { RangeBar } from "../../ui/RangeBar";
 import { PriorityMark } from "../../ui/Priority";
 import { Sparkline } from "../../ui/Sparkline";
 import { LiveValue, QualityWord } from "../../ui/Value";
+import { Limit } from "../alarms/facts";
 import { Backfill } from "./Backfill";
 import styles from "./explore.module.css";
 
@@ -151,14 +152,17 @@ function Details({ point }: { point: PointAnswer }) {
           </>
         )}
       </dl>
-      {limitsOf(point).length > 0 && (
+      {point.alarms.length > 0 && (
         <section>
           <h3>{t("point.limits")}</h3>
           <ul className={styles.limits}>
-            {limitsOf(point).map((limit) => (
-              <li key={`${limit.side}${limit.value}`}>
-                <PriorityMark priority={limit.priority} size={16} quiet />
-                {limit.side === "high" ? ">" : "<"} {formatShort(limit.value)} {unit}
+            {point.alarms.map((rule) => (
+              <li key={rule.rule}>
+                <PriorityMark priority={rule.priority} size={16} quiet />
+                <Link to="/alarms" search={{ alarm: rule.rule }} aria-label={t("point.rule", { name: rule.rule })}>
+                  {rule.rule.slice(point.path.length + 1)}
+                </Link>
+                <Limit rule={rule} unit={unit} />
               </li>
             ))}
           </ul>

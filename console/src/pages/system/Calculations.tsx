@@ -7,8 +7,10 @@ import { backfillsQuery, calculationsQuery } from "../../api/queries";
 import { formatNumber } from "../../format/number";
 import { moment, parseTime } from "../../format/time";
 import { useT } from "../../i18n";
+import { DocLink } from "../../ui/links";
 import { Empty, Panel, parts, Problem } from "../../ui/Page";
-import { Counts } from "../explore/Backfill";
+import { CALCULATED, Counts } from "../explore/Backfill";
+import { BackfillState } from "../explore/BackfillState";
 import styles from "./system.module.css";
 
 const PAGE = 100;
@@ -26,6 +28,7 @@ export function Calculations() {
   );
   return (
     <div className={styles.runtime}>
+      <DocLink name="expressions" hash={CALCULATED} />
       <Problem error={error} />
       <Panel title={t("calculation.list")} aside={<TextInput size="xs" aria-label={t("alarms.filter")} placeholder={t("alarms.filter")} value={text} onChange={(event) => setText(event.currentTarget.value)} />}>
         {found.length === 0 ? (
@@ -95,7 +98,7 @@ function Backfills() {
             </thead>
             <tbody>
               {data.map((one) => (
-                <tr key={one.id}>
+                <tr key={one.id} data-backfill={one.id}>
                   <td className={styles.nowrap}>
                     {moment(parseTime(one.start))} – {moment(parseTime(one.end))}
                   </td>
@@ -103,7 +106,9 @@ function Backfills() {
                     {one.points[0]} {one.points.length > 1 && t("overview.moreAlarms", { n: one.points.length - 1 })}
                   </td>
                   <td className={parts.num}>{formatNumber(one.results, 0)}</td>
-                  <td>{one.error || (one.ended_at === null ? t("backfill.upto", { at: moment(parseTime(one.upto)) }) : t("backtest.done"))}</td>
+                  <td>
+                    <BackfillState one={one} />
+                  </td>
                   <td>{one.actor}</td>
                 </tr>
               ))}

@@ -19,6 +19,7 @@ from headrace.api.schemas.alarms import (
     AlarmAnswer,
     AlarmPage,
     Removal,
+    RuleAnswer,
     Shelving,
     State,
     StateCounts,
@@ -74,6 +75,15 @@ async def list_alarms(
         states=StateCounts(**states),
         flood=None if flood is None else FloodAnswer.of(flood),
     )
+
+
+@router.get("/alarms/rules/{rule:path}", operation_id="getAlarmRule", summary="An alarm as it is declared")
+async def get_alarm_rule(rule: str, index: WithPlant) -> RuleAnswer:
+    """Its rationalisation too, whether it stands or not."""
+    found = index.plant.alarms.get(rule)
+    if found is None:
+        raise NotFound(f"there is no alarm '{rule[:200]}'; it may no longer be declared")
+    return RuleAnswer.of(found, index.plant)
 
 
 @router.get("/alarms/kpis", operation_id="getAlarmKpis", summary="How the alarm system did")

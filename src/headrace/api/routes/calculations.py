@@ -8,8 +8,10 @@ from headrace.api.context import ByCaller, WithPlant, WithServices
 from headrace.api.guarded_route import api_router
 from headrace.api.plant_index import PlantIndex
 from headrace.api.schemas.calculations import BackfillAnswer, CalculationAnswer, NewBackfill
+from headrace.api.services import Services
 from headrace.api.times import time_ns_of
 from headrace.model.errors import NotFound
+from headrace.sdk.computing import BackfillJob
 
 router = api_router("Plant")
 
@@ -50,6 +52,34 @@ async def start_backfill(
 async def list_backfills(index: WithPlant, services: WithServices) -> list[BackfillAnswer]:
     """Those since the platform started, the last fifty."""
     return [BackfillAnswer.of(job) for job in services.calculations.backfills() if _ours(job.points, index)]
+
+
+@router.get("/calculations/backfills/{id}", operation_id="getBackfill", summary="How far a back-fill is")
+async def get_backfill(id: int, index: WithPlant, services: WithServices) -> BackfillAnswer:
+    return BackfillAnswer.of(_own(id, index, services))
+
+
+@router.post(
+    "/calculations/backfills/{id}/cancel", operation_id="cancelBackfill", summary="End a back-fill before it is through"
+)
+async def cancel_backfill(id: int, caller: ByCaller, index: WithPlant, services: WithServices) -> BackfillAnswer:
+    """What was worked out so far stays, and is right; the same back-fill goes over it again. Ask until `ended_at` is
+    set: samples that are on their way are stored first. One that has ended stays as it is."""
+    before = _own(id, index, services)
+    job = services.calculations.cancel_backfill(id, caller.principal.name)
+    if job.cancelled_by != before.cancelled_by:
+        await services.audit.record(
+            caller.principal.name, "calculation.backfill", job.points[0], "cancelled",
+            {"points": len(job.points), "id": id}, tenant=caller.principal.tenant,
+        )  # fmt: skip
+    return BackfillAnswer.of(job)
+
+
+def _own(id: int, index: PlantIndex, services: Services) -> BackfillJob:
+    job = services.calculations.backfill(id)
+    if not _ours(job.points, index):
+        raise NotFound(f"there is no back-fill {id}; those of before a restart are forgotten")
+    return job
 
 
 def _ours(points: Sequence[str], index: PlantIndex) -> bool:

@@ -9,7 +9,7 @@ from pydantic import Field
 from headrace.api.schemas.alarm_kpis import FloodAnswer
 from headrace.api.schemas.base import Answer, JsonValue, Request, Time, Title, WriteValue, json_value, time_text
 from headrace.compute.alarms.grouping import Place
-from headrace.model.alarms import AlarmClass, AlarmTransition, Rationale
+from headrace.model.alarms import AlarmClass, AlarmRule, AlarmTransition, Rationale
 from headrace.model.commands import Command
 from headrace.model.plant import PlantModel
 from headrace.model.time import SECOND_NS, format_time
@@ -72,6 +72,41 @@ class RationaleAnswer(Answer):
             setpoint_basis=one.setpoint_basis,
             reviewed_on=one.reviewed_on,
             reviewed_by=one.reviewed_by,
+        )
+
+
+class RuleAnswer(Answer):
+    """An alarm as it is declared, whether it stands or not: when it is raised, why, and what to do.
+
+    Source: ISA-18.2-2016 §6 (master alarm database), §9.
+    """
+
+    rule: str = Field(examples=["acme/suzhou/press-shop/line-1/press-3/oil.temperature:hot"])
+    point: str
+    asset: str
+    priority: Priority
+    condition: str = Field(examples=["high"])
+    limit: float
+    message: Title
+    latched: bool = Field(description="Whether it stays until somebody resets it.")
+    suppressed_by: str | None = Field(description="The point that suppresses it by design, where the caller sees it.")
+    handling: ClassAnswer
+    rationale: RationaleAnswer | None
+
+    @classmethod
+    def of(cls, rule: AlarmRule, plant: PlantModel) -> Self:
+        return cls(
+            rule=rule.name,
+            point=rule.point,
+            asset=rule.point.rpartition("/")[0],
+            priority=rule.priority.value,
+            condition=rule.condition.value,
+            limit=rule.limit,
+            message=dict(rule.message),
+            latched=rule.latched,
+            suppressed_by=rule.suppressed_by if rule.suppressed_by in plant.points else None,
+            handling=ClassAnswer.of(rule.handling),
+            rationale=RationaleAnswer.of(rule.rationale),
         )
 
 

@@ -50,6 +50,7 @@ class BackfillAnswer(Answer):
     results: int = Field(description="Samples made so far.")
     ended_at: Time | None
     error: str
+    cancelled_by: str = Field(description="Who has asked for its end; it ends after the samples that are on their way.")
 
     @classmethod
     def of(cls, job: BackfillJob) -> Self:
@@ -57,4 +58,5 @@ class BackfillAnswer(Answer):
             id=job.id, points=list(job.points), start=format_time(job.start_ns), end=format_time(job.end_ns),
             actor=job.actor, started_at=format_time(job.begun_ns), upto=format_time(job.upto_ns), results=job.results,
             ended_at=time_text(job.finished_ns), error=job.error,
+            cancelled_by=job.cancelled_by,
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 configure ─► calculator with what stays ─► fresh points read their past ─► what came meanwhile ─► in its place
 take, tick ─► calculator ─► results                     late samples ─► after a while: that stretch again, from history
-start_backfill ─► job: a stretch again, for points somebody named
+start_backfill ─► backfills.py: a stretch again, for points somebody named
 
 After a restart each point goes on behind its newest result in history, so nothing is left out and nothing depends on
 a state of ours being saved: for an equal point and time the newest write wins.
@@ -12,20 +12,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.compute.points.backfills import Backfills, Declared, Publish, Settle
 from headrace.compute.points.calculator import Calculator, Stretch
 from headrace.compute.points.groups import Group
 from headrace.compute.points.past import Past, again, begin_machine, input_handles, newest_of, older, outdated, slices
 from headrace.model.batch import Batch
 from headrace.model.calculations import Calculation
-from headrace.model.errors import Conflict, DataError, HeadraceError, NotFound, Unavailable
+from headrace.model.errors import HeadraceError, Unavailable
 from headrace.model.points import Point
 from headrace.model.time import DAY_NS, SECOND_NS
 from headrace.sdk.clock import Clock
@@ -33,15 +33,11 @@ from headrace.sdk.computing import BackfillJob, CalculationStatus
 
 log = logging.getLogger(__name__)
 
-Publish = Callable[[Sequence[Batch]], Awaitable[None]]
-Settle = Callable[[], Awaitable[None]]
-
 CATCH_UP_NS: Final = DAY_NS
 """So much is worked out by itself after a time without us; what is older waits for a back-fill."""
 WARM_POINTS: Final = 500
 LATE_WAIT_S: Final = 2.0
 """Late samples come in crowds: a while passes before their stretch is worked out."""
-JOBS_KEPT: Final = 50
 _LATEST_NS: Final = 1 << 62
 
 
@@ -63,9 +59,7 @@ class CalculationDesk:
         self._handles: Mapping[str, int] = {}
         self._calculator = Calculator({}, {}, {})
         self._meanwhile: _Meanwhile | None = None
-        self._jobs: deque[BackfillJob] = deque(maxlen=JOBS_KEPT)
-        self._waiting: asyncio.Queue[int] = asyncio.Queue()
-        self._next_job = 1
+        self._backfills = Backfills(past, clock, publish, settled, self._declared)
         self.again = 0  # stretches worked out anew because of late samples
         self.failed = 0  # stretches and points that could not be read
 
@@ -107,7 +101,7 @@ class CalculationDesk:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tick(), name="calculations-tick")
             tasks.create_task(self._mend(), name="calculations-late")
-            tasks.create_task(self._backfill(), name="calculations-backfill")
+            tasks.create_task(self._backfills.run(), name="calculations-backfill")
 
     # --- for people -------------------------------------------------------------------------------------------------
 
@@ -127,23 +121,19 @@ class CalculationDesk:
 
     def start_backfill(self, paths: Sequence[str], start_ns: int, end_ns: int, actor: str) -> BackfillJob:
         """Work these out anew over [start, end). Raises: NotFound, DataError, Conflict where too many wait."""
-        chosen = list(dict.fromkeys(paths))
-        for path in chosen:
-            if path not in self._calculations:
-                raise NotFound(f"'{path[:200]}' is not calculated; a back-fill is for points with an expression")
-        if not chosen or end_ns <= start_ns:
-            raise DataError("a back-fill needs points, and a stretch that ends after it begins")
-        if sum(job.finished_ns is None for job in self._jobs) >= JOBS_KEPT:
-            raise Conflict(f"{JOBS_KEPT} back-fills wait already; try again when some are done")
-        job = BackfillJob(self._next_job, tuple(chosen), start_ns, end_ns, actor, self._clock.now_ns(), start_ns)
-        self._next_job += 1
-        self._jobs.append(job)
-        self._waiting.put_nowait(job.id)
-        return job
+        return self._backfills.start(paths, start_ns, end_ns, actor)
+
+    def backfill(self, id: int) -> BackfillJob:
+        """Raises: NotFound."""
+        return self._backfills.job(id)
 
     def backfills(self) -> Sequence[BackfillJob]:
         """Newest first."""
-        return list(reversed(self._jobs))
+        return self._backfills.jobs()
+
+    def cancel_backfill(self, id: int, actor: str) -> BackfillJob:
+        """End one between two slices; what has ended stays as it is. Raises: NotFound."""
+        return self._backfills.cancel(id, actor)
 
     @property
     def waiting(self) -> int:
@@ -153,6 +143,9 @@ class CalculationDesk:
     @property
     def calculator(self) -> Calculator:
         return self._calculator
+
+    def _declared(self) -> Declared:
+        return Declared(self._calculations, self._points, self._handles)
 
     # --- catching up ------------------------------------------------------------------------------------------------
 
@@ -279,33 +272,6 @@ class CalculationDesk:
         for other, calculation in self._calculations.items():
             if path in calculation.inputs.values():
                 self._calculator.note_late(other, first_ns, last_ns)
-
-    async def _backfill(self) -> None:
-        while True:
-            number = await self._waiting.get()
-            job = next((one for one in self._jobs if one.id == number), None)
-            if job is None:
-                continue
-            chosen = {path: self._calculations[path] for path in job.points if path in self._calculations}
-            try:
-                await self._settled()
-                if chosen:
-                    async for upto, made in again(
-                        self._past, chosen, self._points, self._handles, job.start_ns, job.end_ns
-                    ):
-                        await self._publish(made)
-                        results = job.results + sum(map(len, made))
-                        job = self._progress(replace(job, upto_ns=upto, results=results))
-                await self._settled()
-                self._progress(replace(job, upto_ns=job.end_ns, finished_ns=self._clock.now_ns()))
-            except HeadraceError as error:
-                self._progress(replace(job, finished_ns=self._clock.now_ns(), error=str(error)))
-
-    def _progress(self, job: BackfillJob) -> BackfillJob:
-        for at, one in enumerate(self._jobs):
-            if one.id == job.id:
-                self._jobs[at] = job
-        return job
 
 
 def _inputs(calculations: Mapping[str, Calculation], handles: Mapping[str, int]) -> NDArray[np.uint32]:

@@ -7,7 +7,7 @@ A result at a moment needs samples from `memory` before it, and a few that are o
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -137,7 +137,7 @@ async def again(
     start_ns: int,
     end_ns: int,
     calculator: Calculator | None = None,
-) -> AsyncIterator[tuple[int, list[Batch]]]:
+) -> AsyncGenerator[tuple[int, list[Batch]], None]:
     """Work these points out anew over [start, end): (up to when, results), slice by slice.
 
     What they are made of is read from history, but for those that are among them; so is the state in which a machine

@@ -6,6 +6,7 @@ import { ask, client } from "../../../api/client";
 import { useSession } from "../../../app/session";
 import { SECOND } from "../../../format/time";
 import { useT } from "../../../i18n";
+import { DocLink } from "../../../ui/links";
 import { Empty, Panel, Problem } from "../../../ui/Page";
 import { RulePicker } from "../backtests/RulePicker";
 import { Notice } from "./Notice";
@@ -71,7 +72,7 @@ function Undeclared() {
   const { may } = useSession();
   return (
     <>
-      {t("told.none")}
+      {t("told.none")} <DocLink name="notifications" />
       {may("configure") && (
         <>
           {" "}

@@ -9,8 +9,9 @@ import type { StreamAnswer } from "../../../api/client";
 import { streamActsQuery, streamsQuery } from "../../../api/queries";
 import { useSession } from "../../../app/session";
 import { moment, parseTime } from "../../../format/time";
-import { useLanguage, useT } from "../../../i18n";
+import { useT } from "../../../i18n";
 import { Icon } from "../../../ui/Icon";
+import { DocLink } from "../../../ui/links";
 import { Empty, Panel, parts, Problem } from "../../../ui/Page";
 import { type Asked, ActDialog } from "./ActDialog";
 import { AddDialog, EXAMPLE } from "./AddDialog";
@@ -21,7 +22,6 @@ const PAGE = 30;
 
 export function Streams() {
   const t = useT();
-  const chinese = useLanguage() === "zh";
   const configures = useSession().mayEverywhere("configure");
   const [text, setText] = useState("");
   const [shown, setShown] = useState(PAGE);
@@ -36,7 +36,9 @@ export function Streams() {
   return (
     <div className={styles.page}>
       <div className={styles.head}>
-        <p>{t("stream.what")}</p>
+        <p>
+          {t("stream.what")} <DocLink name="streams" />
+        </p>
         <div className={styles.headActs}>
           {functions.length > 1 && <TextInput size="xs" aria-label={t("alarms.filter")} placeholder={t("alarms.filter")} value={text} onChange={(event) => setText(event.currentTarget.value)} />}
           {configures && (
@@ -63,7 +65,7 @@ export function Streams() {
               t("stream.noneMatch")
             ) : (
               <>
-                {t(configures ? "stream.none" : "stream.noneMayNot")} <span className="code">{chinese ? "docs/streams.zh-CN.md" : "docs/streams.md"}</span>
+                {t(configures ? "stream.none" : "stream.noneMayNot")} <DocLink name="streams" />
               </>
             )}
           </Empty>
