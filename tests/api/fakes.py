@@ -836,8 +836,8 @@ class FakeBacktests:
 def streams(audit: AuditLog, tenants: Tenants) -> StreamVersions:
     """The real ones over a folder of their own, but no process: a source is the name and version of a mean."""
 
-    def load(source: str, function: str) -> StreamFunction:
-        del function
+    def load(source: str, function: str, model: bytes) -> StreamFunction:
+        del function, model
         name, _, version = source.partition(" ")
         return reduced(name, {"mean": ("oil", "mean", "")}, inputs={"oil": "oil.temperature"}, window="10s",
                        version=version)  # fmt: skip

@@ -15,6 +15,7 @@ import pytest
 from tests.nats_server import Server, running
 
 from headrace.compute.streams.engine import Engine
+from headrace.compute.streams.placing import check_shared
 from headrace.exchange.nats import NatsBus, NatsSettings
 from headrace.exchange.nats_work import Partition, SharedWork
 from headrace.exchange.partitions import partition_of
@@ -22,7 +23,6 @@ from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import ConfigError, Conflict
 from headrace.model.packing import unpack
 from headrace.model.time import HOUR_NS, SECOND_NS
-from headrace.platform import stream_worker
 from headrace.sdk.stream import StreamFunction, reduced
 
 SOURCE = """
@@ -172,4 +172,4 @@ def test_what_has_to_see_everything_is_not_shared() -> None:
         "all", {"mean": ("oil", "mean", "")}, inputs={"oil": "oil"}, window="10s", by="all", to="hall"
     )  # fmt: skip
     with pytest.raises(ConfigError, match="one process has to see it all"):
-        stream_worker.check(every)
+        check_shared(every)

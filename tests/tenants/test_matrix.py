@@ -58,6 +58,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "startBackfill": {"json": {"points": [POINT], "start": "now-1h"}},
     "addStream": {"json": {"source": "acme.mean 1"}},
     "getStreamDifference": {"names": {"name": "acme.wear", "version": "1"}},
+    "placeStream": {"json": {"on": "workers"}, "names": {"name": "acme.wear", "version": "1"}},
     "promoteStream": {"json": {"why": "x"}, "names": {"name": "acme.wear", "version": "1"}},
     "retireStream": {"json": {"why": "x"}, "names": {"name": "acme.wear", "version": "1"}},
     "rollBackStream": {"json": {"why": "x"}, "names": {"name": "acme.wear"}},

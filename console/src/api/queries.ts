@@ -96,7 +96,7 @@ export const drawnPointQuery = (path: string) =>
 const bare = (path: string): PointAnswer => ({
   path, name: path.slice(path.lastIndexOf("/") + 1), asset: path.slice(0, path.lastIndexOf("/")), title: {}, kind: "float64", unit: "1",
   decimals: null, range: null, write_range: null, access: "read", critical: false, connection: null, address: null, interval_ms: null,
-  expression: null, inputs: [], alarms: [], retention: "",
+  expression: null, function: null, inputs: [], alarms: [], retention: "",
 });
 
 export const searchQuery = (q: string) =>

@@ -2053,8 +2053,8 @@ export interface paths {
         put?: never;
         /**
          * Take a version up as a shadow
-         * @description Name and version are those that the source declares. 409 for one that is there with another source; 422 with
-         *     what the source said where it does not load.
+         * @description Name and version are those that the source declares. 409 for one that is there with another source, and for an
+         *     output whose path the plant has already; 422 with what the source said where it does not load.
          */
         post: operations["addStream"];
         delete?: never;
@@ -2123,6 +2123,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/streams/{name}/versions/{version}/place": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say where a version runs
+         * @description On the hub, or on workers that share it. It goes on with the state that it has there, and from now on.
+         */
+        post: operations["placeStream"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/streams/{name}/versions/{version}/promote": {
         parameters: {
             query?: never;
@@ -2134,7 +2154,8 @@ export interface paths {
         put?: never;
         /**
          * Make a version the active one
-         * @description What it gives is stored, shown and judged from now on; the version before is retired.
+         * @description What it gives is stored, shown and judged from now on, and its outputs are points of the plant; the version
+         *     before is retired. 409 for an output whose path the plant has already.
          */
         post: operations["promoteStream"];
         delete?: never;
@@ -4923,6 +4944,19 @@ export interface components {
              */
             function: string;
             /**
+             * Model
+             * Format: base64
+             * @description An ONNX model, which the source knows as `MODEL`; 16 MiB at most.
+             * @default
+             */
+            model: string;
+            /**
+             * On
+             * @description Where it runs: `hub`, or `workers` that share it over NATS.
+             * @default hub
+             */
+            on: string;
+            /**
              * Source
              * @description Python with a stream function.
              */
@@ -5446,6 +5480,11 @@ export interface components {
              * @description Of a calculated point; in the words of docs/expressions.md.
              */
             expression: string | null;
+            /**
+             * Function
+             * @description The stream function that makes it.
+             */
+            function: string | null;
             /**
              * Inputs
              * @description Paths of the points that it is calculated from.
@@ -6320,7 +6359,7 @@ export interface components {
         StreamActAnswer: {
             /**
              * Act
-             * @description `add`, `promote`, `roll back` or `retire`.
+             * @description `add`, `promote`, `roll back`, `retire` or `place`.
              */
             act: string;
             /** Name */
@@ -6358,6 +6397,11 @@ export interface components {
             before: string;
             /** Name */
             name: string;
+            /**
+             * On
+             * @description Where it runs: `hub` or `workers`.
+             */
+            on: string;
             /** @description Null where it does not run. */
             run: components["schemas"]["StreamRunAnswer"] | null;
             /**
@@ -6410,6 +6454,20 @@ export interface components {
              * @description The greatest difference of two values.
              */
             worst: number;
+        };
+        /** StreamPlace */
+        StreamPlace: {
+            /**
+             * On
+             * @description `hub` or `workers`.
+             */
+            on: string;
+            /**
+             * Why
+             * @description For the audit trail.
+             * @default
+             */
+            why: string;
         };
         /** StreamReason */
         StreamReason: {
@@ -10924,6 +10982,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StreamDifferenceAnswer"] | null;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    placeStream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StreamPlace"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamAnswer"];
                 };
             };
             /** @description What went wrong. */

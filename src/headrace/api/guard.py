@@ -21,6 +21,7 @@ from headrace.sdk.apps.request import BODY_BYTES_MAX
 
 API_PREFIX: Final = "/api/"
 APPS_PATH: Final = f"{API_PREFIX}v1/apps"
+_LARGE: Final = (f"{API_PREFIX}v1/declarations/", f"{API_PREFIX}v1/devices/import")
 INGEST_PATHS: Final = frozenset((f"{API_PREFIX}v1/ingest/json", f"{API_PREFIX}v2/write", "/write"))
 
 #: The console needs inline styles (its component library writes them), never inline scripts.
@@ -133,7 +134,7 @@ class Guard:
             return self._settings.ingest_bytes_max
         if scope["path"].startswith(APPS_PATH):
             return self._app_limit(scope["path"].removeprefix(APPS_PATH).split("/"))
-        large = scope["path"].startswith((f"{API_PREFIX}v1/declarations/", f"{API_PREFIX}v1/devices/import"))
+        large = scope["path"].startswith(_LARGE) or scope["path"] == f"{API_PREFIX}v1/streams"  # with a model
         return self._settings.declarations_bytes_max if large else self._settings.body_bytes_max
 
     def _app_limit(self, parts: list[str]) -> int:

@@ -174,6 +174,7 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "listStreams": _VIEW_WHOLE,
     "listStreamActs": _VIEW_WHOLE,
     "addStream": Right(Action.CONFIGURE, timed=False),  # it is loaded, which has a time limit of its own
+    "placeStream": _CONFIGURE,
     "promoteStream": _CONFIGURE,
     "rollBackStream": _CONFIGURE,
     "retireStream": _CONFIGURE,

@@ -135,7 +135,7 @@ def _granted(ordered: Sequence[str], grant: Shared) -> list[str]:
 
 def _bare(point: Point) -> Point:
     """A point as a partner sees it: what it measures, not where it comes from, and never to be written."""
-    return replace(point, source=None, access=Access.READ, write_range=None, expression="")
+    return replace(point, source=None, access=Access.READ, write_range=None, expression="", function="")
 
 
 def _wider(known: Window | None, grant: Shared) -> Window:

@@ -26,6 +26,7 @@ from headrace.model.text import shown
 from headrace.model.time import SECOND_NS, parse_duration_ns
 
 if TYPE_CHECKING:
+    from headrace.exchange.nats import NatsSettings
     from headrace.platform.platform import Platform
     from headrace.platform.settings import Settings
     from headrace.sdk.services import SourceFile
@@ -65,6 +66,16 @@ SignInOption = Annotated[
 LogOption = Annotated[str, typer.Option("--log", help="debug, info, warning or error.")]
 
 
+StreamNatsOption = Annotated[
+    str, typer.Option("--stream-nats", envvar="HEADRACE_STREAM_NATS", help="NATS server by which workers are fed.")
+]
+StreamNameOption = Annotated[str, typer.Option("--stream-name", help="Name of the work there; the workers' --stream.")]
+StreamPartitionsOption = Annotated[
+    int, typer.Option("--stream-partitions", min=1, max=256, help="The same for all, for the life of the work.")
+]
+StreamCredentialsOption = Annotated[
+    Path | None, typer.Option("--stream-credentials", help="Credentials file, as nsc writes it.", exists=True)
+]
 AuditKeepOption = Annotated[
     int, typer.Option("--audit-keep", min=183, help="Days that audit entries stay in the database before an archive.")
 ]
@@ -103,6 +114,10 @@ def serve(
     reach: ReachOption = None,
     secrets: SecretsOption = None,
     public_url: PublicUrlOption = "",
+    stream_nats: StreamNatsOption = "",
+    stream_name: StreamNameOption = "HEADRACE",
+    stream_partitions: StreamPartitionsOption = 16,
+    stream_credentials: StreamCredentialsOption = None,
     run_for: ForOption = 0.0,
     report: ReportOption = "",
     log_level: LogOption = "info",
@@ -133,8 +148,21 @@ def serve(
         reach=tuple(reach or ()),
         secrets=tuple(secrets or ()),
         public_url=public_url,
+        stream_work=shared_work(stream_nats, stream_name, stream_partitions, stream_credentials),
     )
     serve_platform(settings, folder, run_for, report)
+
+
+def shared_work(server: str, name: str, partitions: int, credentials: Path | None) -> NatsSettings | None:
+    """Where workers are fed; None where no server is named."""
+    from headrace.exchange.nats import NatsSettings
+
+    if not server:
+        return None
+    return NatsSettings(
+        (server,), stream=name, subject=name.lower(), partitions=partitions,
+        credentials=None if credentials is None else str(credentials),
+    )  # fmt: skip
 
 
 def serve_platform(settings: Settings, folder: Path | None, run_for_s: float, report: str) -> None:

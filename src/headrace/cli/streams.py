@@ -1,6 +1,6 @@
 """`headrace stream`: versions of stream functions, and back-tests.
 
-add, promote, rollback, retire, list ─► the platform that runs, as its client ─► register, audit trail
+add, promote, rollback, retire, place, list ─► the platform that runs, as its client ─► register, audit trail
                                       └ nobody runs the home: the same acts on its files, in the same trail
 backtest ─► a cell, over the history of a home whose platform rests
 """
@@ -8,6 +8,7 @@ backtest ─► a cell, over the history of a home whose platform rests
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -33,19 +34,45 @@ NameArgument = Annotated[str, typer.Argument(help="Name of the function.")]
 VersionArgument = Annotated[str, typer.Argument(help="Version of it.")]
 WhyOption = Annotated[str, typer.Option("--why", help="For the journal and the audit trail.")]
 FileArgument = Annotated[Path, typer.Argument(help="Python file with the function.", exists=True, dir_okay=False)]
+OnOption = Annotated[str, typer.Option("--on", help="Where it runs: hub, or workers that share it over NATS.")]
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", help="ONNX model that the source knows as MODEL.", exists=True, dir_okay=False)
+]
 FunctionOption = Annotated[str, typer.Option("--function", help="Name of the function, where the file has several.")]
 
 
 @app.command("add")
 def add(
-    file: FileArgument, function: FunctionOption = "", home: HomeOption = DEFAULT_HOME, server: ServerOption = None
-) -> None:
+    file: Annotated[Path, typer.Argument(help="Python with the function, or an ONNX model.", exists=True)],
+    function: FunctionOption = "", on: OnOption = "hub", model: ModelOption = None,
+    name: Annotated[str, typer.Option("--name", help="Of a model's function; the file's if not given.")] = "",
+    version: Annotated[str, typer.Option("--version", help="Of a model's function.")] = "1",
+    inputs: Annotated[str, typer.Option("--inputs", help="Of a model: 'oil=oil.temperature [Cel], speed=speed'.")] = "",
+    features: Annotated[
+        str, typer.Option("--features", help="Of a model, a column each: 'oil:mean, speed:max'; means, if not given.")
+    ] = "",
+    outputs: Annotated[str, typer.Option("--outputs", help="Of a model: 'wear=float64, left=[h]'.")] = "",
+    window: Annotated[str, typer.Option("--window", help="Of a model: 10s.")] = "",
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Windows that a model scores at once.")] = 1024,
+    budget: Annotated[
+        str, typer.Option("--budget", help="Time of a model for windows that end together; the rest is skipped.")
+    ] = "",
+    home: HomeOption = DEFAULT_HOME, server: ServerOption = None,
+) -> None:  # fmt: skip
     """Take a version up: it runs beside the active one, and its outputs are compared, not stored."""
-    source = file.read_text("utf-8")
-    if client := _client(home, server):
-        _said(client.post("/streams", {"source": source, "function": function}))
+    if file.suffix == ".onnx":
+        from headrace.cli.stream_models import ModelOptions, source_of
+
+        given = ModelOptions(name, version, inputs, features, outputs, window, batch, budget)
+        held = file.read_bytes()
+        source = source_of(file, held, given)
     else:
-        _said(_offline(home, lambda streams: streams.add(LOCAL, source, function)))
+        source, held = file.read_text("utf-8"), b"" if model is None else model.read_bytes()
+    if client := _client(home, server):
+        body = {"source": source, "function": function, "on": on, "model": base64.b64encode(held).decode()}
+        _said(client.post("/streams", body))
+    else:
+        _said(_offline(home, lambda streams: streams.add(LOCAL, source, function, on=on, model=held)))
 
 
 @app.command("promote")
@@ -83,6 +110,19 @@ def retire(
         _said(_offline(home, lambda streams: streams.retire(LOCAL, name, version, why)))
 
 
+@app.command("place")
+def place(
+    name: NameArgument, version: VersionArgument, on: Annotated[str, typer.Option("--on", help="hub or workers.")],
+    why: WhyOption = "", home: HomeOption = DEFAULT_HOME, server: ServerOption = None,
+) -> None:  # fmt: skip
+    """Say where a version runs: on the hub, or on workers."""
+    if client := _client(home, server):
+        body = {"on": on, "why": why}
+        _said(client.post(f"/streams/{_part(name)}/versions/{_part(version)}/place", body))
+    else:
+        _said(_offline(home, lambda streams: streams.place(LOCAL, name, version, on, why)))
+
+
 @app.command("list")
 def listed(home: HomeOption = DEFAULT_HOME, server: ServerOption = None, as_json: JsonOption = False) -> None:
     """Every version, and how the running ones do; with --json, how shadows differ."""
@@ -96,8 +136,8 @@ def listed(home: HomeOption = DEFAULT_HOME, server: ServerOption = None, as_json
         print_json(rows)
         return
     print_table(
-        ["function", "version", "stage", "by", "outputs", "late", "failed", "trouble"],
-        [[row["name"], row["version"], row["stage"], row["added_by"], *_fares(row["run"])] for row in rows],
+        ["function", "version", "stage", "on", "by", "outputs", "late", "failed", "skipped", "trouble"],
+        [[row["name"], row["version"], row["stage"], row["on"], row["added_by"], *_fares(row["run"])] for row in rows],
         empty="no functions",
     )
 
@@ -123,6 +163,7 @@ def worker(
     lease: Annotated[str, typer.Option(help="How long a worker that died keeps its partitions.")] = "5s",
     keep: Annotated[int, typer.Option(min=1, help="Samples between two states of a partition.")] = 200_000,
     credentials: Annotated[Path | None, typer.Option(help="Credentials file, as nsc writes it.", exists=True)] = None,
+    model: ModelOption = None,
 ) -> None:
     """Share a function with other workers: each takes partitions of the samples over NATS, until it is stopped."""
     from headrace.exchange.nats import NatsSettings
@@ -133,7 +174,8 @@ def worker(
         lease_s=parse_duration_ns(lease) / SECOND_NS, credentials=None if credentials is None else str(credentials),
     )  # fmt: skip
     with suppress(KeyboardInterrupt):
-        asyncio.run(work(file.read_text("utf-8"), function, settings, keep_samples=keep))
+        held = b"" if model is None else model.read_bytes()
+        asyncio.run(work(file.read_text("utf-8"), function, settings, keep_samples=keep, model=held))
 
 
 @app.command("backtest")
@@ -144,6 +186,7 @@ def backtest(
     function: FunctionOption = "",
     home: HomeOption = DEFAULT_HOME,
     out: Annotated[Path | None, typer.Option("--out", help="Parquet file for what came out.")] = None,
+    model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a function over a stretch of history, storing nothing; the platform of the home is at rest."""
@@ -151,7 +194,7 @@ def backtest(
 
     from headrace.compute.streams.cell import Cell
 
-    cell = Cell(file.read_text("utf-8"), function)
+    cell = Cell(file.read_text("utf-8"), function, model=b"" if model is None else model.read_bytes())
     try:
         found = asyncio.run(_backtest(home, cell, parse_time_ns(start), parse_time_ns(end)))
     finally:
@@ -216,12 +259,13 @@ def _offline(home: Path, act: Callable[[Streams], Awaitable[Any]]) -> Any:
 
 def _fares(run: dict[str, Any] | None) -> list[Any]:
     if run is None:
-        return [None] * 4
-    return [*(run["counters"].get(name) for name in ("outputs", "late", "failed")), run["error"] or None]
+        return [None] * 5
+    return [*(run["counters"].get(name) for name in ("outputs", "late", "failed", "skipped")), run["error"] or None]
 
 
 def _said(one: dict[str, Any]) -> None:
-    note(f"{one['name']} {one['version']} is {one['stage']}")
+    where = "" if one["on"] == "hub" else f" on {one['on']}"
+    note(f"{one['name']} {one['version']} is {one['stage']}{where}")
 
 
 def _part(name: str) -> str:

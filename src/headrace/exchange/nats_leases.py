@@ -42,6 +42,7 @@ class Leases:
         self._partitions, self._hold, self._release = partitions, hold, release
         self._me = uuid.uuid4().hex[:12]
         self._held: dict[int, int] = {}  # partition -> revision of its key
+        self._leaving: dict[int, asyncio.Task[None]] = {}  # nobody waits for them: the other leases would end
         self._bucket: KeyValue | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -64,8 +65,9 @@ class Leases:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        for partition in list(self._held):
-            await self._let_go(partition)
+        for partition in self._held.keys() - self._leaving.keys():
+            self._leave(partition)
+        await asyncio.gather(*self._leaving.values(), return_exceptions=True)
         if self._bucket is not None:
             with contextlib.suppress(Exception):
                 await self._bucket.delete(f"{self._group}.worker.{self._me}")
@@ -85,22 +87,28 @@ class Leases:
         workers = {key for key in keys if key.startswith(f"{self._group}.worker.")}
         taken = {int(key.rpartition(".")[2]) for key in keys if key.startswith(f"{self._group}.partition.")}
         fair = share(self._partitions, len(workers))
-        for partition in to_give(self._held, fair):
-            await self._let_go(partition)
         for partition in list(self._held):
             await self._renew(partition)
-        free = set(range(self._partitions)) - taken - set(self._held)
-        for partition in to_take(self._held, free, fair, zlib.crc32(self._me.encode())):
+        mine = self._held.keys() - self._leaving.keys()
+        for partition in to_give(mine, fair):
+            self._leave(partition)
+        free = set(range(self._partitions)) - taken - self._held.keys() - self._leaving.keys()
+        for partition in to_take(mine, free, fair, zlib.crc32(self._me.encode())):
             await self._take(partition)
 
     async def _keys(self) -> list[str]:
+        """Raises: nats.errors.TimeoutError where the list stops half-way, as it does when the server goes away."""
+        from nats.errors import TimeoutError as NatsTimeoutError
         from nats.js.errors import NoKeysError
 
         assert self._bucket is not None
         try:
-            return await self._bucket.keys()
+            async with asyncio.timeout(self._settings.publish_timeout_s):
+                return await self._bucket.keys()
         except NoKeysError:
             return []
+        except TimeoutError:  # the library waits for the rest without end
+            raise NatsTimeoutError from None
 
     async def _take(self, partition: int) -> None:
         from nats.js.errors import KeyWrongLastSequenceError
@@ -116,18 +124,35 @@ class Leases:
         from nats.js.errors import KeyWrongLastSequenceError
 
         assert self._bucket is not None
+        if partition not in self._held:
+            return  # it was let go meanwhile
         try:
-            self._held[partition] = await self._bucket.update(
-                self._key(partition), self._me.encode(), last=self._held[partition]
-            )
+            revision = await self._bucket.update(self._key(partition), self._me.encode(), last=self._held[partition])
         except KeyWrongLastSequenceError:  # it ended while we were paused
-            del self._held[partition]
-            await self._release(partition)
+            self._held.pop(partition, None)
+            self._leave(partition)
+            return
+        if partition in self._held:
+            self._held[partition] = revision
+        else:
+            await self._delete(partition, revision)
 
-    async def _let_go(self, partition: int) -> None:
+    def _leave(self, partition: int) -> None:
+        """It stays ours until whoever works on it has ended."""
+        if partition not in self._leaving:
+            self._leaving[partition] = asyncio.create_task(self._left(partition), name=f"leave {partition}")
+
+    async def _left(self, partition: int) -> None:
+        try:
+            await self._release(partition)
+        finally:
+            del self._leaving[partition]
+            revision = self._held.pop(partition, None)
+            if revision is not None:
+                await self._delete(partition, revision)
+
+    async def _delete(self, partition: int, revision: int) -> None:
         assert self._bucket is not None
-        revision = self._held.pop(partition)
-        await self._release(partition)
         with contextlib.suppress(Exception):
             await self._bucket.delete(self._key(partition), last=revision)
 

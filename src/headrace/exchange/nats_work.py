@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.exchange.nats import NatsBus, NatsSettings, messages_of
@@ -36,8 +38,12 @@ log = logging.getLogger(__name__)
 
 FETCH_MESSAGES: Final = 64
 FETCH_WAIT_S: Final = 1.0
+LOOK_AFTER: Final = 3
+"""Silent fetches before the server is asked whether it has sent what did not come."""
 RETRY_S: Final = 1.0
 LEAVE_S: Final = 10.0
+STATE_S: Final = 20.0
+"""How long a state may take on its way: a part of it that is lost is waited for without end otherwise."""
 CONSUMER_FORGOTTEN_S: Final = 60.0
 """A reader that is gone; the next one makes its own."""
 
@@ -74,6 +80,16 @@ class ByAsset:
 
 
 Work = Callable[["Partition"], Awaitable[None]]
+LABEL: Final = "Headrace-Made-By"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a worker told. `label` says by what, in words of its own; `paths` what handles mean in it."""
+
+    label: str
+    batches: Sequence[Batch]
+    paths: Mapping[int, str]
 
 
 class SharedWork:
@@ -84,6 +100,7 @@ class SharedWork:
         self._bytes_max = client.max_payload
         self._settings, self._path_of = settings, path_of
         self._spreader = Spreader(ByAsset(path_of), settings.partitions)
+        self._created = 0
         self._states: Any = None
         self._places: Any = None
 
@@ -100,8 +117,36 @@ class SharedWork:
 
     async def publish(self, batches: Sequence[Batch]) -> None:
         """Durable on return. Raises: Unavailable; DataError for a handle that means nothing."""
-        for partition, part in self._spreader.spread(batches).items():
-            await self._send(f"work.{partition}", part, self._path_of)
+        parts = self._spreader.spread(batches)
+        sends = [self._send(f"work.{partition}", part, self._path_of) for partition, part in parts.items()]
+        for outcome in await asyncio.gather(*sends, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    @property
+    def created(self) -> int:
+        """When the stream was made, in seconds: sequences of another one mean nothing in it."""
+        return self._created
+
+    async def made(self, position: int) -> AsyncIterator[tuple[int, Sequence[Result]]]:
+        """What workers told behind a position: pairs of the next position and what came until there. Without end."""
+        garbled = 0
+        async for at, messages in self._read("made.*", position, lambda: False):
+            results: list[Result] = []
+            for message in messages:
+                numbers = Numbers()
+                try:
+                    packed = unpack(message.data)
+                    heard = Heard(numbers)
+                    heard.learn(packed.paths)
+                    batches = list(heard.ours(packed.batches))
+                except DataError as error:
+                    garbled += 1
+                    if garbled == 1 or garbled % 1000 == 0:
+                        log.error("%d messages of workers cannot be read; the last: %s", garbled, error)
+                else:
+                    results.append(Result((message.headers or {}).get(LABEL, ""), batches, numbers.paths))
+            yield at, results
 
     async def share(self, group: str, work: Work) -> None:
         """Work on a fair share of the partitions among all of this group, until cancelled."""
@@ -125,14 +170,65 @@ class SharedWork:
         finally:
             await leases.stop()
 
-    async def _send(self, subject: str, batches: Sequence[Batch], path_of: Callable[[int], str]) -> None:
+    async def _send(
+        self, subject: str, batches: Sequence[Batch], path_of: Callable[[int], str], label: str = ""
+    ) -> None:
         from nats.errors import Error
 
         try:
             for message in messages_of(batches, path_of, self._bytes_max):
-                await self._stream.publish(f"{self._settings.subject}.{subject}", message)
+                headers = {LABEL: label} if label else None
+                await self._stream.publish(f"{self._settings.subject}.{subject}", message, headers=headers)
         except Error as error:
             raise Unavailable(f"the NATS server did not take it: {error}") from None
+
+    async def _read(
+        self, subject: str, at: int, ended: Callable[[], bool]
+    ) -> AsyncIterator[tuple[int, Sequence[Any]]]:  # fmt: skip
+        """Messages behind a sequence, in order and without a gap; none where nothing came for `FETCH_WAIT_S`."""
+        from nats.errors import Error, TimeoutError
+
+        consumer, heard, silent = None, 0, 0
+        while not ended():
+            try:
+                if consumer is None:
+                    consumer, heard = await self._reader(subject, at), 0
+                fetched = await consumer.fetch(FETCH_MESSAGES, timeout=FETCH_WAIT_S)
+            except TimeoutError:
+                silent += 1
+                if silent % LOOK_AFTER == 0 and await _lost_some(consumer, heard):
+                    consumer = None
+                yield at, ()
+                continue
+            except Error:  # between two servers; the client connects by itself
+                consumer = None
+                await asyncio.sleep(RETRY_S)
+                continue
+            silent = 0
+            messages: list[Any] = []
+            for message in fetched:
+                heard += 1
+                if message.metadata.sequence.consumer != heard:  # one was lost on its way: from there again
+                    consumer = None
+                    break
+                sequence = message.metadata.sequence.stream
+                if sequence > at:
+                    messages.append(message)
+                    at = sequence
+            yield at, messages
+
+    async def _reader(self, subject: str, at: int) -> Any:
+        from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+        name = f"{self._settings.stream}-WORK"
+        first = (await self._stream.stream_info(name)).state.first_seq
+        if at and first > at + 1:
+            log.warning("'%s' goes on behind samples that are kept no more", subject)
+        config = ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=at + 1, ack_policy=AckPolicy.NONE,
+            inactive_threshold=CONSUMER_FORGOTTEN_S,
+        )  # fmt: skip
+        return await self._stream.pull_subscribe(f"{self._settings.subject}.{subject}", stream=name, config=config)
 
     async def _open(self) -> None:
         from nats.errors import Error
@@ -151,6 +247,7 @@ class SharedWork:
                 info = await self._stream.stream_info(f"{settings.stream}-WORK")
             if info.config.description != config.description:
                 raise Conflict(f"the work is shared by {info.config.description}; use that number everywhere")
+            self._created = 1 if info.created is None else int(info.created.timestamp())
             self._places = await self._bucket(f"{settings.stream}-places")
             self._states = await self._stream.create_object_store(
                 f"{settings.stream}-states", replicas=settings.replicas
@@ -189,9 +286,9 @@ class Partition:
         """The feed ends after what it has given."""
         self._leaving = True
 
-    async def tell(self, batches: Sequence[Batch]) -> None:
-        """Results; durable on return."""
-        await self._shared._send(f"made.{self.number}", batches, self._numbers.path_of)
+    async def tell(self, batches: Sequence[Batch], label: str = "") -> None:
+        """Results, and by what they were made; durable on return."""
+        await self._shared._send(f"made.{self.number}", batches, self._numbers.path_of, label)
 
     async def read(self) -> bytes | None:
         """The newest state, whoever wrote it."""
@@ -201,11 +298,12 @@ class Partition:
         try:
             entry = await self._shared._places.get(self._key)
             self._revision, self._object = entry.revision, entry.value.decode()
-            found = await self._shared._states.get(self._object)
+            async with asyncio.timeout(STATE_S):
+                found = await self._shared._states.get(self._object)
         except KeyNotFoundError:
             self._revision, self._object = 0, ""
             return None
-        except Error as error:
+        except (Error, TimeoutError) as error:
             raise Unavailable(f"the state of partition {self.number} cannot be read: {error}") from None
         data: bytes = found.data
         return data
@@ -215,16 +313,17 @@ class Partition:
         from nats.errors import Error
         from nats.js.errors import KeyWrongLastSequenceError
 
-        name = f"{self._key}.{self._revision + 1}.{id(self):x}"
+        name = f"{self._key}.{self._revision + 1}.{uuid.uuid4().hex[:12]}"
         former = self._object
         try:
-            await self._shared._states.put(name, data)
+            async with asyncio.timeout(STATE_S):
+                await self._shared._states.put(name, data)
             self._revision = await self._shared._places.update(self._key, name.encode(), last=self._revision or None)
         except KeyWrongLastSequenceError:
             with suppress(Error):
                 await self._shared._states.delete(name)
             raise Conflict(f"another worker has partition {self.number} now") from None
-        except Error as error:
+        except (Error, TimeoutError) as error:
             raise Unavailable(f"the state of partition {self.number} cannot be kept: {error}") from None
         self._object = name
         if former:
@@ -233,35 +332,12 @@ class Partition:
 
     async def pieces(self, position: str, needed_ns: int) -> AsyncIterator[Piece]:
         """From behind a position, which is a sequence of the stream."""
-        from nats.errors import Error, TimeoutError
-
         del needed_ns
-        at, consumer, heard, quiet_s = int(position or 0), None, 0, 0.0
-        while not self._leaving:
-            try:
-                if consumer is None:
-                    consumer, heard = await self._reader(at), 0
-                messages = await consumer.fetch(FETCH_MESSAGES, timeout=FETCH_WAIT_S)
-            except TimeoutError:
-                quiet_s += FETCH_WAIT_S
-                yield Piece([], str(at), quiet_ns=int(quiet_s * SECOND_NS))
-                continue
-            except Error:  # between two servers; the client connects by itself
-                consumer = None
-                await asyncio.sleep(RETRY_S)
-                continue
-            quiet_s = 0.0
-            batches: list[Batch] = []
-            for message in messages:
-                heard += 1
-                if message.metadata.sequence.consumer != heard:  # one was lost on its way: from there again
-                    consumer = None
-                    break
-                sequence = message.metadata.sequence.stream
-                if sequence > at:
-                    batches += self._batches(message.data)
-                    at = sequence
-            yield Piece(batches, str(at))
+        quiet_s = 0.0
+        async for at, messages in self._shared._read(f"work.{self.number}", int(position or 0), lambda: self._leaving):
+            quiet_s = 0.0 if messages else quiet_s + FETCH_WAIT_S
+            batches = [batch for message in messages for batch in self._batches(message.data)]
+            yield Piece(batches, str(at), quiet_ns=int(quiet_s * SECOND_NS))
 
     def _batches(self, message: bytes) -> Sequence[Batch]:
         try:
@@ -273,25 +349,19 @@ class Partition:
             self.garbled += 1
             return []
 
-    async def _reader(self, at: int) -> Any:
-        from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-
-        shared = self._shared
-        name = f"{shared._settings.stream}-WORK"
-        first = (await shared._stream.stream_info(name)).state.first_seq
-        if at and first > at + 1:
-            log.warning("partition %d goes on behind samples that are kept no more", self.number)
-        config = ConsumerConfig(
-            deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=at + 1, ack_policy=AckPolicy.NONE,
-            inactive_threshold=CONSUMER_FORGOTTEN_S,
-        )  # fmt: skip
-        return await shared._stream.pull_subscribe(
-            f"{shared._settings.subject}.work.{self.number}", stream=name, config=config
-        )
-
     @property
     def _key(self) -> str:
         return f"{self._group}.{self.number}"
+
+
+async def _lost_some(consumer: Any, heard: int) -> bool:
+    """Whether a reader is gone, or what it was sent last was lost on its way: a gap that nothing behind it shows."""
+    from nats.errors import Error
+
+    try:
+        return bool((await consumer.consumer_info()).delivered.consumer_seq != heard)
+    except Error:
+        return True
 
 
 async def _again(work: Work, one: Partition) -> None:

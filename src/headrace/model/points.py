@@ -71,7 +71,8 @@ class Point:
     """One time series. `write_range` bounds setpoints and defaults to `range`; `retention` is how long it is kept.
 
     `guard` is what a write must pass beside right, kind and range. A point with an `expression` is calculated from
-    others and has no source; so is one with a `machine`, whose expression is that machine in words.
+    others and has no source; so is one with a `machine`, whose expression is that machine in words. `function` is the
+    stream function that makes it, whose declaration it is part of.
     """
 
     path: str
@@ -87,6 +88,7 @@ class Point:
     guard: Guard = NO_GUARD
     expression: str = ""
     machine: Machine | None = None
+    function: str = ""
 
     @property
     def asset_path(self) -> str:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from sqlalchemy import Engine
+
 from headrace.access.audit.folder import ARCHIVE
 from headrace.access.audit.reader import TrailReader
 from headrace.access.audit.signing import PUBLIC_NAME, PublicKey
@@ -35,11 +37,18 @@ async def open_registry(home: Path) -> AsyncIterator[TenantRegistries]:
     try:
         access = AccessDesk(engine, SystemClock())
         await access.tenants()  # from here on it knows whose a path is
-        yield TenantRegistries(
-            engine, drivers.load(), SystemClock(), outlets.load(), all_messengers(), tenants=access.memory
-        )
+        streams = StreamVersions(Register(Settings(home=home).streams_dir), access, access.memory, SystemClock())
+        await streams.start()
+        yield _registries(engine, access, streams)
     finally:
         engine.dispose()
+
+
+def _registries(engine: Engine, access: AccessDesk, streams: StreamVersions) -> TenantRegistries:
+    return TenantRegistries(
+        engine, drivers.load(), SystemClock(), outlets.load(), all_messengers(), tenants=access.memory,
+        functions=streams.functions,
+    )  # fmt: skip
 
 
 @asynccontextmanager
@@ -56,10 +65,25 @@ async def open_access(home: Path) -> AsyncIterator[AccessDesk]:
 @asynccontextmanager
 async def open_streams(home: Path) -> AsyncIterator[StreamVersions]:
     """The stream functions of `home`, whose acts are in its audit trail. Raises: ConfigError, Unavailable."""
+    make_home(home)
     settings = Settings(home=home)
-    async with open_access(home) as access:
+    engine = await asyncio.to_thread(open_database, settings.database)
+    try:
+        access = AccessDesk(engine, SystemClock())
         await access.tenants()  # from here on it knows whose a name is
-        yield StreamVersions(Register(settings.streams_dir), access, access.memory, SystemClock())
+
+        async def forget() -> None:
+            plant.forget()
+
+        streams = StreamVersions(
+            Register(settings.streams_dir), access, access.memory, SystemClock(),
+            check=lambda function, tenant: plant.check_function(function, tenant=tenant), changed=forget,
+        )  # fmt: skip
+        plant = _registries(engine, access, streams)
+        await streams.start()
+        yield streams
+    finally:
+        engine.dispose()
 
 
 def rotate_keys(home: Path, seal_key: str, forget_old: bool) -> Rekeyed:

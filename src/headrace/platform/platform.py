@@ -28,6 +28,7 @@ from headrace.compute.live import LiveTable
 from headrace.compute.notify.desk import NotifyDesk
 from headrace.compute.points.desk import CalculationDesk
 from headrace.compute.streams.desk import StreamDesk
+from headrace.compute.streams.feeding import Feeder
 from headrace.compute.streams.register import Register
 from headrace.compute.streams.versions import StreamVersions
 from headrace.connect import drivers as driver_folder
@@ -58,6 +59,7 @@ from headrace.platform.pipeline import Pipeline
 from headrace.platform.reaching import FieldWriter, PlantReadings, persons
 from headrace.platform.reconcile import Reconciler, ReconcilingRegistry
 from headrace.platform.settings import Settings, make_home
+from headrace.platform.stream_sharing import SharedStreams
 from headrace.platform.this_machine import names_of
 from headrace.registry import TenantRegistries
 from headrace.sdk.app_desk import AppDesk
@@ -217,8 +219,9 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         )  # fmt: skip
         reconciler = Reconciler(store, alarms, links, drivers, outlets, calculations, notifications)
         declared = TenantRegistries(
-            engine, drivers, time, outlet_types, messengers, tenants=access.memory, on_hub=reaches.on_hub
-        )
+            engine, drivers, time, outlet_types, messengers, tenants=access.memory, on_hub=reaches.on_hub,
+            functions=lambda tenant: streams.functions(tenant),
+        )  # fmt: skip
         registry = ReconcilingRegistry(declared, reconciler, lambda model: edges.refresh(model))
         edges = Edges(
             engine, time, access, declared, settings.fleet_dir, provide=registry.provide,
@@ -233,7 +236,11 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             web, ring, settings.home, engine, access, reference=settings.seal_key, others=devices.certificates.status
         )
         functions = StreamDesk(Register(settings.streams_dir), bus, store, pipeline, time, tenants=access.memory)
-        streams = StreamVersions(Register(settings.streams_dir), access, access.memory, time, functions)
+        streams = StreamVersions(
+            Register(settings.streams_dir), access, access.memory, time, functions,
+            check=lambda function, tenant: declared.check_function(function, tenant=tenant),
+            changed=registry.functions_changed,
+        )  # fmt: skip
         key = await asyncio.to_thread(KeyFile, settings.keys_dir, secrets)
 
         def abilities_of(tenant: str) -> Abilities:
@@ -285,6 +292,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
 
         access.watch_tenants(in_the_way, registry.tenants_changed)
         await access.tokens()  # from here on tokens are known without waiting
+        await streams.start()
         await alarms.start()
         stack.push_async_callback(alarms.close)
         await notifications.start()
@@ -294,8 +302,13 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         await devices.start()
         stack.push_async_callback(devices.close)
         stack.push_async_callback(edges.close)
+        numbering = Declared(lambda: reconciler.directory.handles, store.paths)
+        sharing = None
+        if settings.stream_work is not None:
+            feeder = Feeder(bus, store, pipeline.settled, time, settings.streams_dir / "work.marks")
+            sharing = SharedStreams(settings.stream_work, feeder, functions, store, pipeline, numbering, time)
+            await sharing.start()
         if settings.share_bus:
-            numbering = Declared(lambda: reconciler.directory.handles, store.paths)
             await stack.enter_async_context(BusServer(bus, numbering, settings.run_dir / "bus.sock"))
         async with asyncio.TaskGroup() as tasks:
             flow = tasks.create_task(pipeline.run(), name="pipeline")
@@ -303,6 +316,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             outward = tasks.create_task(outlets.run(), name="outlets")
             telling = tasks.create_task(notifications.run(), name="notifications")
             apps = tasks.create_task(hosting.keeper.run(), name="apps")
+            if sharing is not None:
+                tasks.create_task(sharing.run(), name="stream-sharing")  # until the bus is closed
             by_the_clock = [
                 tasks.create_task(keeper.run(), name="audit"),
                 tasks.create_task(care.run(), name="history-care"),

@@ -169,6 +169,10 @@ class ReconcilingRegistry:
         self._registry.forget()
         await self._become()
 
+    async def functions_changed(self) -> None:
+        """Other stream functions are active: what they make are points of the plant."""
+        await self.tenants_changed()
+
     async def in_the_way(self, tenant: str, roots: Iterable[str]) -> Sequence[str]:
         """What the platform's own tenant declares that a new one would take; see `TenantRegistries`."""
         return await self._registry.in_the_way(tenant, roots)

@@ -19,10 +19,12 @@ import ipaddress
 import os
 import stat
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from headrace.access.audit import AuditSettings
+from headrace.exchange.nats import NatsSettings
 from headrace.history import HistorySettings
 from headrace.model.errors import ConfigError
 from headrace.sdk.reach import Reaches
@@ -39,7 +41,7 @@ class Settings:
     identities (access/oidc/config.py). `reach` narrows where declarations may
     connect to: `[tenant=]network|host[:port]`; see `sdk/reach.py`. `secrets` are folders that `file:` of
     declarations may name files of; see `sdk/references.py`. `public_url` is where people open the console, for links
-    in messages."""
+    in messages. `stream_work` is where stream functions are shared with workers."""
 
     home: Path
     host: str = "127.0.0.1"
@@ -67,6 +69,7 @@ class Settings:
     reach: tuple[str, ...] = ()
     secrets: tuple[Path, ...] = ()
     public_url: str = ""
+    stream_work: NatsSettings | None = None
 
     def __post_init__(self) -> None:
         if (self.tls_certificate is None) != (self.tls_key is None):
@@ -77,6 +80,8 @@ class Settings:
             raise ConfigError("backups are at least a minute apart, and at least one is kept")
         if self.public_url and not self.public_url.startswith(("https://", "http://")):
             raise ConfigError("--public-url is where people open the console, such as https://plant.example.com")
+        if self.stream_work is not None and find_spec("nats") is None:
+            raise ConfigError("--stream-nats needs nats-py: pip install 'headrace[nats]'")
         Reaches(self.reach)
 
     @property

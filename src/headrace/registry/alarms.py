@@ -41,20 +41,23 @@ class Alarms:
         problems: Problems,
         classes: Mapping[str, Declared] | None = None,
         expressions: Expressions | None = None,
+        made: Collection[str] = (),
     ) -> None:
-        """`failed` are points with a problem of their own: what watches them is left out without a word."""
+        """`failed` are points with a problem of their own: what watches them is left out without a word. `made` are
+        names that stream functions give to points of assets: the alarms of a type may watch them too."""
         self._declared_classes = classes or {}
         self._classes = alarm_classes(self._declared_classes, problems)
         self.rules: dict[str, AlarmRule] = {}
         self._points = points
         self._failed = failed
+        self._made = frozenset(made)
         self._problems = problems
         self._expressions = expressions or Expressions(points, problems, failed)
         self._overrides_used: set[str] = set()
 
     def of_type(self, asset: str, type_: Declared, overrides: Mapping[str, Declared]) -> None:
         """The alarms that an asset carries because of its type."""
-        known = type_.spec.get("points", {})
+        known = self._made | type_.spec.get("points", {}).keys()
         for key, spec in type_.spec.get("alarms", {}).items():
             point, _, _ = key.rpartition(":")
             blame = Blame(type_, ("alarms", key))

@@ -4,6 +4,7 @@
                                ├─(merge)─► borders? ─► declared, new ──expand──► PlantModel ──┐
     database ──load──► declared ┴───────── borders? ──────────expand──► PlantModel ───────────┴─diff─► Plan ─► database
     the platform ──provide──► its own assets, in every expansion and in no file
+    stream functions that are active ──► the points that they make, likewise
 
 It is the registry of one tenant; `tenants.py` has one for each.
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
@@ -25,6 +26,7 @@ from headrace.registry.borders import Borders
 from headrace.registry.declared import Declared, Key, parse
 from headrace.registry.emit import emit
 from headrace.registry.expand import expand
+from headrace.registry.made import check_made
 from headrace.registry.plan import diff, summary
 from headrace.registry.problems import Problems
 from headrace.registry.shares import shares
@@ -36,6 +38,7 @@ from headrace.sdk.edges import Share
 from headrace.sdk.messenger import MessengerType
 from headrace.sdk.outlet import OutletType
 from headrace.sdk.services import Plan, SourceFile
+from headrace.sdk.stream import StreamFunction
 from headrace.sdk.tenancy import ONE_TENANT
 
 log = logging.getLogger(__name__)
@@ -71,10 +74,12 @@ class DeclarationRegistry:
         *,
         tenant: str = DEFAULT_TENANT,
         borders: Borders | None = None,
+        functions: Callable[[], Sequence[StreamFunction]] = tuple,
     ) -> None:
-        """Without `borders` everything is its own, as on an edge or in a single plant."""
+        """Without `borders` everything is its own, as on an edge or in a single plant. `functions` are the tenant's
+        stream functions that are active now; call `forget` when they are others."""
         self._store, self._tenant = ObjectStore(engine, tenant), tenant
-        self._borders = borders or Borders(ONE_TENANT)
+        self._borders, self._functions = borders or Borders(ONE_TENANT), functions
         self._drivers, self._outlets, self._messengers = drivers, outlets or {}, messengers or {}
         self._clock = clock
         self._current: _Current | None = None
@@ -95,6 +100,11 @@ class DeclarationRegistry:
         """What belongs to whom has changed: look at everything anew."""
         self._generation += 1
         self._current = None
+
+    async def check_function(self, function: StreamFunction) -> None:
+        """That its outputs find room in the plant. Raises: Conflict that names what is in the way."""
+        plant = await self.model()
+        await asyncio.to_thread(check_made, function, plant)
 
     async def errors(self) -> Sequence[ConfigError]:
         """What is stored and no longer valid, for instance because its driver is gone."""
@@ -177,7 +187,8 @@ class DeclarationRegistry:
         return current
 
     def _expand(self, declared: Mapping[Key, Declared], problems: Problems, revision: int = 0) -> PlantModel:
-        return expand(declared, self._drivers, problems, revision, self._outlets, self._messengers)
+        functions = self._functions()
+        return expand(declared, self._drivers, problems, revision, self._outlets, self._messengers, functions)
 
     def _with_own(self, declared: Mapping[Key, Declared], problems: Problems) -> Mapping[Key, Declared]:
         for key in self._own.keys() & declared.keys():

@@ -1,8 +1,8 @@
 """Declared objects to the plant: templates filled in, references resolved, everything that must agree compared.
 
     connections ─► types ─► assets ─┬─► points of types, overridden ─┐
-                                    └─► points of their own ─────────┼─► alarms, ingest, outlets, people ─► PlantModel
-                                                                     │
+                                    ├─► points of their own ─────────┼─► alarms, ingest, outlets, people ─► PlantModel
+                                    └─► what stream functions make ──┤
                      units, ranges, addresses (by the driver) checked here
 
 What is wrong is reported where somebody wrote it and left out of the model; the rest goes on.
@@ -10,7 +10,7 @@ What is wrong is reported where somebody wrote it and left out of the model; the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from headrace.model.assets import Asset, AssetType, Level
@@ -24,6 +24,7 @@ from headrace.registry.calculations import Expressions, calculations, names_in
 from headrace.registry.declared import Blame, Declared, Key
 from headrace.registry.drivers import complaints
 from headrace.registry.guards import check_interlocks
+from headrace.registry.made import add_made, names_made
 from headrace.registry.notify import told
 from headrace.registry.outward import ingest_maps, outlet_declarations
 from headrace.registry.points import PointBuilder, PointTemplate
@@ -32,6 +33,7 @@ from headrace.registry.schema import KINDS, NEVER
 from headrace.sdk.driver import DriverType
 from headrace.sdk.messenger import MessengerType
 from headrace.sdk.outlet import OutletType
+from headrace.sdk.stream import StreamFunction
 
 _LEVELS: Final = tuple(Level)[: tuple(Level).index(Level.COMPONENT) + 1]
 _RANK: Final = {level: rank for rank, level in enumerate(_LEVELS)}
@@ -44,8 +46,12 @@ def expand(
     revision: int = 0,
     outlets: Mapping[str, OutletType] | None = None,
     messengers: Mapping[str, MessengerType] | None = None,
+    functions: Sequence[StreamFunction] = (),
 ) -> PlantModel:
-    """The plant as these objects say it is; what is wrong goes to `problems` and stays out of the model."""
+    """The plant as these objects say it is, with what active stream `functions` make of its points.
+
+    What is wrong goes to `problems` and stays out of the model.
+    """
     by_kind: dict[str, dict[str, Declared]] = {kind: {} for kind in KINDS}
     for (kind, key), one in declared.items():
         by_kind[kind][key] = one
@@ -60,15 +66,17 @@ def expand(
     }
     assets = _assets(by_kind["asset"], by_kind["type"], by_kind["connection"], problems)
     points, failed = _points(assets, by_kind, templates, builder, problems)
+    add_made(points, functions, assets, by_kind, problems)
     check_interlocks(builder.guarded, points, failed, problems)
     calculated = calculations(points, builder.calculated, Expressions(points, problems, failed), problems)
     failed |= {path for path in builder.calculated if path not in calculated}
     points = {path: point for path, point in points.items() if path not in failed}
-    alarms = Alarms(points, failed, problems, by_kind["alarm-class"], Expressions(points, problems, failed))
+    made = names_made(functions)
+    alarms = Alarms(points, failed, problems, by_kind["alarm-class"], Expressions(points, problems, failed), made)
     for path, asset in assets.items():
         if asset.type is not None:
             alarms.of_type(path, by_kind["type"][asset.type], by_kind["alarm"])
-    _check_unused(by_kind["type"], assets, templates, by_kind["alarm-class"], problems)
+    _check_unused(by_kind["type"], assets, templates, by_kind["alarm-class"], problems, made)
     for one in by_kind["alarm"].values():
         alarms.standing_alone(one)
     people = told(by_kind, messengers or {}, {**assets, **points}, problems)
@@ -246,6 +254,7 @@ def _check_unused(
     templates: Mapping[str, list[PointTemplate]],
     classes: Mapping[str, Declared],
     problems: Problems,
+    made: Collection[str],
 ) -> None:
     """Alarms and interlocks of a type that no asset has yet are checked as if one had it."""
     used = {asset.type for asset in assets.values()}
@@ -253,7 +262,7 @@ def _check_unused(
         if name not in used:
             points = {point.path: point for template in templates[name] if (point := template.prototype(name))}
             failed = {f"{name}/{template.name}" for template in templates[name]}
-            Alarms(points, failed, problems, classes).of_type(name, one, {})
+            Alarms(points, failed, problems, classes, made=made).of_type(name, one, {})
             blames = {f"{name}/{template.name}": template.blame for template in templates[name]}
             elsewhere = {
                 interlock.point

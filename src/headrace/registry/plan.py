@@ -52,6 +52,7 @@ def point_record(point: Point) -> dict[str, Any]:
         "title": dict(point.title),
         "decimals": point.decimals,
         "expression": (point.expression or None) if point.machine is None else None,
+        "function": point.function or None,
         "machine": None if point.machine is None else machine_record(point.machine),
         "connection": source.connection if source else None,
         "address": source.address if source else None,

@@ -6,8 +6,8 @@
 A type may take some of its points from a connection that another machine runs. That connection comes along disabled,
 so that the text is complete and nobody dials a device twice. An alarm whose reference, or what suppresses it, is
 elsewhere stays behind: it is judged on the hub, where both points are. So are the guards of writes: every write passes
-the hub's desk; what an asset feeds, which the hub's list of alarms wants to know; and points that are calculated, with
-the alarms on them: what they need may come from anywhere.
+the hub's desk; what an asset feeds, which the hub's list of alarms wants to know; and points that are calculated or
+made by stream functions, with the alarms on them: what they need may come from anywhere.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class _Part:
         if "connection" in spec:
             self._connection(spec["connection"])
         for point in self._by_asset.get(path, ()):
-            if self._model.points[point].expression:
-                continue  # calculated on the hub
+            if self._model.points[point].expression or self._model.points[point].function:
+                continue  # calculated on the hub, or declared by its function
             source = self._model.points[point].source
             of_type = point.rpartition("/")[2] in template
             if not of_type and source is not None and self._model.connections[source.connection].edge != self._edge:

@@ -36,6 +36,7 @@ from headrace.sdk.edges import Share
 from headrace.sdk.messenger import MessengerType
 from headrace.sdk.outlet import OutletType
 from headrace.sdk.services import Plan, SourceFile
+from headrace.sdk.stream import StreamFunction
 from headrace.sdk.tenancy import ONE_TENANT, HubPolicy, exists, nothing_on_hub, tenant_of_name
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,8 @@ IN_THE_WAY_MAX: Final = 20
 class TenantRegistries:
     """Implements `sdk.services.Registry` and `sdk.edges.Declarations`.
 
-    `limits` says how much a tenant may declare, `on_hub` what of it may run on the hub itself.
+    `limits` says how much a tenant may declare, `on_hub` what of it may run on the hub itself, `functions` which stream
+    functions of it are active now.
     """
 
     def __init__(
@@ -54,10 +56,11 @@ class TenantRegistries:
         outlets: Mapping[str, OutletType] | None = None,
         messengers: Mapping[str, MessengerType] | None = None, *, tenants: Tenants = ONE_TENANT,
         limits: Callable[[str], TenantLimits] = lambda _: TenantLimits(), on_hub: HubPolicy = nothing_on_hub,
+        functions: Callable[[str], Sequence[StreamFunction]] = lambda _: (),
     ) -> None:  # fmt: skip
         self._engine, self._drivers, self._clock = engine, drivers, clock
         self._outlets, self._messengers = outlets, messengers
-        self._tenants, self._limits, self._on_hub = tenants, limits, on_hub
+        self._tenants, self._limits, self._on_hub, self._functions = tenants, limits, on_hub, functions
         self._registries: dict[str, DeclarationRegistry] = {}
         self._good: dict[str, PlantModel] = {}
         self._broken: dict[str, str] = {}
@@ -78,7 +81,7 @@ class TenantRegistries:
             )  # fmt: skip
             held = self._registries[tenant] = DeclarationRegistry(
                 self._engine, self._drivers, self._clock, self._outlets, self._messengers, tenant=tenant,
-                borders=borders,
+                borders=borders, functions=lambda: self._functions(tenant),
             )  # fmt: skip
         return held
 
@@ -104,6 +107,10 @@ class TenantRegistries:
     ) -> tuple[Plan, PlantModel]:  # fmt: skip
         """The tenant's model, with its own revision. Raises: ConfigErrors, Conflict, NotFound."""
         return await self.of(tenant).apply(files, actor=actor, prune=prune, revision=revision)
+
+    async def check_function(self, function: StreamFunction, *, tenant: str = DEFAULT_TENANT) -> None:
+        """That its outputs find room in the tenant's plant. Raises: Conflict, NotFound."""
+        await self.of(tenant).check_function(function)
 
     async def export(self, *, tenant: str = DEFAULT_TENANT) -> Sequence[SourceFile]:
         return await self.of(tenant).export()

@@ -160,7 +160,8 @@ class StreamRun:
 
 @dataclass(frozen=True, slots=True)
 class StreamVersion:
-    """A version of a stream function. `stage` is `shadow`, `active` or `retired`; `run` is None where none runs it."""
+    """A version of a stream function. `stage` is `shadow`, `active` or `retired`; `run` is None where none runs it;
+    `on` is where it runs, `hub` or `workers`."""
 
     name: str
     version: str
@@ -170,6 +171,7 @@ class StreamVersion:
     by: str
     before: str = ""
     run: StreamRun | None = None
+    on: str = "hub"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,18 +212,31 @@ class Streams(Protocol):
         """By name, in the order in which they were added."""
         ...
 
-    async def add(self, actor: str, source: str, function: str = "", *, tenant: str | None = None) -> StreamVersion:
-        """Take a source up as a shadow. `function`: which of those in it; not needed where there is one.
+    async def add(
+        self, actor: str, source: str, function: str = "", *, on: str = "hub", model: bytes = b"",
+        tenant: str | None = None,
+    ) -> StreamVersion:  # fmt: skip
+        """Take a source up as a shadow that runs `on` hub or workers. `function`: which of those in it; not needed
+        where there is one. `model` is the ONNX model that the source knows as `MODEL`.
 
-        Raises: ConfigError for a source that does not load; Conflict for a version that is there with another source;
-        DataError for a name or output that is not the tenant's; LimitReached.
+        Raises: ConfigError for a source that does not load or cannot run there; Conflict for a version that is there
+        with another source, and for an output whose path the plant has already; DataError for a name or output that is
+        not the tenant's; LimitReached.
         """
         ...
 
     async def promote(
         self, actor: str, name: str, version: str, why: str = "", *, tenant: str | None = None
     ) -> StreamVersion:
-        """Raises: NotFound, Conflict."""
+        """Its outputs are points of the plant from now on. Raises: NotFound; Conflict, also for an output whose path
+        the plant has already."""
+        ...
+
+    async def place(
+        self, actor: str, name: str, version: str, on: str, why: str = "", *, tenant: str | None = None
+    ) -> StreamVersion:
+        """It runs there from now on, with the state that it has there. Raises: NotFound; Conflict where it runs there
+        already; ConfigError where it cannot; DataError."""
         ...
 
     async def roll_back(self, actor: str, name: str, why: str = "", *, tenant: str | None = None) -> StreamVersion:

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from headrace.model.batch import ValueKind
 from headrace.model.errors import ConfigError, DataError
+from headrace.model.points import check_path
 from headrace.model.time import MINUTE_NS, SECOND_NS, parse_duration_ns
 
 OVERLAP_MAX: Final = 600
@@ -306,8 +307,8 @@ def _check(one: StreamFunction) -> None:
             raise ConfigError(f"{where}: '{name}' cannot be the name of an input")
         if given.kind is ValueKind.TEXT:
             raise ConfigError(f"{where}: input '{name}' is text, which stream functions do not take yet")
-    if any(output.kind is ValueKind.TEXT for output in one.outputs.values()):
-        raise ConfigError(f"{where}: text outputs are not made yet")
+    for name, output in one.outputs.items():
+        _check_output(where, name, output)
     if one.by is By.POINT and len(one.inputs) > 1:
         raise ConfigError(f'{where}: by="point" has one input; each of its points is a key')
     if (one.by is By.ALL) != bool(one.to):
@@ -321,6 +322,20 @@ def _check(one: StreamFunction) -> None:
     for of, _ in one.reduce.values():
         if of not in one.inputs:
             raise ConfigError(f"{where}: '{of}' is not one of its inputs")
+
+
+def _check_output(where: str, name: str, output: Output) -> None:
+    """It becomes a point of the plant. Raises: ConfigError."""
+    if output.kind is ValueKind.TEXT:
+        raise ConfigError(f"{where}: text outputs are not made yet")
+    if "/" in name:
+        raise ConfigError(f"{where}: output '{name}' has a '/'; it is one name, below the asset")
+    if output.unit and output.kind is ValueKind.BOOL:
+        raise ConfigError(f"{where}: output '{name}' is true or false; it has no unit")
+    try:
+        check_path(name)
+    except DataError as error:
+        raise ConfigError(f"{where}: output '{name}': {error.message}") from None
 
 
 def described(function: StreamFunction) -> dict[str, Any]:

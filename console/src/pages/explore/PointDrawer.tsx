@@ -124,6 +124,10 @@ function Details({ point }: { point: PointAnswer }) {
         <dd>
           {point.expression !== null ? (
             t("point.calculated")
+          ) : point.function !== null ? (
+            <>
+              {t("point.made")} <Link to="/system">{point.function}</Link>
+            </>
           ) : point.connection ? (
             <>
               <Link to="/system">{title(link?.title, point.connection)}</Link>

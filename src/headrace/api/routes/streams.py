@@ -9,6 +9,7 @@ from headrace.api.schemas.streams import (
     StreamActAnswer,
     StreamAnswer,
     StreamDifferenceAnswer,
+    StreamPlace,
     StreamReason,
 )
 
@@ -23,10 +24,14 @@ async def list_streams(caller: ByCaller, services: WithServices) -> list[StreamA
 
 @router.post("/streams", operation_id="addStream", summary="Take a version up as a shadow", status_code=201)
 async def add_stream(body: NewStream, caller: ByCaller, services: WithServices) -> StreamAnswer:
-    """Name and version are those that the source declares. 409 for one that is there with another source; 422 with
-    what the source said where it does not load."""
+    """Name and version are those that the source declares. 409 for one that is there with another source, and for an
+    output whose path the plant has already; 422 with what the source said where it does not load."""
     who = caller.principal
-    return StreamAnswer.of(await services.streams.add(who.name, body.source, body.function, tenant=who.tenant))
+    return StreamAnswer.of(
+        await services.streams.add(
+            who.name, body.source, body.function, on=body.on, model=body.model, tenant=who.tenant
+        )
+    )
 
 
 @router.get("/streams/acts", operation_id="listStreamActs", summary="Who did what to versions, oldest first")
@@ -50,7 +55,8 @@ async def roll_back_stream(
 async def promote_stream(
     name: str, version: str, body: StreamReason, caller: ByCaller, services: WithServices
 ) -> StreamAnswer:
-    """What it gives is stored, shown and judged from now on; the version before is retired."""
+    """What it gives is stored, shown and judged from now on, and its outputs are points of the plant; the version
+    before is retired. 409 for an output whose path the plant has already."""
     who = caller.principal
     return StreamAnswer.of(await services.streams.promote(who.name, name, version, body.why, tenant=who.tenant))
 
@@ -61,6 +67,15 @@ async def retire_stream(
 ) -> StreamAnswer:
     who = caller.principal
     return StreamAnswer.of(await services.streams.retire(who.name, name, version, body.why, tenant=who.tenant))
+
+
+@router.post("/streams/{name}/versions/{version}/place", operation_id="placeStream", summary="Say where a version runs")
+async def place_stream(
+    name: str, version: str, body: StreamPlace, caller: ByCaller, services: WithServices
+) -> StreamAnswer:
+    """On the hub, or on workers that share it. It goes on with the state that it has there, and from now on."""
+    who = caller.principal
+    return StreamAnswer.of(await services.streams.place(who.name, name, version, body.on, body.why, tenant=who.tenant))
 
 
 @router.get(

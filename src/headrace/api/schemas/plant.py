@@ -91,6 +91,7 @@ class PointAnswer(Answer):
     interval_ms: float | None
     expression: str | None = Field(description="Of a calculated point; in the words of docs/expressions.md.")
     inputs: list[str] = Field(description="Paths of the points that it is calculated from.")
+    function: str | None = Field(description="The stream function that makes it.")
     retention: str = Field(description="The class that says how long it is kept.", examples=["default"])
     alarms: list[PointRule]
 
@@ -114,6 +115,7 @@ class PointAnswer(Answer):
             interval_ms=source.interval_ns / MILLISECOND_NS if source else None,
             expression=None if calculation is None else point.expression,
             inputs=[] if calculation is None else list(calculation.inputs.values()),
+            function=point.function or None,
             retention=point.retention,
             alarms=[
                 PointRule.model_construct(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Self
 
-from pydantic import Field
+from pydantic import Base64Bytes, Field
 
 from headrace.api.schemas.base import Answer, Request, Time, time_text
 from headrace.model.time import SECOND_NS, format_time
@@ -17,6 +17,15 @@ class NewStream(Request):
 
     source: str = Field(min_length=1, max_length=262_144, description="Python with a stream function.")
     function: str = Field("", max_length=100, description="Which of them, where it has several.")
+    model: Base64Bytes = Field(
+        b"", max_length=16 << 20, description="An ONNX model, which the source knows as `MODEL`; 16 MiB at most."
+    )
+    on: str = Field("hub", max_length=100, description="Where it runs: `hub`, or `workers` that share it over NATS.")
+
+
+class StreamPlace(Request):
+    on: str = Field(max_length=100, description="`hub` or `workers`.")
+    why: str = Field("", max_length=500, description="For the audit trail.")
 
 
 class StreamReason(Request):
@@ -53,6 +62,7 @@ class StreamAnswer(Answer):
     sha256: str = Field(description="Of its source.")
     added_at: Time
     added_by: str
+    on: str = Field(description="Where it runs: `hub` or `workers`.")
     before: str = Field(description="The version that a rollback would bring back.")
     run: StreamRunAnswer | None = Field(description="Null where it does not run.")
 
@@ -60,7 +70,7 @@ class StreamAnswer(Answer):
     def of(cls, one: StreamVersion) -> Self:
         return cls(
             name=one.name, version=one.version, stage=one.stage, sha256=one.sha256, added_at=one.added_at,
-            added_by=one.by, before=one.before, run=None if one.run is None else StreamRunAnswer.of(one.run),
+            added_by=one.by, on=one.on, before=one.before, run=None if one.run is None else StreamRunAnswer.of(one.run),
         )  # fmt: skip
 
 
@@ -86,7 +96,7 @@ class StreamDifferenceAnswer(Answer):
 class StreamActAnswer(Answer):
     time: Time
     who: str
-    act: str = Field(description="`add`, `promote`, `roll back` or `retire`.")
+    act: str = Field(description="`add`, `promote`, `roll back`, `retire` or `place`.")
     name: str
     version: str
     why: str

@@ -7,7 +7,8 @@
     feeds.py    history and the bus as feeds      stretch.py  back-tests
     cell.py     a process for those that nobody vouches for
     register.py versions                          desk.py     what runs in a platform
-    models.py   ONNX models as functions
+    models.py   ONNX models as functions          placing.py  hub or workers
+    feeding.py  what is stored, to workers        elsewhere.py  what workers make, held against what was declared
 
 Why it is so: docs/decisions/0041-stream-functions.md.
 """

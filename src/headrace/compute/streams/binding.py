@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections.abc import Mapping
 
 import numpy as np
 
 from headrace.compute.streams.rows import Bools, Ints
 from headrace.model.batch import ValueKind
-from headrace.sdk.stream import By, StreamFunction
+from headrace.sdk.stream import StreamFunction
+from headrace.sdk.stream_points import Places
 
 
 class Binding:
@@ -18,11 +17,7 @@ class Binding:
 
     def __init__(self, function: StreamFunction) -> None:
         self._function = function
-        self._assets = re.compile(fnmatch.translate(function.assets))
-        self._inputs = [
-            (re.compile(fnmatch.translate(one.point)) if "/" in one.point else None, one.point)
-            for one in function.inputs.values()
-        ]
+        self._places = Places(function)
         self.paths: list[str] = []
         self.keys: list[str] = []
         self._series: dict[str, int] = {}
@@ -43,7 +38,7 @@ class Binding:
         """Series for those of these points that the function reads, in this order."""
         found: list[tuple[int, int]] = []
         for path in paths:
-            bound = None if path in self._series else self._match(path)
+            bound = None if path in self._series else self._places.read(path)
             if bound is None:
                 continue
             key, number = bound
@@ -62,20 +57,4 @@ class Binding:
 
     def output_path(self, key: str, output: str) -> str:
         """Of an asset's point, or one beside the point that is the key."""
-        function = self._function
-        if function.by is By.POINT:
-            return f"{key}.{output}"
-        return f"{function.to if function.by is By.ALL else key}/{output}"
-
-    def _match(self, path: str) -> tuple[str, int] | None:
-        asset, _, name = path.rpartition("/")
-        by = self._function.by
-        own = any(path.endswith(f".{one}") for one in self._function.outputs) if by is By.POINT else (
-            name in self._function.outputs and (by is By.ASSET or asset == self._function.to)
-        )  # fmt: skip
-        if own or not self._assets.fullmatch(asset):
-            return None
-        for number, (pattern, point) in enumerate(self._inputs):
-            if pattern.fullmatch(path) if pattern is not None else name == point:
-                return {By.ASSET: asset, By.POINT: path, By.ALL: self._function.to}[by], number
-        return None
+        return self._places.output_path(key, output)

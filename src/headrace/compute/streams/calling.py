@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ROWS_MAX: Final = 1_000_000
 """How many samples one call may give for an output."""
 States = dict[str, dict[str, Any]]
+COUNTS: Final = ("scored", "incomplete", "skipped")
+"""What models tell of windows, `models.Scoring`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """`failed`: the windows that have no answer, and `error` what the last of them said."""
+    """`failed`: the windows that have no answer, and `error` what the last of them said. `counts`: what a model
+    has done since its process began."""
 
     columns: Mapping[str, Sequence[Column]]
     failed: Sequence[int] = ()
     error: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class Caller(Protocol):

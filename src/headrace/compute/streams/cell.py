@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from headrace.compute.streams.calling import ROWS_MAX, Answers, Column, Work
+from headrace.compute.streams.calling import COUNTS, ROWS_MAX, Answers, Column, Work
 from headrace.model.batch import ValueKind
 from headrace.model.errors import ConfigError, DataError, LimitReached, Unavailable
 from headrace.sdk import columns_wire
@@ -50,8 +51,14 @@ class CellLimits:
 class Cell:
     """One function's. Use from one thread at a time."""
 
-    def __init__(self, source: str, name: str, limits: CellLimits | None = None, imports: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, source: str, name: str, limits: CellLimits | None = None, imports: tuple[str, ...] = (),
+        model: bytes = b"",
+    ) -> None:  # fmt: skip
+        """`model` is what the source knows as `MODEL`: a file of ONNX."""
         self._limits = limits or CellLimits()
+        self._columns: columns_wire.Columns = {"model": np.frombuffer(model, np.uint8)}
+        self._before, self._counts = Counter[str](), Counter[str]()
         self._hello = {"source": source, "name": name, "imports": list(imports), "memory": self._limits.memory_bytes}
         self._process: subprocess.Popen[bytes] | None = None
         self._row = 0
@@ -59,6 +66,11 @@ class Cell:
         self.stopped = 0
         self.fences: dict[str, bool] = {}
         self.function = self._load()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What a model did since this was made: `scored`, `incomplete`, `skipped` windows. Others count nothing."""
+        return {name: self._before[name] + count for name, count in self._counts.items()} or dict(self._before)
 
     @property
     def halted(self) -> bool:
@@ -73,6 +85,7 @@ class Cell:
             if self._process is None:
                 self._load()
             answers = _answers(self.function, work, self._ask(_work_bytes(work), self._limits.seconds))
+            self._counts = Counter(answers.counts)
         except (DataError, LimitReached, ConfigError) as error:
             self._stop()
             self._halted_because = f"halted: it was stopped {self._row} times in a row; the last time, {error}"
@@ -98,7 +111,7 @@ class Cell:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment(), cwd="/",
             )  # fmt: skip
             document, _ = columns_wire.decode(
-                self._ask(columns_wire.encode(self._hello, {}), self._limits.load_seconds)
+                self._ask(columns_wire.encode(self._hello, self._columns), self._limits.load_seconds)
             )
             if "error" in document:
                 raise ConfigError(str(document["error"])[:1_000])
@@ -115,6 +128,7 @@ class Cell:
             raise
 
     def _stop(self) -> None:
+        self._before, self._counts = self._before + self._counts, Counter()
         self.close()
         self.stopped += 1
         self._row += 1
@@ -205,7 +219,8 @@ def _answers(function: StreamFunction, work: Work, data: bytes) -> Answers:
             if not isinstance(states[key], dict):
                 raise DataError("a state is a dict")
             work.states[key] = states[key]
-        return Answers(found, failed, str(document["error"])[:500])
+        counts = {name: max(int(document["counts"][name]), 0) for name in COUNTS if name in document["counts"]}
+        return Answers(found, failed, str(document["error"])[:500], counts)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"the function answered something that is no answer: {type(error).__name__}") from None
 

@@ -10,7 +10,7 @@ import importlib
 import os
 from typing import Any, Final
 
-from headrace.compute.streams.calling import Answers, Panes, Work, call
+from headrace.compute.streams.calling import COUNTS, Answers, Panes, Work, call
 from headrace.compute.streams.cell import LENGTH
 from headrace.sdk import columns_wire
 from headrace.sdk.jail import confine, seal
@@ -19,9 +19,11 @@ from headrace.sdk.stream import StreamFunction, described
 #: What a function may import: nothing can be read from disk once the fences are up.
 READY: Final = (
     "bisect", "collections", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools",
-    "headrace.sdk.stream", "heapq", "itertools", "json", "math", "numpy", "operator", "pyarrow", "pyarrow.compute",
-    "random", "re", "statistics", "string", "typing", "zoneinfo",
+    "headrace.compute.streams.models", "headrace.sdk.stream", "heapq", "itertools", "json", "math", "numpy", "operator",
+    "pyarrow", "pyarrow.compute", "random", "re", "statistics", "string", "typing", "zoneinfo",
 )  # fmt: skip
+#: And a source that has a model.
+MODELS: Final = ("onnxruntime",)
 BESIDE_BYTES: Final = 256 * 1024 * 1024
 
 
@@ -30,14 +32,15 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)  # what a function prints is not an answer
-    hello, _ = columns_wire.decode(_read(source))
+    hello, given_columns = columns_wire.decode(_read(source))
+    model = given_columns["model"].tobytes()
     try:
-        for name in (*READY, *hello["imports"]):
+        for name in (*READY, *(MODELS if model else ()), *hello["imports"]):
             importlib.import_module(name)
         _warm()
         confine(hello["memory"], BESIDE_BYTES)
         fences = {"filter of system calls": seal()}
-        function = _find(hello["source"], hello["name"])
+        function, scoring = _find(hello["source"], hello["name"], model)
         told = columns_wire.encode({"function": described(function), "fences": fences}, {})
     except BaseException as error:
         _write(sink, columns_wire.encode({"error": f"{type(error).__name__}: {error}"[:1_000]}, {}))
@@ -48,18 +51,26 @@ def main() -> None:
         work = _work(given)
         answers = call(function, work)
         try:
-            told = _told(answers, work)
+            told = _told(answers, work, scoring)
         except (TypeError, ValueError, RecursionError) as error:  # a state that cannot be kept: it stays as it was
             work = _work(given)
-            told = _told(Answers({}, range(len(work.panes.keys)), f"{type(error).__name__}: {error}"[:500]), work)
+            told = _told(
+                Answers({}, range(len(work.panes.keys)), f"{type(error).__name__}: {error}"[:500]), work, scoring
+            )
         _write(sink, told)
 
 
-def _find(source: str, name: str) -> StreamFunction:
-    """The one of that name; without one, the only one."""
-    space: dict[str, Any] = {"__name__": "stream_function"}
+def _find(source: str, name: str, model: bytes) -> tuple[StreamFunction, Any]:
+    """The one of that name, without one the only one; and what its model counts, None where it is none."""
+    space: dict[str, Any] = {"__name__": "stream_function", **({"MODEL": model} if model else {})}
     exec(compile(source, f"<{name or 'source'}>", "exec"), space)
-    known = {one.name: one for one in space.values() if isinstance(one, StreamFunction)}
+    known: dict[str, tuple[StreamFunction, Any]] = {
+        one.name: (one, None) for one in space.values() if isinstance(one, StreamFunction)
+    }
+    if model:
+        from headrace.compute.streams.models import Model
+
+        known |= {one.function.name: (one.function, one.scoring) for one in space.values() if isinstance(one, Model)}
     if not name and len(known) == 1:
         return next(iter(known.values()))
     if name in known:
@@ -89,7 +100,7 @@ def _work(data: bytes) -> Work:
     return Work(record, columns["offsets"], panes, document["states"])
 
 
-def _told(answers: Answers, work: Work) -> bytes:
+def _told(answers: Answers, work: Work, scoring: Any) -> bytes:
     columns: columns_wire.Columns = {}
     names: list[str] = []
     for name, parts in answers.columns.items():
@@ -100,6 +111,7 @@ def _told(answers: Answers, work: Work) -> bytes:
                     columns[f"{len(names)}.{part}"] = column
             names.append(name)
     document = {"outputs": names, "failed": list(answers.failed), "error": answers.error, "states": work.states}
+    document["counts"] = {} if scoring is None else {name: getattr(scoring, name) for name in COUNTS}
     return columns_wire.encode(document, columns)
 
 

@@ -1,7 +1,8 @@
 """Stream functions of a running platform: what the register wants is made to run, each in its cell.
 
 register ─► wanted ─┬─ active: bus ─► engine ─► history, screens, alarms
-                    └─ shadow: bus ─► engine ─► aside, compared with what the active one gave
+                    ├─ shadow: bus ─► engine ─► aside, compared with what the active one gave
+                    └─ on workers: nothing runs here; `elsewhere.py` takes what they make
 
 A job that ends with an error is told once, shown, and started again from its state a while later. A function is whose
 its name is: it is given the points of that tenant, and no others.
@@ -17,9 +18,11 @@ from typing import Final
 
 from headrace.compute.streams.cell import Cell, CellLimits
 from headrace.compute.streams.comparing import Aside, compare
+from headrace.compute.streams.elsewhere import Elsewhere
 from headrace.compute.streams.engine import Engine, Made
 from headrace.compute.streams.feeds import LiveFeed
 from headrace.compute.streams.job import Job, Outputs, StoreOutputs
+from headrace.compute.streams.placing import WORKERS
 from headrace.compute.streams.register import Register, Stage, Version
 from headrace.compute.streams.rows import NEVER
 from headrace.model.errors import ConfigError, HeadraceError
@@ -77,6 +80,9 @@ class StreamDesk:
         self._outputs = StoreOutputs(store, intake)
         self._capacity, self._limits, self._settle_s = capacity, limits or CellLimits(), settle_s
         self._runs: dict[tuple[str, str, Stage], Run] = {}
+        self.elsewhere = Elsewhere(store)
+        self.looked = asyncio.Event()
+        """Set once it is known what is wanted."""
 
     async def run(self) -> None:
         try:
@@ -99,7 +105,10 @@ class StreamDesk:
             for run in list(self._runs.values()):
                 await self._stop(run)
             self._runs.clear()
-        wanted = {(one.name, one.version, one.stage): one for one in versions if one.stage is not Stage.RETIRED}
+            self.elsewhere.forget()
+        versions = [one for one in versions if one.stage is not Stage.RETIRED]
+        self.elsewhere.become([one for one in versions if one.on == WORKERS], self._tenants)
+        wanted = {(one.name, one.version, one.stage): one for one in versions if one.on != WORKERS}
         for key in [key for key in self._runs if key not in wanted]:
             await self._stop(self._runs.pop(key))
         for key, version in wanted.items():
@@ -108,28 +117,29 @@ class StreamDesk:
                 await self._ended(run)
             if run.task is None and self._clock.monotonic_s() >= run.again_s:
                 run.task = asyncio.create_task(self._work(run), name=f"stream {version.name} {version.version}")
+        self.looked.set()
 
     def runs(self) -> Mapping[tuple[str, str, Stage], StreamRun]:
         """How each version fares that is wanted."""
-        return {key: _fares(run) for key, run in self._runs.items()}
+        return {**{key: _fares(run) for key, run in self._runs.items()}, **self.elsewhere.runs()}
 
     def difference(self, name: str, version: str) -> StreamDifference | None:
         """Of a shadow and the active version since both run; None where one of them does not."""
-        shadow = self._runs.get((name, version, Stage.SHADOW))
-        active = next((one for (of, _, stage), one in self._runs.items() if (of, stage) == (name, Stage.ACTIVE)), None)
-        if shadow is None or active is None:
-            return None
-        return compare(active.aside.table(), shadow.aside.table())
+        asides = {**{key: run.aside for key, run in self._runs.items()}, **self.elsewhere.asides()}
+        shadow = asides.get((name, version, Stage.SHADOW))
+        active = next((one for (of, _, stage), one in asides.items() if (of, stage) == (name, Stage.ACTIVE)), None)
+        return None if shadow is None or active is None else compare(active.table(), shadow.table())
 
     async def _work(self, run: Run) -> None:
         version = run.version
         ground = Ground(self._tenants, tenant_of_name(self._tenants, version.name))
         source = await asyncio.to_thread(self._register.source, version)
+        model = await asyncio.to_thread(self._register.model, version)
         run.feed = LiveFeed(
             f"stream {version.name} {version.version}", self._bus, self._store, self._clock,
             capacity=self._capacity, settle_s=self._settle_s, owns=ground.owns,
         )  # fmt: skip
-        run.cell = await asyncio.to_thread(Cell, source, version.name, self._limits)
+        run.cell = await asyncio.to_thread(Cell, source, version.name, self._limits, (), model)
         function = run.cell.function
         if (function.name, function.version) != (version.name, version.version):
             raise ConfigError(f"the source says that it is {function.name} {function.version}")
@@ -183,7 +193,7 @@ def _fares(run: Run) -> StreamRun:
     return StreamRun(
         running=run.task is not None and not run.task.done() and engine is not None,
         waiting=0 if engine is None else engine.waiting,
-        counters={} if engine is None else asdict(engine.counters),
+        counters={**({} if engine is None else asdict(engine.counters)), **({} if cell is None else cell.counts)},
         stopped=0 if cell is None else cell.stopped,
         halted=cell is not None and cell.halted,
         lateness_ns=0 if engine is None else engine.function.lateness_ns,

@@ -3,8 +3,9 @@
 file ─► is it the one that was pinned? ─► do its inputs and outputs fit what is declared? ─► StreamFunction
 windows ─► features, float32 ─► batches of `batch_max` until the budget is spent ─► outputs; the rest is skipped
 
-Needs `headrace[models]` (ONNX Runtime). It runs in this process, with one thread: a model is data of an operator, with
-its hash in the declaration. Source: ONNX IR, `tensor(float)` with a first axis for the batch.
+Needs `headrace[models]` (ONNX Runtime), which runs with one thread: in a cell where a platform runs it, for a model is
+the bytes of a stranger; else in this process. Its hash is in the declaration. Source: ONNX IR, `tensor(float)` with a
+first axis for the batch.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Model:
 
 
 def model(
-    file: Path,
+    file: Path | bytes,
     *,
     sha256: str,
     features: Sequence[tuple[str, str]],
@@ -61,14 +62,16 @@ def model(
 ) -> Model:
     """`features`: of each column of the model, an input and what is made of it in a window: `("oil", "mean")`.
 
+    `file` may be what is in it: `MODEL`, in a source that was taken up together with a model; name it then.
     Inputs are joined first (`join`, as for `stream`), so what stood before a window counts in it.
     `budget_s` is for one call, over all windows that ended at once; None is for back-tests. A window that misses a
     feature has no outputs. The rest is declared as for `stream`.
     Raises: ConfigError for a model that is another, does not load or does not fit; Unavailable without ONNX Runtime.
     """
-    session = _load(file, sha256)
+    stem = file.stem if isinstance(file, Path) else str(declared.get("name", ""))
+    session = _load(file, stem, sha256)
     columns = [(name, Reduce(what)) for name, what in features]
-    _check(session, file, len(columns), len(outputs))
+    _check(session, stem, len(columns), len(outputs))
     scoring, taken = Scoring(), session.get_inputs()[0].name
 
     def score(record: pa.RecordBatch, states: States, panes: Any) -> dict[str, NDArray[np.float64]]:
@@ -88,47 +91,47 @@ def model(
         return dict(zip(outputs, results.T, strict=True))
 
     function = stream(
-        name=declared.pop("name", file.stem), outputs=outputs, vectorized=True, **{"join": "latest", **declared}
+        name=declared.pop("name", stem), outputs=outputs, vectorized=True, **{"join": "latest", **declared}
     )(score)
     for name, _ in columns:
         if name not in function.inputs:
-            raise ConfigError(f"model {file.name}: the feature '{name}' is not one of its inputs")
+            raise ConfigError(f"model {stem}: the feature '{name}' is not one of its inputs")
     if any(one.kind is not ValueKind.FLOAT64 for one in function.outputs.values()):
-        raise ConfigError(f"model {file.name}: its outputs are numbers, float64")
+        raise ConfigError(f"model {stem}: its outputs are numbers, float64")
     return Model(function, scoring)
 
 
-def _load(file: Path, sha256: str) -> Any:
+def _load(file: Path | bytes, stem: str, sha256: str) -> Any:
     try:
         import onnxruntime
     except ImportError:
         raise Unavailable("models need ONNX Runtime: pip install 'headrace[models]'") from None
     try:
-        data = file.read_bytes()
+        data = file.read_bytes() if isinstance(file, Path) else file
     except OSError as error:
-        raise ConfigError(f"model {file.name} cannot be read", detail=str(error)) from None
+        raise ConfigError(f"model {stem} cannot be read", detail=str(error)) from None
     found = hashlib.sha256(data).hexdigest()
     if found != sha256.lower():
-        raise ConfigError(f"model {file.name} is another than declared: its SHA-256 is {found}")
+        raise ConfigError(f"model {stem} is another than declared: its SHA-256 is {found}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a class of its own for each reason, and no common one
-        raise ConfigError(f"model {file.name} does not load: {str(error)[:300]}") from None
+        raise ConfigError(f"model {stem} does not load: {str(error)[:300]}") from None
 
 
-def _check(session: Any, file: Path, features: int, outputs: int) -> None:
+def _check(session: Any, stem: str, features: int, outputs: int) -> None:
     """Declared against the model, then one row of zeros through it. Raises: ConfigError."""
     given = session.get_inputs()
     if len(given) != 1 or given[0].type != "tensor(float)":
         told = ", ".join(f"{one.name} {one.type}" for one in given)
-        raise ConfigError(f"model {file.name} takes {told}; one input of type tensor(float) is needed")
+        raise ConfigError(f"model {stem} takes {told}; one input of type tensor(float) is needed")
     shape = given[0].shape
     if len(shape) != 2 or isinstance(shape[0], int) or (isinstance(shape[1], int) and shape[1] != features):
         raise ConfigError(
-            f"model {file.name} takes rows of shape {shape}; {features} features are declared, "
+            f"model {stem} takes rows of shape {shape}; {features} features are declared, "
             "and its first axis must be free for the batch"
         )
     try:
@@ -136,7 +139,7 @@ def _check(session: Any, file: Path, features: int, outputs: int) -> None:
     except ConfigError:
         raise
     except Exception as error:
-        raise ConfigError(f"model {file.name} fails on {features} features: {str(error)[:300]}") from None
+        raise ConfigError(f"model {stem} fails on {features} features: {str(error)[:300]}") from None
 
 
 def _run(session: Any, name: str, rows: Matrix, outputs: int) -> NDArray[np.float64]:

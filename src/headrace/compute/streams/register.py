@@ -1,11 +1,12 @@
 """Versions of stream functions: which runs, which runs beside it, which ran before. One folder, readable by people.
 
     add ─► shadow ─ promote ─► active ─ promote of another ─► retired ─ roll back ─► active
-             └─ retire ─► retired
+             └─ retire ─► retired                                 place: hub, workers
 
     <home>/streams/register.json                what is wanted: written anew and renamed, never in part
     <home>/streams/journal.jsonl                who did what, when, and why; appended and synced
     <home>/streams/<name>/<version>.py          the source as it was added; its SHA-256 is in the register
+    <home>/streams/<name>/<version>.onnx        its model, where it has one; the source has its SHA-256
     <home>/streams/<name>/<version>.state       its state, kept while it is retired: a roll back goes on from there
 
 A version is never changed. The platform looks at the register and makes what runs be what is wanted.
@@ -17,12 +18,14 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from headrace.compute.streams.keeping import write
+from headrace.compute.streams.placing import HUB
 from headrace.model.errors import Conflict, DataError, NotFound
 from headrace.model.time import format_time
 
@@ -37,6 +40,9 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Version:
+    """`on`: where it runs, `placing.py`. `declared`: its declaration (`sdk.stream.described`), told by a cell when it
+    was added; None for one that an older program took up. `model`: SHA-256 of its model; '' where it has none."""
+
     name: str
     version: str
     stage: Stage
@@ -44,6 +50,9 @@ class Version:
     added: str
     by: str
     before: str = ""  # the version that was active before this one
+    on: str = HUB
+    declared: Mapping[str, Any] | None = None
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +93,44 @@ class Register:
             raise DataError(f"the source of {one.name} {one.version} was changed on disk; add it as a new version")
         return data.decode()
 
+    def model(self, one: Version) -> bytes:
+        """Empty where it has none. Raises: DataError where it is not what was added."""
+        if not one.model:
+            return b""
+        try:
+            data = self._path(one, ".onnx").read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"the model of {one.name} {one.version} cannot be read; add it again", detail=str(error)
+            ) from None
+        if hashlib.sha256(data).hexdigest() != one.model:
+            raise DataError(f"the model of {one.name} {one.version} was changed on disk; add it as a new version")
+        return data
+
     def state_file(self, one: Version) -> Path:
         return self._path(one, ".state")
 
-    def add(self, name: str, version: str, source: str, *, who: str, now_ns: int) -> Version:
-        """It runs as a shadow from now on. Raises: Conflict for a version that is there with another source."""
+    def add(
+        self, name: str, version: str, source: str, *, who: str, now_ns: int, on: str = HUB,
+        declared: Mapping[str, Any] | None = None, model: bytes = b"",
+    ) -> Version:  # fmt: skip
+        """It runs as a shadow from now on. Raises: Conflict for a version that is there with other source or model."""
         for text in (name, version):
             if not _NAME.fullmatch(text):
                 raise DataError(f"'{text[:60]}' cannot be a name or version here")
         self._read()
-        digest = hashlib.sha256(source.encode()).hexdigest()
+        digest, of_model = (hashlib.sha256(one).hexdigest() for one in (source.encode(), model))
+        of_model = of_model if model else ""
         known = self._known.setdefault(name, {}).get(version)
         if known is not None:
-            if known.sha256 != digest:
-                raise Conflict(f"{name} has a version {version} with another source; give this one a new version")
+            if (known.sha256, known.model) != (digest, of_model):
+                what = "source" if known.sha256 != digest else "model"
+                raise Conflict(f"{name} has a version {version} with another {what}; give this one a new version")
             return known
-        made = Version(name, version, Stage.SHADOW, digest, format_time(now_ns), who)
+        made = Version(name, version, Stage.SHADOW, digest, format_time(now_ns), who, on=on, declared=declared)
+        made = replace(made, model=of_model)
+        if model:
+            write(self._path(made, ".onnx"), model)
         write(self._path(made, ".py"), source.encode())
         self._set(made)
         self._keep("add", made, who, now_ns, "")
@@ -134,6 +165,25 @@ class Register:
         self._set(retired)
         self._keep("retire", retired, who, now_ns, why)
         return retired
+
+    def place(self, name: str, version: str, on: str, *, who: str, now_ns: int, why: str = "") -> Version:
+        """It runs there from now on. Raises: NotFound; Conflict where it does already."""
+        one = self._find(name, version)
+        if one.on == on:
+            raise Conflict(f"{name} {version} runs on {on} already")
+        placed = replace(one, on=on)
+        self._set(placed)
+        self._keep("place", placed, who, now_ns, f"on {on}{': ' if why else ''}{why}")
+        return placed
+
+    def describe(self, one: Version, declared: Mapping[str, Any]) -> None:
+        """For a version that an older program took up: what its source declares."""
+        self._set(replace(self._find(one.name, one.version), declared=declared))
+        self._write()
+
+    def find(self, name: str, version: str) -> Version:
+        """Raises: NotFound."""
+        return self._find(name, version)
 
     def journal(self) -> list[dict[str, str]]:
         """Oldest first."""
@@ -175,6 +225,9 @@ class Register:
             file.write(line + "\n")
             file.flush()
             os.fsync(file.fileno())
+        self._write()
+
+    def _write(self) -> None:
         every = [asdict(one) for versions in self._known.values() for one in versions.values()]
         write(self.folder / "register.json", json.dumps(every, indent=1, ensure_ascii=False).encode())
 

@@ -43,7 +43,7 @@ export function AddDialog({ draft, onDraft, onClose }: AddDialogProps) {
   const [which, setWhich] = useState("");
   const [unread, setUnread] = useState<Error | null>(null);
   const run = useMutation({
-    mutationFn: () => ask(client.POST("/api/v1/streams", { body: { source: draft, function: which.trim() } })),
+    mutationFn: () => ask(client.POST("/api/v1/streams", { body: { source: draft, function: which.trim(), on: "hub", model: "" } })),
     onSuccess: async (made) => {
       await queryClient.invalidateQueries({ queryKey: streamsQuery.queryKey });
       onClose(made);

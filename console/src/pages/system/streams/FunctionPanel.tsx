@@ -62,7 +62,10 @@ export function FunctionPanel({ name, versions, onAsk }: FunctionPanelProps) {
             {shown.map((one) => (
               <tr key={one.version} data-version={`${name} ${one.version}`} data-stage={one.stage}>
                 <td className={styles.version}>{one.version}</td>
-                <td className={styles.stage}>{t(`streamStage.${one.stage}` as "streamStage.active")}</td>
+                <td className={styles.stage}>
+                  {t(`streamStage.${one.stage}` as "streamStage.active")}
+                  {one.on === "workers" && <small>{t("stream.onWorkers")}</small>}
+                </td>
                 <td className={styles.state}>
                   <State one={one} />
                 </td>
@@ -148,6 +151,7 @@ function Failures({ one }: { one: StreamAnswer }) {
   const told = [
     { key: "failed", n: counters.failed ?? 0 },
     { key: "ended", n: stopped },
+    { key: "skipped", n: counters.skipped ?? 0 },
     { key: "late", n: counters.late ?? 0 },
     { key: "unusable", n: counters.unusable ?? 0 },
   ] as const;
