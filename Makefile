@@ -11,7 +11,7 @@ help:
 	@echo "make demo    start a running plant and open it in a browser   (ARGS=\"--for 30 --report json\")"
 	@echo "make test    run all tests                                    (ARGS=\"tests/history -k wal\")"
 	@echo "make check   lint, strict types, import contracts, tidy"
-	@echo "make bench   measure one room against its peers                (NAME=spine, history, gateway, exchange, access, compute)"
+	@echo "make bench   measure one room against its peers                (NAME=spine, history, gateway, exchange, access, compute, operations)"
 	@echo "make plots   draw docs/history.md from the recorded results"
 	@echo "make soak    long runs, fuzzing, all examples of properties  (SEED=1234 draws the same again)"
 	@echo "make docs    regenerate the reference from code"

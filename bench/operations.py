@@ -7,7 +7,8 @@
                       orders, reasons, micro-stops, identities or corrections
     late correction   one fact of a week ago is corrected: until the figures are right again
 
-200 units, 5,000 events each over 31 days, in calls of 10,000. CPU time; memory is the peak of the process.
+200 units, 5,000 events each over 31 days, in calls of 10,000. CPU time; memory is the peak of the process. Behind it
+come energy (energy.py) and outcomes (outcomes.py, 200 simulated works: some minutes).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from bench import energy, outcomes
 from bench.harness import Measure, cpu_s, median_of
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ def measures(_: Sequence[str] = ()) -> Iterator[Measure]:
     yield Measure(
         "durations by unit, hour, state at once: all that we do", bare_s, "s CPU", peer_s, "pandas, bare part"
     )
+    yield from energy.measures()
+    yield from outcomes.measures(["200"])
 
 
 def _golden() -> float:

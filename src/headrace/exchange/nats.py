@@ -210,7 +210,7 @@ class NatsBus:
 
     async def _send(self, subject: str, message: bytes) -> None:
         """Until it is answered: again after silence, under the same id; and as long as the stream is full."""
-        from nats.errors import Error, TimeoutError
+        from nats.errors import Error
         from nats.js.errors import APIError
 
         headers = {"Nats-Msg-Id": f"{self._source}-{next(self._numbers)}"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import uuid
 import zlib
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from nats.js.kv import KeyValue
 
     from headrace.exchange.nats import NatsSettings
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 15.0
 
 Change = Callable[[int], Awaitable[None]]
 
@@ -73,12 +78,19 @@ class Leases:
                 await self._bucket.delete(f"{self._group}.worker.{self._me}")
 
     async def _keep(self) -> None:
-        from nats.errors import Error
-
+        """Whatever the client raises between two servers, the next look comes: leases end meanwhile, others take over,
+        we find out. A worker that stopped looking would hold nothing and say that it lives."""
+        said = ""
         while True:
             await asyncio.sleep(self._settings.lease_s / 3)
-            with contextlib.suppress(Error):  # no server for now: leases end, others take over, we find out
-                await self._balance()
+            try:
+                async with asyncio.timeout(LOOK_S):  # the client may wait without end
+                    await self._balance()
+                said = ""
+            except Exception as error:
+                if (why := f"{type(error).__name__}: {error}") != said:
+                    log.warning("leases of %s could not be looked after: %s", self._group, why)
+                said = why
 
     async def _balance(self) -> None:
         assert self._bucket is not None

@@ -185,7 +185,7 @@ class DurableQueue(Generic[Item]):
             self._changed.notify_all()
 
     async def _pull(self, partition: int) -> None:
-        from nats.errors import Error, TimeoutError
+        from nats.errors import Error
 
         consumer = await self._stream.pull_subscribe_bind(
             durable=self._consumer(partition), stream=self._settings.stream
@@ -197,7 +197,7 @@ class DurableQueue(Generic[Item]):
                     finishing = self._finishing
                 try:
                     messages = await consumer.fetch(FETCH_MESSAGES, timeout=0.2 if finishing else FETCH_WAIT_S)
-                except TimeoutError:
+                except TimeoutError:  # the client's own, or asyncio's, which it lets through at times
                     if finishing and await self._is_drained(consumer):
                         break
                     continue

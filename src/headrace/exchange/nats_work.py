@@ -179,14 +179,14 @@ class SharedWork:
             for message in messages_of(batches, path_of, self._bytes_max):
                 headers = {LABEL: label} if label else None
                 await self._stream.publish(f"{self._settings.subject}.{subject}", message, headers=headers)
-        except Error as error:
+        except (Error, TimeoutError) as error:
             raise Unavailable(f"the NATS server did not take it: {error}") from None
 
     async def _read(
         self, subject: str, at: int, ended: Callable[[], bool]
     ) -> AsyncIterator[tuple[int, Sequence[Any]]]:  # fmt: skip
         """Messages behind a sequence, in order and without a gap; none where nothing came for `FETCH_WAIT_S`."""
-        from nats.errors import Error, TimeoutError
+        from nats.errors import Error
 
         consumer, heard, silent = None, 0, 0
         while not ended():
@@ -194,7 +194,7 @@ class SharedWork:
                 if consumer is None:
                     consumer, heard = await self._reader(subject, at), 0
                 fetched = await consumer.fetch(FETCH_MESSAGES, timeout=FETCH_WAIT_S)
-            except TimeoutError:
+            except TimeoutError:  # the client's own, or asyncio's, which it lets through at times
                 silent += 1
                 if silent % LOOK_AFTER == 0 and await _lost_some(consumer, heard):
                     consumer = None
@@ -365,13 +365,14 @@ async def _lost_some(consumer: Any, heard: int) -> bool:
 
 
 async def _again(work: Work, one: Partition) -> None:
-    """Until it leaves; what fails begins again from its state."""
+    """Until it leaves; whatever fails begins again from its state: the lease is ours, so nobody else would."""
     said = ""
     while not one._leaving:
         try:
             await work(one)
-        except HeadraceError as error:
+        except Exception as error:
             if str(error) != said:
-                log.warning("partition %d begins again: %s", one.number, error)
+                ours = isinstance(error, HeadraceError)
+                log.warning("partition %d begins again: %s", one.number, error, exc_info=None if ours else error)
             said = str(error)
             await asyncio.sleep(RETRY_S)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.compute.streams.engine import Engine
 from headrace.model.batch import Batch, ValueKind
@@ -32,7 +33,7 @@ def functions(draw: Any, name: str = "f") -> StreamFunction:
     )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(functions(), st.lists(st.sampled_from(PATHS), unique=True, max_size=8))
 def test_they_are_those_that_the_engine_makes(function: StreamFunction, paths: list[str]) -> None:
     engine = Engine(function)
