@@ -54,6 +54,22 @@ def test_files_and_rows_are_sealed_with_the_new_key(tmp_path: Path) -> None:
         old.open(seed, "totp:anna")
 
 
+def test_secrets_of_apps_go_with_the_new_key_and_what_apps_keep_stays_as_it_is(tmp_path: Path) -> None:
+    ring = open_keyring(tmp_path)
+    secrets = SecretFiles(ring, tmp_path)
+    settings, signing = tmp_path / "apps/press-view/tenants/acme.secrets", tmp_path / "keys/apps.key"
+    secrets.write(settings, b'{"key": "hush"}')
+    secrets.write(signing, b"s" * 32)
+    document = tmp_path / "apps/press-view/data/acme/documents/a"
+    document.parent.mkdir(parents=True)
+    document.write_bytes(PEM)
+
+    assert rotate(ring, tmp_path, None, forget_old=True).files == 2
+    fresh = SecretFiles(open_keyring(tmp_path), tmp_path)
+    assert (fresh.read(settings), fresh.read(signing)) == (b'{"key": "hush"}', b"s" * 32)
+    assert document.read_bytes() == PEM
+
+
 def test_old_keys_stay_unless_they_are_to_be_forgotten(tmp_path: Path) -> None:
     ring = open_keyring(tmp_path)
     backup = ring.seal(b"of last week", "a")

@@ -19,6 +19,7 @@ import numpy as np
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 from tests.api.fake_entry import FakeEntry
+from tests.hosting.house import House
 
 from headrace.access import factor_tables
 from headrace.access.desk import AccessDesk
@@ -57,7 +58,7 @@ from headrace.model.errors import (
 from headrace.model.plant import Connection, PlantModel
 from headrace.model.points import Access, Point, PointSource, Range
 from headrace.model.time import SECOND_NS
-from headrace.sdk.access import DEFAULT_TENANT, Action, AuditEntry, AuditLog, Principal, Rights, Tenants
+from headrace.sdk.access import DEFAULT_TENANT, Action, AuditEntry, AuditLog, Authorizer, Principal, Rights, Tenants
 from headrace.sdk.accounts import Part, Token, User
 from headrace.sdk.audit import AuditCounters, AuditFilter, AuditFormat, AuditHead, AuditState, AuditVerdict
 from headrace.sdk.certificates import CertificateStatus, Rekeyed
@@ -130,6 +131,10 @@ def plant(more_points: int = 0) -> PlantModel:
         {point.path: point for point in points},
         {rule.name: rule},
     )
+
+
+#: What apps of the tests answer, by path.
+APP_ANSWERS: dict[str, Any] = {}
 
 
 class FakeRegistry:
@@ -848,6 +853,16 @@ def streams(audit: AuditLog, tenants: Tenants) -> StreamVersions:
     return made
 
 
+def apps(audit: AuditLog, authorizer: Authorizer, tenants: Tenants, plants: FakeRegistry) -> House:
+    """A real desk over a folder of its own, but no process: `tests/hosting/house.py`."""
+    folder = tempfile.TemporaryDirectory(prefix="headrace-apps-")
+    made = House(
+        Path(folder.name), tenants, SystemClock(), authorizer, audit, plants=plants, answers=dict(APP_ANSWERS)
+    )  # fmt: skip
+    weakref.finalize(made, folder.cleanup)
+    return made
+
+
 async def fake_posture() -> list[SettingInForce]:
     return [SettingInForce("second-factor", "off", "administrators", Judged.DIFFERS, "62443-3-3 SR 1.1 RE 2")]
 
@@ -889,6 +904,7 @@ class World:
     edges: Edges
     intake: Appending
     trail: FakeTrail
+    apps: House
     handles: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -926,8 +942,11 @@ class World:
             FakeBacktests(),
             FakeNotifications(),
             streams(access, ONE_TENANT),
+            (house := apps(access, access, ONE_TENANT, registry)).desk,
         )
-        world = cls(services, registry, store, live, alarms, links, access, feed, devices, edges, appending, trail)
+        world = cls(
+            services, registry, store, live, alarms, links, access, feed, devices, edges, appending, trail, house
+        )
         numbers = await store.register(sorted(model.points))
         world.handles = dict(zip(sorted(model.points), numbers.tolist(), strict=True))
         return world

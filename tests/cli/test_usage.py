@@ -58,6 +58,7 @@ def test_all_commands_are_known() -> None:
         "tenant list", "tenant add", "tenant close", "tenant reopen", "share list", "share add", "share end",
         "app list", "app show", "app install", "app update", "app rollback", "app enable", "app disable",
         "app settings", "app uninstall", "app export", "app log",
+        "app new", "app test", "app pack", "app sign", "app call",
         "package new-key", "package sign", "package verify", "package show",
         "ca show", "ca export", "ca renew", "keys make", "keys rotate",
         "device certificate", "device certificates", "device revoke",

@@ -1,6 +1,6 @@
 """A desk over a folder, with real signatures and real files; what would be a process is a `Played` one.
 
-`Played` does with `tables.db` what a runner does: each migration once, in order. Its routes are `routes.json` of the app.
+`Played` does with its tables what a runner does: each migration once, in order. Its routes are the app's `routes.json`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.api.fakes import plant
-
 from headrace.fleet.packages import Kind, Publisher, SigningKey, build, new_key
-from headrace.hosting.abilities import AppHealth, AppState, Declared, DeclaredRoute
+from headrace.hosting.abilities import AppHealth, AppState, Declared, DeclaredRoute, Plants
 from headrace.hosting.assets_of import AppAssets
 from headrace.hosting.desk import Desk
 from headrace.hosting.keeper import Keeper, Wanted
 from headrace.hosting.register import Register
 from headrace.hosting.releases import Release, packed
 from headrace.hosting.shelf import Shelf
+from headrace.hosting.tables import FILE as TABLES
 from headrace.hosting.using import Using
 from headrace.model.areas import EVERYWHERE, NOWHERE, Area
 from headrace.model.errors import AccessError, ConfigError
@@ -56,11 +55,12 @@ class Played:
     def __init__(self, wanted: Wanted, answers: Mapping[str, Any] | None = None) -> None:
         self.wanted, self.answers = wanted, answers or {}
         self.requests: list[Request] = []
-        self.stopped = asyncio.Event()
+        self.halted = False
+        self.stopped, self.restarted = asyncio.Event(), False
         self.gone = False
 
     async def run(self) -> None:
-        migrate(self.wanted.folder / "tables.db", self.wanted.release)
+        migrate(self.wanted.folder / TABLES, self.wanted.release)
         await self.stopped.wait()
 
     async def request(self, request: Request) -> Reply:
@@ -76,10 +76,15 @@ class Played:
         return Declared(tuple(DeclaredRoute(method, path, Action(action)) for method, path, action in given))
 
     def health(self) -> AppHealth:
-        return AppHealth(AppState.RUNNING, log=((1, "started"),), cpu_s=0.5, memory_bytes=20_000_000)
+        state = AppState.HALTED if self.halted else AppState.RUNNING
+        said = "it failed" if self.halted else ""
+        return AppHealth(state, said, log=((1, "started"),), cpu_s=0.5, memory_bytes=20_000_000)
 
     async def stop(self) -> None:
         self.stopped.set()
+
+    def restart(self) -> None:
+        self.restarted = True
 
 
 def migrate(file: Path, release: Release) -> None:
@@ -147,6 +152,12 @@ class OnePlant:
         return self.declared
 
 
+def the_plant() -> PlantModel:
+    from tests.api.fakes import plant  # which may have asked for a house
+
+    return plant()
+
+
 @dataclass
 class House:
     """`desk` as the platform would have it. `reopen` is what a restart does, with nothing carried over in memory."""
@@ -159,7 +170,7 @@ class House:
     files: SecretFiles = PLAIN
     built_in: Mapping[str, Release] = field(default_factory=dict)
     answers: Mapping[str, Any] = field(default_factory=dict)
-    model: PlantModel = field(default_factory=plant)
+    plants: Plants = field(default_factory=lambda: OnePlant(the_plant()))
     played: list[Played] = field(default_factory=list)
     platform: str = "0.1.0"
 
@@ -174,7 +185,7 @@ class House:
         self.register = Register(self.home / "apps", self.files)
         shelf = Shelf(self.register, PublishersOfHome(self.publishers), self.built_in, self.platform)
         self.keeper = Keeper(self.register, shelf, self._start, self.tenants, self.clock)
-        assets = AppAssets(self.authorizer, OnePlant(self.model), self.tenants)
+        assets = AppAssets(self.authorizer, self.plants)
         using = Using(self.keeper, assets, self.authorizer, self.trail)
         self.incoming = self.home / "run" / "apps"
         self.desk = Desk(
@@ -216,7 +227,7 @@ class House:
         return ticket
 
     def tables(self, name: str = "press-view", tenant: str = "default") -> Path:
-        return self.register.data(name, tenant) / "tables.db"
+        return self.register.data(name, tenant) / TABLES
 
 
 def write_app(

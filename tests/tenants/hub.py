@@ -5,6 +5,7 @@ The access desk, the historian, SQL, the live table and the registers are the re
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -12,8 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.api.fakes import T0, FakeAlarms, FakeCommands, FakeLinks, FakeRegistry, World, plant, registers, streams
+from tests.api.fakes import (
+    T0,
+    FakeAlarms,
+    FakeCommands,
+    FakeLinks,
+    FakeRegistry,
+    World,
+    apps,
+    plant,
+    registers,
+    streams,
+)
 from tests.databases import sqlite_engine
+from tests.hosting.house import House, write_app
 
 from headrace.access import audit_tables
 from headrace.access.desk import AccessDesk
@@ -23,11 +36,13 @@ from headrace.access.roles import RIGHTS
 from headrace.access.tables import metadata
 from headrace.api import ApiSettings, Services, create_app
 from headrace.history import HistorySettings, open_store
+from headrace.hosting.releases import read_folder
 from headrace.model.alarms import AlarmAction, AlarmState, AlarmTransition
 from headrace.model.batch import Batch
 from headrace.model.plant import PlantModel
 from headrace.model.time import SECOND_NS
 from headrace.sdk.access import Principal
+from headrace.sdk.apps.app import METHODS
 from headrace.sdk.clock import Clock, SystemClock
 from headrace.sdk.field import LinkCounters, LinkState, LinkStatus
 from headrace.sdk.fleet import NewDevice
@@ -38,6 +53,17 @@ LOCAL = Principal("local", "owner", "local")
 FIRMS = ("acme", "beta")
 OURS = {"X-Headrace": "1"}
 ROLES = tuple(RIGHTS)
+ROUTES = [[method, "/count", "view"] for method in METHODS]
+VIEW = """
+[permissions]
+read = ["*/suzhou/**"]
+[settings.limit]
+kind = "number"
+[[pages]]
+name = "line"
+file = "pages/line.js"
+title = "Line"
+"""
 
 
 def rooted(model: PlantModel, root: str) -> PlantModel:
@@ -92,12 +118,28 @@ class Hub:
     services: Services
     tokens: dict[str, str]
     """`<tenant>.<role>` to a token of that role."""
+    apps: House
 
     def as_(self, who: str | None) -> dict[str, str]:
         return {} if who is None else {"Authorization": f"Bearer {self.tokens[who]}"}
 
     async def owner(self, tenant: str) -> Principal:
         return await self.access.by_token(self.tokens[f"{tenant}.owner"])
+
+
+async def bring(house: House, name: str) -> None:
+    """An app that is that firm's by its name, with a page, a setting and routes."""
+    with tempfile.TemporaryDirectory() as folder:
+        written = write_app(
+            Path(folder), more=VIEW, name=name, files={"pages/line.js": "export {}"}, routes=ROUTES
+        )  # fmt: skip
+        files = read_folder(written)
+    await house.desk.install_local(LOCAL, house.leave(files), "")
+
+
+async def take_in(house: House, name: str, owner: Principal) -> None:
+    await bring(house, name)
+    await house.desk.enable(owner, name, "1.0.0", {"limit": 80})
 
 
 @asynccontextmanager
@@ -139,6 +181,10 @@ async def hub(tmp_path: Path, clock: Clock | None = None) -> AsyncIterator[Hub]:
         functions = streams(access, access.tenancy)
         for firm in FIRMS:
             await functions.add("local", f"{firm}.wear 1", tenant=firm)
+        house = apps(access, access, access.tenancy, registry)
+        for firm in FIRMS:
+            await bring(house, f"{firm}.spare")
+            await take_in(house, f"{firm}.view", Principal(f"{firm}.owner", "owner", "local", firm))
         services = replace(
             world.services,
             registry=registry,
@@ -152,9 +198,10 @@ async def hub(tmp_path: Path, clock: Clock | None = None) -> AsyncIterator[Hub]:
             devices=devices,
             edges=edges,
             streams=functions,
+            apps=house.desk,
             clock=clock or SystemClock(),
         )
-        yield Hub(world, access, create_app(services, ApiSettings(console_dir=tmp_path)), services, tokens)
+        yield Hub(world, access, create_app(services, ApiSettings(console_dir=tmp_path)), services, tokens, house)
     finally:
         await store.close()
         engine.dispose()

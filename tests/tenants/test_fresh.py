@@ -22,6 +22,7 @@ FRESH = {
     "removeAlarms", "endUserSession", "endUserSessions", "resetUserFactors", "unlockUser", "releaseLock",
     "createTenant", "updateTenant", "renewCertificate", "rotateKeys", "offerTotp", "confirmTotp", "removeTotp",
     "createRecoveryCodes", "offerPasskey", "addPasskey", "removePasskey", "removeIdentity",
+    "installApp", "installLocalApp", "updateApp", "rollBackApp", "uninstallApp", "enableApp", "disableApp",
 }  # fmt: skip
 
 

@@ -62,6 +62,31 @@ ASKED: dict[str, dict[str, Any]] = {
     "promoteStream": {"json": {"why": "x"}, "names": {"name": "acme.wear", "version": "1"}},
     "retireStream": {"json": {"why": "x"}, "names": {"name": "acme.wear", "version": "1"}},
     "rollBackStream": {"json": {"why": "x"}, "names": {"name": "acme.wear"}},
+    **{
+        name: {"names": {"name": "acme.view", "path": "count"}}
+        for name in (
+            "getApp",
+            "getAppSettings",
+            "getAppHealth",
+            "getAppLog",
+            "exportApp",
+            "listAppPages",
+            "getFromApp",
+            "postToApp",
+            "putToApp",
+            "patchInApp",
+            "deleteInApp",
+        )
+    },
+    "getAppPageFile": {"names": {"name": "acme.view", "path": "line.js"}},
+    "getAppFrame": {"names": {"name": "acme.view", "page": "line"}},
+    "enableApp": {"json": {"version": "1.0.0"}, "names": {"name": "acme.view"}},
+    "disableApp": {"json": {"data": "keep"}, "names": {"name": "acme.spare"}},
+    "setAppSettings": {"json": {"values": {"limit": 70}}, "names": {"name": "acme.view"}},
+    "installApp": {"content": "PK"},
+    "updateApp": {"content": "PK"},
+    "installLocalApp": {"json": {"ticket": "0"}},
+    "rollBackApp": {"json": {"why": "x"}},
     "acknowledgeAlarms": {"json": {"rules": [f"{POINT}:hot"]}},
     "getAlarmHistory": {"params": {"point": POINT}},
     "listAlarms": {"params": {"area": LINE}},
@@ -104,7 +129,7 @@ OF_OTHERS = [
 async def ask(client: httpx.AsyncClient, hub: Hub, who: str | None, method: str, path: str, operation: str) -> Any:
     asked = dict(ASKED.get(operation, {}))
     names = asked.pop("names", {})
-    for name in ("path", "name", "id", "label", "version"):
+    for name in ("path", "name", "id", "label", "version", "page"):
         path = path.replace(f"{{{name}:path}}", names.get(name, "x")).replace(f"{{{name}}}", names.get(name, "x"))
     headers = {**OURS, **hub.as_(who), **asked.pop("headers", {})}
     return await client.request(method, path, headers=headers, **asked)
@@ -156,6 +181,8 @@ async def test_as_declared(client: httpx.AsyncClient, firms: Hub, operation: str
                     "acme.edge",
                     "acme.two",
                     "acme.wear",
+                    "acme.view",
+                    "acme.spare",
                     "acme.mean",
                     "'acme/suzhou'",
                 ):

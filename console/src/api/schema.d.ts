@@ -415,6 +415,359 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/apps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Apps, and what the tenant has taken in
+         * @description By name. An app whose name begins with a tenant's is that tenant's alone.
+         */
+        get: operations["listApps"];
+        put?: never;
+        /**
+         * Install a signed package
+         * @description The body is a `.hrpkg`. 422 where publishers that this platform trusts have not signed it, or it was altered;
+         *     409 where it is installed, or needs what is not. Nothing of it runs before a tenant enables it.
+         */
+        post: operations["installApp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/local": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Install what is not signed, from this machine
+         * @description Only who can write into the platform's home can leave an app there; over the network there is no way.
+         */
+        post: operations["installLocalApp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/pages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Pages of all apps that the caller may see */
+        get: operations["listPages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/shelf": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All that is installed, whosever it is */
+        get: operations["listInstalledApps"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One app, with its licence */
+        get: operations["getApp"];
+        put?: never;
+        post?: never;
+        /** Take an app from all tenants */
+        delete: operations["uninstallApp"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/{name}/call/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GET a route of an app
+         * @description What the app declares as a route, with the right that the route takes on the assets of the app. What is no JSON,
+         *     text or picture comes as a download. 503 while the app does not run.
+         */
+        get: operations["getFromApp"];
+        /**
+         * PUT a route of an app
+         * @description What the app declares as a route, with the right that the route takes on the assets of the app. What is no JSON,
+         *     text or picture comes as a download. 503 while the app does not run.
+         */
+        put: operations["putToApp"];
+        /**
+         * POST a route of an app
+         * @description What the app declares as a route, with the right that the route takes on the assets of the app. What is no JSON,
+         *     text or picture comes as a download. 503 while the app does not run.
+         */
+        post: operations["postToApp"];
+        /**
+         * DELETE a route of an app
+         * @description What the app declares as a route, with the right that the route takes on the assets of the app. What is no JSON,
+         *     text or picture comes as a download. 503 while the app does not run.
+         */
+        delete: operations["deleteInApp"];
+        options?: never;
+        head?: never;
+        /**
+         * PATCH a route of an app
+         * @description What the app declares as a route, with the right that the route takes on the assets of the app. What is no JSON,
+         *     text or picture comes as a download. 503 while the app does not run.
+         */
+        patch: operations["patchInApp"];
+        trace?: never;
+    };
+    "/api/v1/apps/{name}/disable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop an app
+         * @description Its tables, documents and settings stay unless they are to be deleted.
+         */
+        post: operations["disableApp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/{name}/enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Accept what an app asks for, and let it run */
+        post: operations["enableApp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/{name}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an app keeps, as a zip
+         * @description Tables as SQLite, documents, settings without secrets, and copies of tables from before updates.
+         */
+        get: operations["exportApp"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/{name}/frames/{page}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A page for a sandboxed frame
+         * @description A document that holds the module of the page whole: a frame in a sandbox has no session to ask for more with. It
+         *     speaks to whoever shows it by `postMessage`, and reaches no network.
+         */
+        get: operations["getAppFrame"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/{name}/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How an app fares, and what it takes */
+        get: operations["getAppHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/{name}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an app said, oldest first
+         * @description The last thousand lines since it was started.
+         */
+        get: operations["getAppLog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/{name}/pages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Pages of an app that the caller may see */
+        get: operations["listAppPages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/{name}/pages/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A file of an app's pages
+         * @description In a sandbox of its own origin: scripts, styles and images from here, and no network.
+         */
+        get: operations["getAppPageFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/{name}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Go back to the version before
+         * @description The code goes back; documents stay. Tables stay too, or come back as they were: 409 where they have to, because
+         *     the older version does not know the migrations that they went through.
+         */
+        post: operations["rollBackApp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/{name}/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The form of an app, as it is filled in */
+        get: operations["getAppSettings"];
+        /**
+         * Fill in the form of an app
+         * @description 422 with everything that does not fit. The app is started anew with them.
+         */
+        put: operations["setAppSettings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apps/{name}/update": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Install a newer signed version
+         * @description Tenants follow at once, with a copy of their tables from before; those of whom it asks for more stay on their
+         *     version until they accept that.
+         */
+        post: operations["updateApp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/assets": {
         parameters: {
             query?: never;
@@ -2863,6 +3216,212 @@ export interface components {
             /** Total */
             total: number;
         };
+        /**
+         * AppAnswer
+         * @description An app as the caller's tenant sees it.
+         */
+        AppAnswer: {
+            accepted: components["schemas"]["PermissionsAnswer"] | null;
+            /**
+             * Asks
+             * @description What is asked beyond what was accepted; it waits until that is accepted.
+             */
+            asks: string[];
+            /** Call S */
+            call_s: number;
+            /** Changed At */
+            changed_at: string | null;
+            /** Changed By */
+            changed_by: string;
+            /**
+             * Licence
+             * @example Apache-2.0
+             */
+            licence: string;
+            /**
+             * Licence Text
+             * @description Of one app, not in lists; empty where it brings none.
+             */
+            licence_text: string;
+            /** Memory Mb */
+            memory_mb: number;
+            /** Name */
+            name: string;
+            /**
+             * Offered
+             * @description The newest version, or the one that was rolled back to.
+             */
+            offered: string;
+            /**
+             * Origin
+             * @enum {string}
+             */
+            origin: "built-in" | "package" | "folder" | "wheel";
+            /** Pages */
+            pages: components["schemas"]["PageAnswer"][];
+            /** @description What the version offered asks for. */
+            permissions: components["schemas"]["PermissionsAnswer"];
+            /**
+             * Publisher
+             * @description As the app says; `signers` of its versions are what is proved.
+             */
+            publisher: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "available" | "disabled" | "starting" | "running" | "halted";
+            /**
+             * Summary
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            summary: {
+                [key: string]: string;
+            };
+            /**
+             * Title
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            title: {
+                [key: string]: string;
+            };
+            /** Trouble */
+            trouble: string;
+            /**
+             * Version
+             * @description The version that runs, or would.
+             */
+            version: string;
+            /** Versions */
+            versions: components["schemas"]["AppVersionAnswer"][];
+        };
+        /** AppHealthAnswer */
+        AppHealthAnswer: {
+            /** Call Ms Mean */
+            call_ms_mean: number;
+            /** Calls */
+            calls: number;
+            /**
+             * Cpu S
+             * @description Of its process; null where there is none.
+             */
+            cpu_s: number | null;
+            /** Documents Bytes */
+            documents_bytes: number;
+            /** Failed At */
+            failed_at: string | null;
+            /**
+             * Failure
+             * @description What went wrong last.
+             */
+            failure: string;
+            /** Failures */
+            failures: number;
+            /**
+             * Fences
+             * @description Whether the kernel holds it.
+             */
+            fences: boolean;
+            /**
+             * Jobs
+             * @description When each is due next.
+             */
+            jobs: {
+                [key: string]: string | null;
+            };
+            /** Memory Bytes */
+            memory_bytes: number | null;
+            /** Restarts */
+            restarts: number;
+            /** Started At */
+            started_at: string | null;
+            /** Tables Bytes */
+            tables_bytes: number;
+        };
+        /**
+         * AppPageAnswer
+         * @description A page that the caller may see. `frame` is an address for a sandboxed frame, of pages that are modules.
+         */
+        AppPageAnswer: {
+            /** @description The right on the assets of the app that it takes to see it. */
+            action: components["schemas"]["Action"];
+            /** App */
+            app: string;
+            /**
+             * App Title
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            app_title: {
+                [key: string]: string;
+            };
+            /** File */
+            file: string;
+            /**
+             * Frame
+             * @example /api/v1/apps/acme.press-view/frames/terminal
+             */
+            frame: string | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "module" | "widgets";
+            /** Name */
+            name: string;
+            /**
+             * Title
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            title: {
+                [key: string]: string;
+            };
+            /**
+             * Url
+             * @example /api/v1/apps/acme.press-view/pages/terminal.js
+             */
+            url: string;
+            /** Version */
+            version: string;
+        };
+        /** AppVersionAnswer */
+        AppVersionAnswer: {
+            /**
+             * Added At
+             * @description Null for what is built in.
+             */
+            added_at: string | null;
+            /** Added By */
+            added_by: string;
+            /**
+             * Origin
+             * @enum {string}
+             */
+            origin: "built-in" | "package" | "folder" | "wheel";
+            /**
+             * Sha256
+             * @description Of the package's manifest, which names every file by digest.
+             */
+            sha256: string;
+            /**
+             * Signers
+             * @description Publishers that this platform trusts; none of what is not signed.
+             */
+            signers: string[];
+            /** Version */
+            version: string;
+        };
         /** ApplyRequest */
         ApplyRequest: {
             /** Files */
@@ -3087,6 +3646,13 @@ export interface components {
             /** Whole */
             whole: boolean;
         };
+        /**
+         * BackTables
+         * @description What a roll back does with tables. `RESTORE` brings back the copies from before the update; what was written
+         *     since is set aside, and no more seen.
+         * @enum {string}
+         */
+        BackTables: "keep" | "restore";
         /**
          * BackfillAnswer
          * @description Ask again until `ended_at` is set; `error` is empty where all went well.
@@ -3895,6 +4461,14 @@ export interface components {
             /** Total */
             total: number;
         };
+        /** DisableApp */
+        DisableApp: {
+            /**
+             * @description What becomes of tables, documents and settings.
+             * @default keep
+             */
+            data: components["schemas"]["KeptData"];
+        };
         /**
          * DiskAnswer
          * @description The disk of the history. Below `needed_bytes` free, samples are refused.
@@ -3994,6 +4568,24 @@ export interface components {
             strangers: {
                 [key: string]: string;
             };
+        };
+        /**
+         * EnableApp
+         * @description Accepts what this version asks for.
+         */
+        EnableApp: {
+            /**
+             * Settings
+             * @description Null leaves what was filled in before.
+             */
+            settings?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Version
+             * @description The version whose permissions were read; 409 if it is another.
+             */
+            version: string;
         };
         /** EndedSessions */
         EndedSessions: {
@@ -4453,6 +5045,12 @@ export interface components {
          */
         Judged: "as-advised" | "differs" | "look";
         /**
+         * KeptData
+         * @description What becomes of an app's tables and documents when it goes.
+         * @enum {string}
+         */
+        KeptData: "keep" | "delete";
+        /**
          * KpisAnswer
          * @description How the alarm system did. Source: ISA-18.2-2016 §16, EEMUA 191.
          *
@@ -4708,6 +5306,20 @@ export interface components {
             subscribe: string[];
         };
         /**
+         * LocalApp
+         * @description What the command left on the platform's own machine: `headrace app install FOLDER` does both.
+         */
+        LocalApp: {
+            /**
+             * Source
+             * @description Where it came from, for the audit trail.
+             * @default
+             */
+            source: string;
+            /** Ticket */
+            ticket: string;
+        };
+        /**
          * LockAnswer
          * @description While it stands nothing at or below `path` is written, whoever asks.
          */
@@ -4746,6 +5358,17 @@ export interface components {
              * @example somebody is inside the guard
              */
             reason: string;
+        };
+        /** LogLineAnswer */
+        LogLineAnswer: {
+            /** Text */
+            text: string;
+            /**
+             * Time
+             * @description RFC 3339, UTC, ns.
+             * @example 2026-11-22T08:00:00.25Z
+             */
+            time: string;
         };
         /**
          * NewAssetRequest
@@ -4931,6 +5554,19 @@ export interface components {
         NewSecret: {
             /** Secret */
             secret: string;
+        };
+        /**
+         * NewSettings
+         * @description All of them: what is left out gets its default. A secret that is left out stays; null takes it away.
+         */
+        NewSettings: {
+            /**
+             * Values
+             * @description By the names of the form; secrets are given, and never shown.
+             */
+            values: {
+                [key: string]: unknown;
+            };
         };
         /**
          * NewStream
@@ -5311,6 +5947,30 @@ export interface components {
             /** Waiting Bytes */
             waiting_bytes: number;
         };
+        /** PageAnswer */
+        PageAnswer: {
+            /** @description The right on the assets of the app that it takes to see it. */
+            action: components["schemas"]["Action"];
+            /** File */
+            file: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "module" | "widgets";
+            /** Name */
+            name: string;
+            /**
+             * Title
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            title: {
+                [key: string]: string;
+            };
+        };
         /** PartAnswer */
         PartAnswer: {
             /** Expires At */
@@ -5419,6 +6079,47 @@ export interface components {
          */
         PendingAnswer: {
             second_factor: components["schemas"]["SecondFactorAnswer"];
+        };
+        /**
+         * PermissionsAnswer
+         * @description Places are paths with what is below them, or globs of paths.
+         */
+        PermissionsAnswer: {
+            /** Alarms */
+            alarms: boolean;
+            /**
+             * Assets
+             * @description What it sees of the model.
+             */
+            assets: string[];
+            /** Documents Mb */
+            documents_mb: number;
+            /** Events */
+            events: string[];
+            /**
+             * Hosts
+             * @description What it may call over HTTP.
+             * @example [
+             *       "api.example.com:443"
+             *     ]
+             */
+            hosts: string[];
+            /** Publish */
+            publish: string[];
+            /**
+             * Read
+             * @description Points whose samples it reads.
+             */
+            read: string[];
+            /** Sign */
+            sign: boolean;
+            /** Tables Mb */
+            tables_mb: number;
+            /**
+             * Write
+             * @description Points that it may write, as itself, with all checks of a write.
+             */
+            write: string[];
         };
         /**
          * PlanAnswer
@@ -5965,6 +6666,20 @@ export interface components {
              */
             title: string;
         };
+        /** RollBackApp */
+        RollBackApp: {
+            /**
+             * @description `restore`: as they were before the update; what was written since is set aside in each export.
+             * @default keep
+             */
+            tables: components["schemas"]["BackTables"];
+            /**
+             * Why
+             * @description For the audit trail.
+             * @default
+             */
+            why: string;
+        };
         /** RotateKeysRequest */
         RotateKeysRequest: {
             /**
@@ -6198,6 +6913,79 @@ export interface components {
             user: string;
         };
         /**
+         * SettingAnswer
+         * @description One field of a form.
+         */
+        SettingAnswer: {
+            /** Choices */
+            choices: {
+                [key: string]: {
+                    [key: string]: string;
+                };
+            };
+            /** Columns */
+            columns: components["schemas"]["SettingAnswer"][];
+            /** Default */
+            default: unknown;
+            /**
+             * Help
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            help: {
+                [key: string]: string;
+            };
+            /** High */
+            high: number | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "text" | "number" | "integer" | "boolean" | "choice" | "duration" | "zone" | "asset" | "point" | "table" | "secret";
+            /** Low */
+            low: number | null;
+            /** Many */
+            many: boolean;
+            /** Name */
+            name: string;
+            /** Optional */
+            optional: boolean;
+            /**
+             * Title
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            title: {
+                [key: string]: string;
+            };
+            /**
+             * Unit
+             * @description UCUM.
+             */
+            unit: string;
+        };
+        /** SettingsAnswer */
+        SettingsAnswer: {
+            /** Form */
+            form: components["schemas"]["SettingAnswer"][];
+            /**
+             * Secrets
+             * @description Secrets that are filled in.
+             */
+            secrets: string[];
+            /**
+             * Values
+             * @description By the names of the form; secrets are given, and never shown.
+             */
+            values: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * ShareAnswer
          * @description One priority's part of what was annunciated, beside what ISA-18.2 recommends; critical counts with high there.
          */
@@ -6208,6 +6996,40 @@ export interface components {
             recommended: number | null;
             /** Share */
             share: number;
+        };
+        /**
+         * ShelvedAppAnswer
+         * @description An app as the platform's operator sees it.
+         */
+        ShelvedAppAnswer: {
+            /** Name */
+            name: string;
+            /** Offered */
+            offered: string;
+            /**
+             * Owner
+             * @description The tenant that alone sees it; `default` for all.
+             */
+            owner: string;
+            /**
+             * Tenants
+             * @description How many have it enabled.
+             */
+            tenants: number;
+            /**
+             * Title
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            title: {
+                [key: string]: string;
+            };
+            /** Trouble */
+            trouble: string;
+            /** Versions */
+            versions: components["schemas"]["AppVersionAnswer"][];
         };
         /**
          * Shelving
@@ -7529,6 +8351,791 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Transitions"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listApps: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    installApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShelvedAppAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    installLocalApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LocalApp"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShelvedAppAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listPages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppPageAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listInstalledApps: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShelvedAppAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    uninstallApp: {
+        parameters: {
+            query?: {
+                /** @description `keep`: it is there again when the app is. */
+                data?: components["schemas"]["KeptData"];
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getFromApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As the app answers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    putToApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "*/*": string;
+            };
+        };
+        responses: {
+            /** @description As the app answers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    postToApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "*/*": string;
+            };
+        };
+        responses: {
+            /** @description As the app answers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    deleteInApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As the app answers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    patchInApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "*/*": string;
+            };
+        };
+        responses: {
+            /** @description As the app answers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    disableApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DisableApp"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    enableApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnableApp"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    exportApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getAppFrame: {
+        parameters: {
+            query?: {
+                /** @description What the page is to speak. */
+                language?: "en" | "zh";
+            };
+            header?: never;
+            path: {
+                name: string;
+                page: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getAppHealth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppHealthAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getAppLog: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogLineAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    listAppPages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppPageAnswer"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getAppPageFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As the app answers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": string;
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    rollBackApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RollBackApp"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShelvedAppAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getAppSettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    setAppSettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSettings"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    updateApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShelvedAppAnswer"];
                 };
             };
             /** @description What went wrong. */

@@ -195,12 +195,13 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "getAppLog": _MAINTAIN,
     "exportApp": Right(Action.CONFIGURE, timed=False),
     # Narrowed to what somebody may see: each page and route of an app says which right it takes on the app's assets.
-    "listPages": Right(Gate.SIGNED_IN),
-    "listAppPages": Right(Gate.SIGNED_IN),
-    "getAppPageFile": Right(Gate.SIGNED_IN, any_query=True),
-    "getAppFrame": Right(Gate.SIGNED_IN),
+    "listPages": _VIEW,
+    "listAppPages": _VIEW,
+    "getAppPageFile": Right(Action.VIEW, reach=Reach.ANYWHERE, any_query=True),
+    "getAppFrame": _VIEW,
     **{
-        name: Right(Gate.SIGNED_IN, any_query=True, timed=False)  # as long as the app's own limit of a call
+        # as long as the app's own limit of a call
+        name: Right(Action.VIEW, reach=Reach.ANYWHERE, any_query=True, timed=False)
         for name in ("getFromApp", "postToApp", "putToApp", "patchInApp", "deleteInApp")
     },
     "listAlarms": _VIEW,

@@ -299,7 +299,7 @@ def _title(one: dict[str, Any]) -> str:
 
 
 def _offered(one: dict[str, Any]) -> None:
-    note(f"{one['name']} {one['offered']} is offered; {one['tenants']} tenants have it enabled")
+    note(f"{one['name']} {one['offered']} is offered; enabled for {one['tenants']} of the tenants")
 
 
 def _state(one: dict[str, Any]) -> str:

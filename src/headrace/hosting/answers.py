@@ -28,7 +28,7 @@ from headrace.model.areas import Area
 from headrace.model.batch import Batch, ValueKind
 from headrace.model.errors import AccessError, DataError, LimitReached, Unavailable
 from headrace.model.events import Event
-from headrace.model.places import check_place, lies_at
+from headrace.model.places import check_place
 from headrace.sdk.apps import Resolved, Samples, Signature, Statement
 from headrace.sdk.clock import Clock
 from headrace.sdk.services import AlarmRecord
@@ -96,11 +96,7 @@ class Answers:
         return await self._granted.assets(_text(within, "a path"))
 
     async def _model_points(self, place: Any) -> Any:
-        wanted = check_place(_text(place, "a place"))
-        points = await self._granted.points(anew=True)
-        if wanted in points:
-            return [points[wanted]]
-        return sorted((one for path, one in points.items() if lies_at(path, wanted)), key=lambda one: one.path)
+        return await self._granted.points_at(check_place(_text(place, "a place")))
 
     async def _live_get(self, paths: Any) -> Samples:
         asked = await self._readable(paths)

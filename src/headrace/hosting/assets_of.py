@@ -13,17 +13,16 @@ from headrace.hosting.abilities import Plants
 from headrace.model.areas import Area
 from headrace.model.errors import AccessError
 from headrace.model.plant import PlantModel
-from headrace.sdk.access import Action, Authorizer, Principal, Tenants
+from headrace.sdk.access import Action, Authorizer, Principal
 from headrace.sdk.apps.manifest import Permissions
-from headrace.sdk.tenancy import Ground
 
 _HELD_MAX: Final = 1_000
-_Key = tuple[str, Permissions, Area, int]
+_Key = tuple[Permissions, Area, int]
 
 
 class AppAssets:
-    def __init__(self, authorizer: Authorizer, plants: Plants, tenants: Tenants) -> None:
-        self._authorizer, self._plants, self._tenants = authorizer, plants, tenants
+    def __init__(self, authorizer: Authorizer, plants: Plants) -> None:
+        self._authorizer, self._plants = authorizer, plants
         self._held: dict[_Key, bool] = {}
 
     async def may(self, principal: Principal, action: Action, grants: Permissions) -> bool:
@@ -35,12 +34,11 @@ class AppAssets:
         if not area or not (grants.assets or grants.read or grants.write):
             return False
         model = await self._plants.model()
-        key = (principal.tenant, grants, area, model.revision)
+        key = (grants, area, model.revision)
         if key not in self._held:
             if len(self._held) >= _HELD_MAX:
                 self._held.clear()
-            ground = Ground(self._tenants, principal.tenant)
-            self._held[key] = await asyncio.to_thread(_meet, model, ground, grants, area)
+            self._held[key] = await asyncio.to_thread(_meet, model, grants, area)
         return self._held[key]
 
     async def check(self, principal: Principal, action: Action, grants: Permissions, what: str) -> None:
@@ -52,9 +50,6 @@ class AppAssets:
             )
 
 
-def _meet(model: PlantModel, ground: Ground, grants: Permissions, area: Area) -> bool:
-    return any(
-        area.covers(path) and ground.owns(path) and grants.sees(path)
-        for paths in (model.assets, model.points)
-        for path in paths
-    )
+def _meet(model: PlantModel, grants: Permissions, area: Area) -> bool:
+    """An area is of its tenant alone already."""
+    return any(area.covers(path) and grants.sees(path) for paths in (model.assets, model.points) for path in paths)

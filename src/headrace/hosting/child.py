@@ -14,7 +14,9 @@ import contextvars
 import importlib
 import os
 import pkgutil
+import select
 import selectors
+import signal
 import sys
 import time
 import traceback
@@ -47,6 +49,8 @@ READY: Final = (
     "headrace.sdk.apps", "headrace.sdk.store", "headrace.sdk.services",
 )  # fmt: skip
 _ENCODINGS: Final = ("ascii", "latin-1", "utf-8", "utf-8-sig", "utf-16", "gbk", "gb18030", "big5", "idna", "cp1252")
+_LINES_TOGETHER: Final = 500
+WATCH_S: Final = 2.0
 BESIDE_BYTES: Final = 48 * 1024 * 1024
 _CALL: Final = contextvars.ContextVar("call", default=0)
 _ZONES: Final[list[zoneinfo.ZoneInfo]] = []
@@ -81,19 +85,32 @@ def main() -> None:
     try:
         for name in hello["imports"]:
             importlib.import_module(name)
-        if hello["package"]:
-            importlib.import_module(hello["package"].rpartition(".")[0])
+        if parent := hello["package"].rpartition(".")[0]:
+            importlib.import_module(parent)
         served = Served(loop, source, sink, hello)
+        _watch(source)
         fences = _fence(hello["memory_bytes"], trusted=hello["trusted"])
         if not (fences or hello["trusted"] or hello["open_fences"]):
             raise Unavailable("apps that nobody vouches for cannot run here: this system filters no system calls")
         app = _load(hello)
     except BaseException as error:
-        os.set_blocking(sink, True)
         _written(sink, pack({"t": "failed", "error": told_error(_named(error))}))
         os._exit(1)
     served.begin(app, fences)
     loop.run_forever()
+
+
+def _watch(source: int) -> None:
+    """Ends with the platform, also out of a loop that never comes back to its pipes."""
+    ready = select.poll()
+    ready.register(source, 0)  # POLLHUP comes unasked
+
+    def look(*_: object) -> None:
+        if ready.poll(0):
+            os._exit(0)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, WATCH_S, WATCH_S)
 
 
 def _fence(memory_bytes: int, *, trusted: bool) -> bool:
@@ -139,8 +156,7 @@ def _data_bytes() -> int:
 def _load(hello: dict[str, Any]) -> App:
     """Raises: whatever the app's module raises; ConfigError where it holds no App."""
     sys.meta_path.insert(0, AppImporter(hello["sources"], hello["package"]))
-    name = ".".join(filter(None, (hello["package"], hello["module"])))
-    module = importlib.import_module(name)
+    module = importlib.import_module(f"{hello['package']}.{hello['module']}")
     found = {id(one): one for one in vars(module).values() if isinstance(one, App)}
     if len(found) != 1:
         raise ConfigError(f"{hello['module']}.py holds {len(found)} apps; write 'app = App()' once, at its top")
@@ -164,7 +180,7 @@ class Served:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, source: int, sink: int, hello: dict[str, Any]) -> None:
         self._loop, self._source, self._sink = loop, source, sink
-        self._frames, self._out = Frames(), bytearray()
+        self._frames, self._out, self._lines = Frames(), bytearray(), list[str]()
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._asks, self._tasks = 0, set[asyncio.Task[None]]()
         self._app: App = App()
@@ -201,8 +217,13 @@ class Served:
             return
         if not data:
             os._exit(0)  # the platform has ended, or wants no more
-        for frame in self._frames.feed(data):
-            self._heard(unpack(frame, from_app=False))
+        try:
+            for frame in self._frames.feed(data):
+                self._heard(unpack(frame, from_app=False))
+        except HeadraceError as error:  # a word of the platform that we do not know
+            self._log(f"this platform said what cannot be read: {error}")
+            self._tell_lines()
+            os._exit(1)
 
     def _heard(self, said: dict[str, Any]) -> None:
         self.context.heard(said["now_ns"], said["revision"])
@@ -220,7 +241,9 @@ class Served:
             waiting.set_result(said["body"])
 
     def _send(self, document: dict[str, Any]) -> None:
-        self._out += pack(document)
+        data = pack(document, from_app=True)
+        self._tell_lines()  # before it: what was logged comes before what it led to
+        self._out += data
         self._flush()
 
     def _flush(self) -> None:
@@ -247,7 +270,18 @@ class Served:
             self._asked.pop(number, None)
 
     def _log(self, message: str) -> None:
-        self._send({"t": "log", "lines": [line[:2_000] for line in message.splitlines()[:200]]})
+        """With others of the same moment: many lines are one message."""
+        if not self._lines:
+            self._loop.call_soon(self._tell_lines)
+        self._lines += [line[:2_000] for line in message.splitlines()[:200]]
+        if len(self._lines) >= _LINES_TOGETHER:
+            self._tell_lines()
+
+    def _tell_lines(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines:
+            self._out += pack({"t": "log", "lines": lines}, from_app=True)
+            self._flush()
 
     # --- what the platform asks --------------------------------------------------------------------------------------
 
@@ -256,7 +290,7 @@ class Served:
         try:
             answer = await self._answer(kind, body)
             self._send({"t": "done", "id": number, "body": answer})
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # what is the app's own ends the call, not the app
             if not isinstance(error, HeadraceError):
                 self._log("".join(traceback.format_exception(error, limit=-6)))
             self._send({"t": "done", "id": number, "error": told_error(error)})
@@ -332,9 +366,13 @@ def _exactly(source: int, count: int) -> bytes:
 
 
 def _written(sink: int, data: bytes) -> None:
+    """All of it; the fences let nobody change how a pipe waits."""
     view = memoryview(data)
     while view:
-        view = view[os.write(sink, view) :]
+        try:
+            view = view[os.write(sink, view) :]
+        except BlockingIOError:
+            time.sleep(0.01)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Any, Final
 from packaging.version import Version
 
 from headrace.hosting import taking_out
+from headrace.hosting.abilities import AppState as RunState
 from headrace.hosting.keeper import Keeper
 from headrace.hosting.register import AppRecord, Register, TenantRecord, is_secret
 from headrace.hosting.releases import Release, ahead, from_kept
@@ -88,7 +89,8 @@ class Desk:
         async with self._bringing:
             release = await asyncio.to_thread(self._shelf.judge, package, self._clock.now_ns())
             name = release.manifest.name
-            if await asyncio.to_thread(self._shelf.record, name) is not None:
+            known = await asyncio.to_thread(self._register.app, name)
+            if known is not None and known.removing is None:
                 raise Conflict(f"{name} is installed already; update it")
             return await self._bring(principal, release, "install")
 
@@ -218,6 +220,8 @@ class Desk:
             await self._keep_filled(one, release, settings)
         await self._record(principal, "enable", name, {"version": version, "accepted": more}, tenant)
         await self._keeper.look_at(name)
+        if (run := self._keeper.find(name, tenant)) and run.runner.health().state is RunState.HALTED:
+            run.runner.restart()
         return await self._shown(name, tenant)
 
     async def disable(self, principal: Principal, name: str, data: KeptData) -> InstalledApp:
@@ -284,16 +288,16 @@ class Desk:
     # --- whoever uses it ---------------------------------------------------------------------------------------------
 
     async def call(self, principal: Principal, name: str, request: Request) -> Reply:
-        await self._offered(principal, name)
+        await self._known(principal, name)
         return await self._using.call(principal, name, request)
 
     async def pages(self, principal: Principal, name: str | None = None) -> Sequence[AppPage]:
         if name is not None:
-            await self._offered(principal, name)
+            await self._known(principal, name)
         return await self._using.pages(principal, name)
 
     async def page_file(self, principal: Principal, name: str, file: str) -> bytes:
-        await self._offered(principal, name)
+        await self._known(principal, name)
         return await self._using.page_file(principal, name, file)
 
     def in_the_way(self, tenant: str) -> Sequence[str]:
@@ -311,6 +315,11 @@ class Desk:
 
     def _visible(self, name: str, tenant: str) -> bool:
         return self._owner(name) in (DEFAULT_TENANT, tenant)
+
+    async def _known(self, principal: Principal, name: str) -> None:
+        """Of what runs for that tenant no file is asked. Raises: as `_offered`."""
+        if not self._visible(name, principal.tenant) or self._keeper.find(name, principal.tenant) is None:
+            await self._offered(principal, name)
 
     async def _offered(self, principal: Principal, name: str) -> Release:
         """Raises: NotFound, in the same words for another tenant's as for what never was."""

@@ -36,7 +36,7 @@ class Giver:
         self, app: str, tenant: str, granted: Granted, abilities: Abilities, folder: Path, clock: Clock, zone: str,
         give: Give,
     ) -> None:  # fmt: skip
-        self._name, self._zone = f"{app}-{tenant}", zone
+        self._name, self._zone = f"{tenant}/{app}", zone
         self._granted, self._abilities, self._clock, self._give = granted, abilities, clock, give
         self._file = folder / "samples.json"
         self._jobs = Jobs(folder / "jobs.json", clock)
@@ -50,8 +50,13 @@ class Giver:
         permissions = self._granted.permissions
         if self.feed is None and (permissions.read or permissions.write):
             bus, history = self._abilities.bus, self._abilities.history
-            self.feed = SampleFeed(f"app-{self._name}", bus, history, self._granted.reads, self._file, self._clock)
-            await self.feed.open()
+            feed = SampleFeed(f"app/{self._name}", bus, history, self._granted.reads, self._file, self._clock)
+            try:
+                await feed.open()
+            except BaseException:
+                await feed.close()
+                raise
+            self.feed = feed
 
     async def pump(self) -> None:
         """Takes what the bus has, whether the app runs or not."""
@@ -117,7 +122,7 @@ class Giver:
         assert self._loaded is not None
         handlers, before = self._loaded.declared.events, self.events_dropped
         queue = self._abilities.bus.subscribe_events(
-            f"app-events-{self._name}", capacity=EVENTS_MAX, overflow=Overflow.DROP_OLDEST
+            f"app-events/{self._name}", capacity=EVENTS_MAX, overflow=Overflow.DROP_OLDEST
         )
         try:
             async for events in queue:

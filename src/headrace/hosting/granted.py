@@ -5,6 +5,7 @@ granted permissions ∩ the tenant's paths ∩ the plant as declared        a vi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -17,6 +18,7 @@ from headrace.model.assets import Asset
 from headrace.model.batch import Handles
 from headrace.model.errors import AccessError, NotFound
 from headrace.model.guards import NO_GUARD
+from headrace.model.places import lies_at
 from headrace.model.plant import PlantModel
 from headrace.model.points import Point
 from headrace.sdk.apps import Permissions
@@ -34,6 +36,7 @@ class Granted:
         self._plant: PlantModel | None = None
         self._assets: Mapping[str, Asset] = {}
         self._points: Mapping[str, Point] = {}
+        self._readable: frozenset[str] = frozenset()
         self._handles: dict[str, int] = {}
 
     @property
@@ -46,9 +49,15 @@ class Granted:
         plant = await self._abilities.plants.model()
         if plant is self._plant:
             return
-        self._plant = plant
-        self._assets = {path: one for path, one in plant.assets.items() if self.sees(path)}
-        self._points = {path: _shown(one) for path, one in plant.points.items() if self.sees(path)}
+        assets, points, readable = await asyncio.to_thread(self._view, plant)
+        if self._plant is None or plant.revision >= self._plant.revision:
+            self._plant, self._assets, self._points, self._readable = plant, assets, points, readable
+
+    def _view(self, plant: PlantModel) -> tuple[Mapping[str, Asset], Mapping[str, Point], frozenset[str]]:
+        """By path. In a thread: a plant may have 100,000 points, each is held against each place that was granted."""
+        assets = {path: one for path, one in sorted(plant.assets.items()) if self.sees(path)}
+        points = {path: _shown(one) for path, one in sorted(plant.points.items()) if self.sees(path)}
+        return assets, points, frozenset(path for path in points if self.reads(path))
 
     def sees(self, path: str) -> bool:
         return self.permissions.sees(path) and self._abilities.owns(path)
@@ -59,7 +68,14 @@ class Granted:
     async def assets(self, within: str) -> list[Asset]:
         await self.refresh()
         inside = Area((within,))
-        return sorted((one for one in self._assets.values() if inside.covers(one.path)), key=lambda one: one.path)
+        return [one for path, one in self._assets.items() if inside.covers(path)]
+
+    async def points_at(self, place: str) -> list[Point]:
+        """Of a path or a glob, as they are declared now."""
+        points = await self.points(anew=True)
+        if place in points:
+            return [points[place]]
+        return await asyncio.to_thread(lambda: [one for path, one in points.items() if lies_at(path, place)])
 
     async def points(self, *, anew: bool = False) -> Mapping[str, Point]:
         """As they were declared at most a moment ago; now, if `anew`."""
@@ -70,6 +86,8 @@ class Granted:
     async def check_read(self, paths: Sequence[str]) -> None:
         """Raises: AccessError, NotFound."""
         points = await self.points()
+        if self._readable.issuperset(paths):
+            return
         for path in paths:
             if not self.reads(path):
                 raise AccessError(f"the app may not read '{path}'; its manifest says whose samples it reads")

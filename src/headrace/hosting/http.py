@@ -45,7 +45,9 @@ class AppHttp:
         request = self._made(method, url, headers, body, timeout_s)
         async with self._room:
             if self._transport is None:
-                tls: ssl.SSLContext = self._tls or await asyncio.to_thread(_tls)
+                tls = self._tls
+                if tls is None:
+                    tls = await asyncio.to_thread(_tls)
                 self._transport = JudgedTransport(tls, self._reach, AT_ONCE_MAX)
             try:
                 async with asyncio.timeout(timeout_s):

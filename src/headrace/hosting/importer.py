@@ -1,7 +1,7 @@
 """Modules of an app out of memory: its process opens no file.
 
-    app.py, stops/parse.py       ─► import app, stops.parse
-    with package headrace.apps.x ─► import headrace.apps.x.app, …
+    app.py, stops/parse.py    ─► the_app.app, the_app.stops.parse       from .stops import parse
+    one of this platform's    ─► headrace.apps.energy.app, …
 
 Files that are no modules are read with `pkgutil.get_data(__package__ or __name__, "factors.toml")`.
 """
@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import importlib.abc
 import importlib.util
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 from typing import Final
 
-from headrace.model.errors import ConfigError
-
+PACKAGE: Final = "the_app"
 ROOT: Final = "/app/"
 """Where the files of an app seem to lie, in tracebacks and `__file__`."""
-_TAKEN: Final = frozenset({"headrace", "numpy", "pyarrow"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +31,10 @@ class _Module:
 class AppImporter(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     """Put it on `sys.meta_path`."""
 
-    def __init__(self, sources: Mapping[str, bytes], package: str = "") -> None:
-        """`sources` by their path in the app's folder. Raises: ConfigError for a module that hides one of Python."""
+    def __init__(self, sources: Mapping[str, bytes], package: str = PACKAGE) -> None:
+        """`sources` by their path in the app's folder, which is `package`."""
         self._sources = sources
         self._modules = _modules(sources, package)
-        for name, module in self._modules.items():
-            if not package and "." not in name and (name in sys.stdlib_module_names or name in _TAKEN):
-                raise ConfigError(f"a module of the app is named '{name}', as one of Python is: rename {module.file}")
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -75,18 +69,15 @@ class AppImporter(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 
 def _modules(sources: Mapping[str, bytes], package: str) -> dict[str, _Module]:
     found: dict[str, _Module] = {}
-    head = [package] if package else []
     for file, source in sources.items():
         if not file.endswith(".py"):
             continue
         *folders, last = file.removesuffix(".py").split("/")
         is_package = last == "__init__"
-        name = ".".join([*head, *folders, *([] if is_package else [last])])
-        if name:
-            found[name] = _Module(file, source, is_package)
-        for depth in range(len(folders) + 1 if package else len(folders), 0, -1):
-            above = [*head, *folders][:depth]
-            at = "/".join([*above[len(head) :], "__init__.py"])
+        name = ".".join([package, *folders, *([] if is_package else [last])])
+        found[name] = _Module(file, source, is_package)
+        for depth in range(len(folders) + 1):
+            at = "/".join([*folders[:depth], "__init__.py"])
             if at not in sources:
-                found.setdefault(".".join(above), _Module(at, b"", True))
+                found.setdefault(".".join([package, *folders[:depth]]), _Module(at, b"", True))
     return found

@@ -57,6 +57,8 @@ class Runner(Protocol):
 
     async def stop(self) -> None: ...
 
+    def restart(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -119,7 +121,7 @@ class Keeper:
         return self._trouble.get((name, tenant), "")
 
     def of(self, tenant: str) -> list[Run]:
-        return [run for (_, of), run in sorted(self._runs.items()) if of == tenant]
+        return [self._runs[key] for key in sorted(key for key in self._runs if key[1] == tenant)]
 
     async def look_at(self, name: str) -> None:
         async with self._looking.setdefault(name, asyncio.Lock()):
@@ -157,6 +159,8 @@ class Keeper:
             held = await asyncio.to_thread(self.holds, one, offered)
             if not held:
                 one = await self._follow(one, offered)
+        elif key not in self._runs:
+            await asyncio.to_thread(self._copies.finish, one)
         release = offered if one.version == offered.version else await asyncio.to_thread(
             self._shelf.release, name, one.version
         )  # fmt: skip
@@ -208,7 +212,7 @@ class Keeper:
                 await asyncio.to_thread(self._move_tables, fresh, offered)
             moved = replace(fresh, version=offered.version, sha256=offered.sha256)
             await asyncio.to_thread(self._register.put_tenant, moved)
-            await asyncio.to_thread(self._copies.settle, moved)
+            await asyncio.to_thread(self._copies.finish, moved)
             log.info("app %s of tenant '%s' is on version %s now", one.app, one.tenant, offered.version)
             return moved
 

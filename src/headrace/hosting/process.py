@@ -10,7 +10,8 @@ What comes from it is bytes of a stranger: a frame that is none, too long, or ab
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -18,16 +19,21 @@ from typing import Any, Final, Protocol
 from headrace.hosting.words import Frames, heard_error, pack, told_error, unpack
 from headrace.model.errors import ConfigError, DataError, HeadraceError, LimitReached, Unavailable
 from headrace.sdk.access import Action
+from headrace.sdk.apps.context import Rows
 from headrace.sdk.apps.request import May
 from headrace.sdk.children import bare_environment
 from headrace.sdk.clock import Clock
 from headrace.sdk.nursery import Child, Nursery
 
+_log = logging.getLogger(__name__)
 LOAD_S: Final = 60.0
 ASKS_MAX: Final = 16
 ASKED_BYTES_MAX: Final = 96 * 1024 * 1024
-FRAMES_PER_S_MAX: Final = 20_000
+FRAMES_PER_S_MAX: Final = 5_000
 LINES_MAX: Final = 1_000
+AT_ONCE_BYTES_MAX: Final = 128 * 1024
+CELLS_AT_ONCE_MAX: Final = 5_000
+WORDS_AT_ONCE_MAX: Final = 200
 _READ_BYTES: Final = 1 << 20
 _SINGLE: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 NURSERY: Final = Nursery(
@@ -67,7 +73,7 @@ class AppProcess:
         self._child, self._household, self._clock = child, household, clock
         self._calls: dict[int, _Call] = {}
         self._number = 0
-        self._asked_bytes = 0
+        self._asked = self._asked_bytes = 0
         self._answering = set[asyncio.Task[None]]()
         self._room = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -155,7 +161,7 @@ class AppProcess:
             if not call.done.done():
                 call.done.set_exception(Unavailable(f"the app ended: {why}"))
         if not self._ready.done():
-            self._ready.set_exception(ConfigError(f"the app ended while it loaded: {why}"))
+            self._ready.set_exception(Unavailable(f"the app ended while it loaded: {why}"))
             self._ready.exception()
 
     # --- what it says ------------------------------------------------------------------------------------------------
@@ -166,11 +172,16 @@ class AppProcess:
         try:
             while data := await self._child.stdout.read(_READ_BYTES):
                 for frame in frames.feed(data):
-                    while len(self._answering) >= ASKS_MAX or self._asked_bytes > ASKED_BYTES_MAX:
+                    while self._asked >= ASKS_MAX or self._asked_bytes > ASKED_BYTES_MAX:
                         self._room.clear()
                         await self._room.wait()
-                    self._heard(unpack(frame, from_app=True), len(frame))
+                    if len(frame) > AT_ONCE_BYTES_MAX:  # in a thread: nobody else waits for a large one
+                        said = await asyncio.to_thread(unpack, frame, from_app=True)
+                    else:
+                        said = unpack(frame, from_app=True)
+                    self._heard(said, len(frame))
                     count += 1
+                await asyncio.sleep(0)  # one who talks on and on has the loop no longer than others
                 if count > FRAMES_PER_S_MAX:
                     past_s = self._clock.monotonic_s() - since_s
                     if past_s < 1:
@@ -195,6 +206,7 @@ class AppProcess:
                 if not isinstance(values, list):
                     raise DataError("an ask without values")
                 task = asyncio.create_task(self._answer(number, call, what, values, size))
+                self._asked += 1
                 self._asked_bytes += size
                 self._answering.add(task)
                 task.add_done_callback(self._answering.discard)
@@ -222,14 +234,20 @@ class AppProcess:
         try:
             try:
                 told = {"body": await self._answered(call, what, values)}
-                data = self._packed(number, told)
+                data = (
+                    await asyncio.to_thread(self._packed, number, told)
+                    if _is_large(told["body"])
+                    else (self._packed(number, told))
+                )
             except HeadraceError as error:
                 data = self._packed(number, {"error": told_error(error)})
-            except TypeError as error:
-                data = self._packed(number, {"error": told_error(DataError(f"{what}: {error}"))})
+            except Exception:  # ours, so it is told as ours; the app waits no longer
+                _log.exception("an app's '%s' could not be answered", what[:60])
+                data = self._packed(number, {"error": told_error(Unavailable(f"{what[:60]} could not be answered"))})
             with suppress(ConnectionError, OSError):
                 await self._write(data)
         finally:
+            self._asked -= 1
             self._asked_bytes -= size
             self._room.set()
 
@@ -239,7 +257,7 @@ class AppProcess:
         asking = self._calls.get(call)
         if asking is None or asking.may is None:
             return False  # nobody asks any more, or nobody did
-        action, path = values
+        action, path = values if len(values) == 2 else ("", "")
         if not isinstance(path, str) or action not in [one.value for one in Action]:
             raise DataError("a right is asked of an action on a path")
         return await asking.may(Action(action), path)
@@ -257,6 +275,13 @@ class AppProcess:
                 await self._child.stdin.drain()
             except OSError:
                 self._end(self.why or "its process is gone: memory, or a crash")
+
+
+def _is_large(answer: Any) -> bool:
+    """Whether it takes long to put into words."""
+    if isinstance(answer, Rows):
+        return len(answer.rows) * len(answer.columns) > CELLS_AT_ONCE_MAX
+    return isinstance(answer, Sized) and not isinstance(answer, str | bytes) and len(answer) > WORDS_AT_ONCE_MAX
 
 
 def _as_load_error(error: HeadraceError) -> HeadraceError:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from headrace.hosting import tables
 from headrace.model.errors import ConfigError, ConfigErrors, Conflict, DataError
 from headrace.sdk.app_desk import PACKAGE_BYTES_MAX, AppOrigin
 from headrace.sdk.apps import SDK_VERSION
@@ -28,7 +29,6 @@ from headrace.sdk.apps.manifest import FILE, AppManifest, read_manifest
 FILES_MAX: Final = 2_000
 BYTES_MAX: Final = 4 * PACKAGE_BYTES_MAX
 _NAME: Final = re.compile(r"[A-Za-z0-9_+@][A-Za-z0-9_+@.-]*(/[A-Za-z0-9_+@][A-Za-z0-9_+@.-]*){0,11}", re.ASCII)
-_MIGRATION: Final = re.compile(r"migrations/(\d{4}-[a-z0-9-]+\.sql)", re.ASCII)
 _LEFT_OUT: Final = ("__pycache__", "tests")
 
 
@@ -70,7 +70,7 @@ class Release:
 
     @property
     def migrations(self) -> tuple[str, ...]:
-        return migrations_of(self.files)
+        return tuple(sorted(tables.migrations_of(self.files)))
 
 
 def from_package(data: bytes, packages: SignedPackages, at_ns: int, present: Mapping[str, str] | None) -> Release:
@@ -121,7 +121,7 @@ def from_wheel(path: Path) -> Release:
 def from_kept(data: bytes, origin: AppOrigin) -> Release:
     """What `packed` gave. Raises: DataError, ConfigErrors."""
     files = unpacked(data)
-    return Release(_manifest(files, "the kept app"), origin, _sha256(data), (), files)
+    return Release(_manifest(files, "the kept app"), origin, _sha256(data), (), files, data)
 
 
 def built_in(folder: Path, package: str) -> Release | None:
@@ -191,13 +191,9 @@ def unpacked(data: bytes) -> dict[str, bytes]:
                 left -= len(found[one.filename])
                 if left < 0:
                     raise DataError(f"it unpacks to more than {BYTES_MAX >> 20} MiB")
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, RuntimeError, ValueError, EOFError, OSError) as error:
         raise DataError("this is no zip file, or it is damaged", detail=str(error)) from None
     return found
-
-
-def migrations_of(names: Mapping[str, bytes]) -> tuple[str, ...]:
-    return tuple(sorted(found[1] for name in names if (found := _MIGRATION.fullmatch(name))))
 
 
 def ahead(newer: Sequence[str], older: Sequence[str]) -> list[str]:

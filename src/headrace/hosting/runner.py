@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,9 +28,10 @@ from headrace.hosting.figures import Figures, use_of
 from headrace.hosting.giving import Giver
 from headrace.hosting.granted import Granted
 from headrace.hosting.http import AppHttp
+from headrace.hosting.importer import PACKAGE
 from headrace.hosting.process import AppProcess
 from headrace.hosting.tables import AppTables, migrations_of
-from headrace.model.errors import DataError, HeadraceError, LimitReached, NotFound, Unavailable
+from headrace.model.errors import ConfigError, DataError, HeadraceError, LimitReached, NotFound, Unavailable
 from headrace.sdk.apps import AppManifest, Permissions, Reply, Request
 from headrace.sdk.apps.app import find_route
 from headrace.sdk.apps.request import REPLY_BYTES_MAX
@@ -44,7 +44,7 @@ BACK_OFF_S: Final = (1.0, 2.0, 5.0, 15.0, 30.0)
 PING_S: Final = 30.0
 STOP_S: Final = 10.0
 WAITING_MAX: Final = 64
-_LOAD_S: Final = 60.0
+LOAD_S: Final = 60.0
 
 
 class AppRunner:
@@ -65,7 +65,7 @@ class AppRunner:
         self.manifest, self.tenant, self._folder, self._clock = manifest, tenant, folder, clock
         self._settings, self._abilities = settings, abilities
         self._hello = {
-            "app": manifest.name, "tenant": tenant, "module": manifest.module, "package": package,
+            "app": manifest.name, "tenant": tenant, "module": manifest.module, "package": package or PACKAGE,
             "imports": list(manifest.imports), "sources": dict(sources), "settings": dict(settings),
             "memory_bytes": manifest.limits.memory_mb * 1_000_000, "trusted": trusted, "open_fences": open_fences,
         }  # fmt: skip
@@ -85,7 +85,9 @@ class AppRunner:
         self._loaded = declaring.Loaded(Declared(), ())
         self._process: AppProcess | None = None
         self._life: asyncio.Future[str] | None = None
+        self._wrong = False
         self._turn, self._waiting = asyncio.Lock(), 0
+        self._calling = set[asyncio.Task[Any]]()
         self._state, self._reason = AppState.STARTING, ""
         self._started_ns: int | None = None
         self._changed, self._stopping, self._again = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -174,31 +176,34 @@ class AppRunner:
             ends += 1
             self._figures.fail(why)
             self._figures.said([f"ended: {why}"])
-            if ends >= ENDS_MAX:
-                await self._halt(f"it ended {ends} times in a row; the last time, {why}")
+            if ends >= ENDS_MAX or self._wrong:
+                await self._halt(why if self._wrong else f"it ended {ends} times in a row; the last time, {why}")
                 ends = 0
                 continue
             self._set(AppState.WAITING, why)
             await self._pause(BACK_OFF_S[min(ends, len(BACK_OFF_S)) - 1])
 
     async def _lived(self) -> str:
-        """From its start to its end; why it ended."""
+        """From its start to its end; why it ended. `_wrong` says that it would end so again."""
+        self._wrong = False
         try:
-            process = await AppProcess.start(self._hello, self, self._clock, load_s=_LOAD_S)
+            process = await AppProcess.start(self._hello, self, self._clock, load_s=LOAD_S)
         except HeadraceError as error:
-            return f"it did not start: {error}"
+            self._wrong = isinstance(error, ConfigError)
+            return f"it does not load: {error}"
         self._process = process
         try:
             self._loaded = declaring.read(process.declared)
+            workers = await self._giver.want(self._loaded)
             await self._call("start", "start", None, process)
             self._started_ns = self._clock.now_ns()
             self._set(AppState.RUNNING, "")
-            await self._fed(process)
+            await self._fed(process, workers)
             why = process.why
             if self._stopping.is_set() and not process.ended.is_set():
                 await self._leave(process)
         except HeadraceError as error:
-            why = str(error)
+            why, self._wrong = str(error), isinstance(error, ConfigError)
         except OSError as error:
             why = f"what it keeps cannot be written: {error}"
         finally:
@@ -206,13 +211,10 @@ class AppRunner:
             await asyncio.shield(process.kill("it was stopped"))
         return why or "it was stopped"
 
-    async def _fed(self, process: AppProcess) -> None:
+    async def _fed(self, process: AppProcess, workers: Sequence[Callable[[], Awaitable[None]]]) -> None:
         """Gives it what comes, until it ends or is to stop. Raises: HeadraceError, OSError."""
-        workers: list[Callable[[], Awaitable[None]]] = [
-            partial(self._ping, process),
-            *await self._giver.want(self._loaded),
-        ]
-        working = [asyncio.ensure_future(one()) for one in workers]
+        every: list[Callable[[], Awaitable[None]]] = [partial(self._ping, process), *workers]
+        working = [asyncio.ensure_future(one()) for one in every]
         ends = [asyncio.create_task(one.wait()) for one in (process.ended, self._again)]
         try:
             while not any(one.done() for one in ends):
@@ -269,12 +271,28 @@ class AppRunner:
     async def _given(self, counted: str, kind: str, body: Any) -> None:
         """A call of ours, in its turn. Raises only where the process ended amidst: then it is to be given again."""
         process = self._process
-        async with self._turn:
-            try:
-                await self._call(counted, kind, body, process)
-            except HeadraceError:
-                if process is None or process.ended.is_set():
-                    raise
+        try:
+            await self._in_turn(counted, kind, body, process)
+        except HeadraceError:
+            if process is None or process.ended.is_set():
+                raise
+
+    async def _in_turn(self, counted: str, kind: str, body: Any, process: AppProcess | None, **more: Any) -> Any:
+        """To its end: who gives up meanwhile lets nobody in before it is done. Raises: as `_call`."""
+
+        async def alone() -> Any:
+            async with self._turn:
+                return await self._call(counted, kind, body, process, **more)
+
+        calling = asyncio.create_task(alone())
+        self._calling.add(calling)
+        calling.add_done_callback(self._called)
+        return await asyncio.shield(calling)
+
+    def _called(self, calling: asyncio.Task[Any]) -> None:
+        self._calling.discard(calling)
+        if not calling.cancelled():
+            calling.exception()  # whoever waited has heard it
 
     async def _ping(self, process: AppProcess) -> None:
         """One that waits for nothing and answers nothing is noticed too."""
@@ -302,10 +320,9 @@ class AppRunner:
         }  # fmt: skip
         self._waiting += 1
         try:
-            turn: AbstractAsyncContextManager[Any] = nullcontext() if request.method == "GET" else self._turn
-            async with turn:
-                body = [routes.index(route), fields]
-                answer = await self._call(f"{route.method} {route.path}", "request", body, process, may=request.may)
+            call = self._call if request.method == "GET" else self._in_turn
+            body = [routes.index(route), fields]
+            answer = await call(f"{route.method} {route.path}", "request", body, process, may=request.may)
         finally:
             self._waiting -= 1
         return _checked(answer)

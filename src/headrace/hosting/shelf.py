@@ -20,7 +20,7 @@ _PACKAGE: Final = AppOrigin.PACKAGE
 
 
 class Shelf:
-    """Everything here blocks; one thread at a time."""
+    """Everything here blocks. Threads may meet: at worst a release is read twice."""
 
     def __init__(
         self, register: Register, packages: SignedPackages, built_in: Mapping[str, Release], platform: str

@@ -1,6 +1,6 @@
 """Signatures of the platform for its apps: one Ed25519 key, in the home's `keys/apps.key`, made when first needed.
 
-what is signed    "headrace app signature 1\\n" · app "\\n" · tenant "\\n" · time, ns "\\n" · SHA-256 of the bytes, hex
+what is signed    ["headrace app signature 1", app, tenant, time in ns, SHA-256 of the bytes in hex]   JSON, no spaces
 
 So a signature that one app got says nothing for another app, tenant or time, nor anywhere else where this platform
 signs. Source: RFC 8032 §5.1 (Ed25519).
@@ -9,6 +9,7 @@ signs. Source: RFC 8032 §5.1 (Ed25519).
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Final
 
@@ -66,4 +67,5 @@ def verify(key: PlatformKey, app: str, tenant: str, data: bytes, signature: Sign
 
 
 def _signed(app: str, tenant: str, data: bytes, time_ns: int) -> bytes:
-    return "\n".join((_DOMAIN, app, tenant, str(time_ns), hashlib.sha256(data).hexdigest())).encode()
+    told = [_DOMAIN, app, tenant, time_ns, hashlib.sha256(data).hexdigest()]
+    return json.dumps(told, separators=(",", ":")).encode()

@@ -15,14 +15,11 @@ import contextlib
 import os
 import sqlite3
 from pathlib import Path
-from typing import Final
 
 from headrace.hosting.register import Register, TenantRecord
+from headrace.hosting.tables import FILE as TABLES
 from headrace.model.errors import Unavailable
 from headrace.sdk.secret_files import FOLDER_MODE, sync_folder
-
-TABLES: Final = "tables.db"
-"""The file in an app's own folder."""
 
 
 class TableCopies:
@@ -41,19 +38,15 @@ class TableCopies:
         kept = self._register.before(one.app, one.tenant, version)
         if tables.exists() and not going.exists():  # a crash may have put the old ones there already
             copy(tables, going)
-        try:
-            for suffix in ("-wal", "-shm"):
-                tables.with_name(TABLES + suffix).unlink(missing_ok=True)
-            if kept.exists():
-                copy(kept, tables)
-            else:
-                tables.unlink(missing_ok=True)
-        except OSError as error:
-            raise Unavailable(f"the tables of before cannot be brought back ({error.strerror})") from None
+        _put(kept, tables)
 
-    def settle(self, one: TenantRecord) -> None:
-        """Once the record says the version that the tables are of."""
-        folder = self._register.before(one.app, one.tenant)
+    def finish(self, one: TenantRecord) -> None:
+        """What a move left to do, once the record says the version that is wanted; nothing runs meanwhile. Tables of
+        that version which were on their way out, and are wanted again, come back. Raises: Unavailable."""
+        folder, own = self._register.before(one.app, one.tenant), self._going(one)
+        if own.exists():
+            _put(own, self._tables(one))
+            own.unlink()
         for going in folder.glob("*.going.db"):
             going.replace(folder / f"{going.name.removesuffix('.going.db')}.left.db")
 
@@ -62,6 +55,19 @@ class TableCopies:
 
     def _going(self, one: TenantRecord) -> Path:
         return self._register.before(one.app, one.tenant) / f"{one.version}.going.db"
+
+
+def _put(kept: Path, tables: Path) -> None:
+    """In the place of the tables; none where there is none. Raises: Unavailable."""
+    try:
+        for suffix in ("-wal", "-shm"):
+            tables.with_name(TABLES + suffix).unlink(missing_ok=True)
+        if kept.exists():
+            copy(kept, tables)
+        else:
+            tables.unlink(missing_ok=True)
+    except OSError as error:
+        raise Unavailable(f"the tables of before cannot be brought back ({error.strerror})") from None
 
 
 def copy(source: Path, target: Path) -> None:

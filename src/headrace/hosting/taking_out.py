@@ -10,19 +10,20 @@ Source: PKWARE APPNOTE 6.3.10 by way of `zipfile`. Blocks.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
 
+from headrace.hosting import documents
 from headrace.hosting.register import Register, TenantRecord
-from headrace.hosting.table_copies import TABLES, copy
+from headrace.hosting.table_copies import copy
+from headrace.hosting.tables import FILE as TABLES
 from headrace.model.errors import Unavailable
-
-DOCUMENTS: Final = "documents"
+from headrace.sdk.apps import Document
 
 
 def write_zip(register: Register, one: TenantRecord, target: Path) -> None:
@@ -40,6 +41,16 @@ def write_zip(register: Register, one: TenantRecord, target: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def _content(folder: Path, made: Document) -> bytes:
+    """Raises: Unavailable where it is damaged."""
+    name = hashlib.sha256(made.name.encode()).hexdigest()
+    whole = (folder / name).read_bytes()
+    data = whole[len(whole) - made.size :]
+    if hashlib.sha256(data).hexdigest() != made.sha256:
+        raise Unavailable(f"document '{made.name}' changed while it was read, or is damaged; try again")
+    return data
+
+
 def _fill(archive: zipfile.ZipFile, register: Register, one: TenantRecord) -> None:
     about = {
         "app": one.app, "tenant": one.tenant, "version": one.version, "accepted": asdict(one.accepted),
@@ -51,8 +62,7 @@ def _fill(archive: zipfile.ZipFile, register: Register, one: TenantRecord) -> No
         with tempfile.TemporaryDirectory(prefix="headrace-") as temporary:
             copy(folder / TABLES, Path(temporary) / TABLES)
             archive.write(Path(temporary) / TABLES, TABLES)
-    for path in sorted((folder / DOCUMENTS).rglob("*")):
-        if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
-            archive.write(path, f"{DOCUMENTS}/{path.relative_to(folder / DOCUMENTS).as_posix()}")
+    for made in documents.stored(folder / documents.FOLDER):
+        archive.writestr(f"{documents.FOLDER}/{made.name}", _content(folder / documents.FOLDER, made))
     for path in sorted(register.before(one.app, one.tenant).glob("*.db")):
         archive.write(path, f"before/{path.name}")

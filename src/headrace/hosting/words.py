@@ -16,6 +16,7 @@ dataclass but `_FROM_APPS`, and checks each field where it uses it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import struct
 from collections.abc import Mapping
 from enum import Enum
@@ -37,6 +38,8 @@ from headrace.sdk.store import Aggregate, Buckets
 
 LENGTH: Final = struct.Struct("<I")
 FRAME_BYTES_MAX: Final = 48 * 1024 * 1024
+APP_DOCUMENT_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Of a frame from an app, beside its columns: as objects it takes some thirty times as much."""
 MESSAGE_CHARACTERS_MAX: Final = 2_000
 _TAG: Final = "@"
 
@@ -46,7 +49,8 @@ _FROM_US: Final[Mapping[str, type]] = {
     for one in (
         Statement, Signature, Reply, Answer, Document, Resolved, Rows, Samples, AlarmRecord, Buckets, Action, Aggregate,
         ValueKind, areas.Area, assets.Asset, assets.Level, points.Point, points.Access, points.Range, guards.Guard,
-        events.Event, commands.Command, commands.CommandState, alarms.AlarmRule, alarms.AlarmTransition,
+        guards.WriteLimits, events.Event, commands.Command, commands.CommandState, alarms.AlarmRule,
+        alarms.AlarmTransition,
         alarms.AlarmState, alarms.AlarmAction, alarms.AlarmClass, alarms.AlarmCondition, alarms.Priority,
         alarms.Rationale,
     )
@@ -58,18 +62,21 @@ _ERRORS: Final[Mapping[str, type[HeadraceError]]] = {
 }
 
 
-def pack(document: Mapping[str, Any]) -> bytes:
-    """One frame, its length before it. Raises: TypeError for what has no word; LimitReached beyond FRAME_BYTES_MAX."""
+def pack(document: Mapping[str, Any], *, from_app: bool = False) -> bytes:
+    """One frame, its length before it. Raises: TypeError for what has no word; LimitReached for what is too long."""
     columns: Columns = {}
     data = columns_wire.encode({key: _plain(value, columns) for key, value in document.items()}, columns)
     if len(data) > FRAME_BYTES_MAX:
         raise errors.LimitReached(f"{len(data):,} bytes are too many at once; {FRAME_BYTES_MAX:,} is the most")
+    if from_app and columns_wire.document_bytes(data) > APP_DOCUMENT_BYTES_MAX:
+        raise errors.LimitReached(f"more than {APP_DOCUMENT_BYTES_MAX:,} bytes at once; give it in parts, or as bytes")
     return LENGTH.pack(len(data)) + data
 
 
 def unpack(data: bytes, *, from_app: bool) -> dict[str, Any]:
     """The document of a frame without its length. Raises: DataError."""
-    document, columns = columns_wire.decode(data)
+    most = APP_DOCUMENT_BYTES_MAX if from_app else FRAME_BYTES_MAX
+    document, columns = columns_wire.decode(data, document_bytes_max=most)
     known = _FROM_APPS if from_app else _FROM_US
     try:
         return {key: _rich(value, columns, known) for key, value in document.items()}
@@ -145,7 +152,11 @@ def _plain(value: Any, columns: Columns) -> Any:
     if isinstance(value, np.ndarray):
         return {_TAG: ["array", _column(value, columns)]}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {one.name: _plain(getattr(value, one.name), columns) for one in dataclasses.fields(value) if one.init}
+        fields = {}
+        for name, default in _fields(type(value)):
+            given = getattr(value, name)
+            if given is not default and not (type(given) is type(default) and given == default):
+                fields[name] = _plain(given, columns)
         return {_TAG: [type(value).__name__, fields]}
     raise TypeError(
         f"a {type(value).__name__} cannot be given to the platform; use numbers, texts, bytes, lists and dicts"
@@ -164,9 +175,9 @@ def _rich(value: Any, columns: Columns, known: Mapping[str, type]) -> Any:
         case "tuple":
             return tuple(_rich(one, columns, known) for one in told)
         case "bytes":
-            return _bytes(columns[told])
+            return _bytes(columns.pop(told))  # each column is said once: to say it often would cost nothing
         case "array":
-            return columns[told]
+            return columns.pop(told)
         case "dict":
             return {_rich(key, columns, known): _rich(one, columns, known) for key, one in told}
         case "rows":
@@ -179,6 +190,17 @@ def _rich(value: Any, columns: Columns, known: Mapping[str, type]) -> Any:
     if issubclass(made, Enum):
         return made(told)
     return made(**{str(key): _rich(one, columns, known) for key, one in told.items()})
+
+
+@functools.cache
+def _fields(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """Of a dataclass, and what each is where nothing is said: a plant of points is mostly that."""
+    found = []
+    for one in dataclasses.fields(kind):
+        made = one.default_factory() if one.default_factory is not dataclasses.MISSING else one.default
+        if one.init:
+            found.append((one.name, made))
+    return tuple(found)
 
 
 def _column(array: NDArray[Any], columns: Columns) -> str:
@@ -206,7 +228,7 @@ def _told_batch(given: Batch, columns: Columns) -> list[Any]:
 def _heard_batch(told: Any, columns: Columns) -> Batch:
     """Raises: DataError, ValueError, KeyError."""
     kind = ValueKind(told[0])
-    handles, source_ns, received_ns, quality, *rest = (columns[one] for one in told[1:])
+    handles, source_ns, received_ns, quality, *rest = (columns.pop(one) for one in told[1:])
     values: Any = rest[0]
     if kind is ValueKind.TEXT:
         lengths, joined = rest[0], _bytes(rest[1])

@@ -123,6 +123,6 @@ def app_hosting(
         )  # fmt: skip
 
     keeper = Keeper(register, shelf, start, tenants, clock)
-    using = Using(keeper, AppAssets(access, plants, tenants), access, access)
+    using = Using(keeper, AppAssets(access, plants), access, access)
     desk = Desk(register, shelf, keeper, using, access, tenants, clock, settings.incoming_apps_dir)
     return AppHosting(desk, keeper)

@@ -42,7 +42,15 @@ def encode(document: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> 
     return _HEAD.pack(MAGIC, zlib.crc32(body)) + body
 
 
-def decode(data: bytes, what: str = "a message") -> tuple[dict[str, Any], Columns]:
+def document_bytes(data: bytes) -> int:
+    """How long the document is of what `encode` made."""
+    length: int = _LENGTH.unpack_from(data, _HEAD.size)[0]
+    return length
+
+
+def decode(
+    data: bytes, what: str = "a message", *, document_bytes_max: int | None = None
+) -> tuple[dict[str, Any], Columns]:
     """The inverse; columns are views of `data`. Raises: DataError that says of `what` that it cannot be read."""
     try:
         magic, crc = _HEAD.unpack_from(data)
@@ -51,8 +59,8 @@ def decode(data: bytes, what: str = "a message") -> tuple[dict[str, Any], Column
             raise DataError(f"{what} is damaged")
         (length,) = _LENGTH.unpack_from(body)
         at = _LENGTH.size + length
-        if at > len(body):
-            raise ValueError("the document is cut off")
+        if at > len(body) or (document_bytes_max is not None and length > document_bytes_max):
+            raise ValueError("the document is cut off, or too long")
         head = json.loads(bytes(body[_LENGTH.size : at]))
         columns: Columns = {}
         for name, dtype, shape in head["columns"]:

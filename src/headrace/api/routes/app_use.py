@@ -72,6 +72,8 @@ async def get_app_frame(
 async def call_app(request: Request, name: str, path: str, caller: ByCaller, services: WithServices) -> Response:
     """What the app declares as a route, with the right that the route takes on the assets of the app. What is no JSON,
     text or picture comes as a download. 503 while the app does not run."""
+    if request.method != "GET":
+        await services.trail.ready()  # it will be recorded
     asked = AppRequest(
         request.method,
         f"/{path}",

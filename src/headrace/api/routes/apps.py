@@ -1,4 +1,4 @@
-"""Apps: installed by the platform's operator, taken in by each tenant with its own settings. docs/apps-store.md."""
+"""Apps: installed by the platform's operator, taken in by each tenant with its own settings. docs/app-store.md."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+ALTER TABLE counts ADD COLUMN shift TEXT;
