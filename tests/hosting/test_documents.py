@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.hosting.documents import AppDocuments, stored
 from headrace.hosting.signing import FILE, KeyFile, sign, verify
@@ -47,7 +48,7 @@ async def test_what_was_granted_is_the_most(tmp_path: Path) -> None:
             await asked
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.text(max_size=30))
 def test_a_name_is_never_a_path(name: str) -> None:
     made = AppDocuments(Path("/nowhere"), megabytes=1, now_ns=lambda: 7)

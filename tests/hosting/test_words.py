@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.properties import examples
 
 from headrace.hosting.words import LENGTH, Frames, heard_error, pack, told_error, unpack
 from headrace.model.alarms import AlarmClass, AlarmCondition, AlarmRule, AlarmState, Priority, Rationale
@@ -146,7 +147,7 @@ TAGGED = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(TAGGED, st.dictionaries(st.sampled_from("0123"), st.lists(st.integers(0, 255), max_size=4), max_size=3))
 def test_a_strangers_tags_are_a_value_or_a_data_error(value: Any, columns: dict[str, list[int]]) -> None:
     arrays = {name: np.array(column, np.uint8) for name, column in columns.items()}
