@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.hosting.lending import Hasty, Lent, asked, lent, manifest_of, runner_of, running
 
 from headrace.hosting.abilities import AppState
 from headrace.hosting.runner import AppRunner
 from headrace.model.errors import DataError, HeadraceError, LimitReached, Unavailable
 from headrace.sdk.testing.app_contract import plant
-from tests.hosting.lending import Hasty, Lent, asked, lent, manifest_of, runner_of, running
 
 HOSTILE = (Path(__file__).parent / "hostile.py").read_bytes()
 APP = "from headrace.sdk.apps import App\napp = App()\n"

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.hosting.lending import asked, files_of, lent, runner_of, running
+
 from headrace.sdk.apps import read_manifest
 from headrace.sdk.testing.app_contract import SETTINGS, AppContract, Run
 from headrace.sdk.testing.fake_plant import FakePlant
-from tests.hosting.lending import asked, files_of, lent, runner_of, running
 
 
 class TestInAProcess(AppContract):

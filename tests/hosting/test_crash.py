@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.hosting.house import OWNER, House, sql, write_app
 
 from headrace.hosting.releases import packed, read_folder
 from headrace.model.errors import HeadraceError
 from headrace.sdk.app_desk import AppState, BackTables, KeptData
-from tests.hosting.house import OWNER, House, sql, write_app
 
 TABLE = "CREATE TABLE counts (at INTEGER, n INTEGER)"
 COLUMN = "ALTER TABLE counts ADD COLUMN shift TEXT"

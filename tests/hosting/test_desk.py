@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.hosting.house import OWNER, Everybody, House, sql, write_app
 
 from headrace.fleet.packages import new_key
 from headrace.hosting.documents import AppDocuments
@@ -18,7 +19,6 @@ from headrace.model.errors import AccessError, ConfigErrors, Conflict, DataError
 from headrace.sdk.access import Action, Principal
 from headrace.sdk.app_desk import AppOrigin, AppState, BackTables, KeptData
 from headrace.sdk.apps import Request
-from tests.hosting.house import OWNER, Everybody, House, sql, write_app
 
 TABLE = "CREATE TABLE counts (at INTEGER, n INTEGER)"
 COLUMN = "ALTER TABLE counts ADD COLUMN shift TEXT"

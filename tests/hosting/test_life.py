@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.hosting.lending import Hasty, Lent, asked, lent, manifest_of, runner_of, running
 
 from headrace.hosting.abilities import AppState
 from headrace.hosting.runner import AppRunner
@@ -22,7 +23,6 @@ from headrace.model.events import Event
 from headrace.model.time import SECOND_NS
 from headrace.sdk.access import Action
 from headrace.sdk.testing.fake_plant import FakePlant
-from tests.hosting.lending import Hasty, Lent, asked, lent, manifest_of, runner_of, running
 
 FILES: dict[str, str | bytes] = {
     "app.py": (Path(__file__).parent / "lively.py").read_bytes(),

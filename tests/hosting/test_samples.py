@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.hosting.lending import Hasty
+from tests.properties import drawn_seed
 
 from headrace.exchange.local import LocalBus
 from headrace.history import open_store
@@ -19,8 +21,6 @@ from headrace.model.errors import Unavailable
 from headrace.model.time import HOUR_NS, MINUTE_NS, SECOND_NS
 from headrace.sdk.clock import SystemClock
 from headrace.sdk.store import HistoryStore
-from tests.hosting.lending import Hasty
-from tests.properties import drawn_seed
 
 PATHS = ["acme/a", "acme/b", "acme/c", "beta/a"]
 
