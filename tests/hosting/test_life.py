@@ -43,13 +43,14 @@ default = "never"
 kind = "text"
 default = "exit"
 """
-COUNT = "acme/line-1/press-3/count"
+COUNT, OTHER = "acme/line-1/press-3/count", "acme/line-1/mill-1/count"
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[Lent]:
     plant = FakePlant()
     plant.point(COUNT, ValueKind.INT64)
+    plant.point(OTHER, ValueKind.INT64)
     plant.point("beta/line-1/press-3/count", ValueKind.INT64)
     async with lent(tmp_path, plant, Hasty()) as house:
         yield house
@@ -115,6 +116,33 @@ async def test_it_is_given_what_comes_and_nothing_of_others(house: Lent) -> None
         assert [one.name for one in declared.jobs] == ["tick"] and declared.jobs[0].last_ns
         assert declared.find("GET", "/may/x") is not None and declared.find("GET", "/may") is None
     assert runner.health().state is AppState.STOPPED
+
+
+async def test_it_is_given_what_its_settings_name(house: Lent) -> None:
+    source = """
+from headrace.sdk.apps import App
+app, taken = App(), []
+
+@app.samples(lambda settings: [settings["how"]])
+async def take(ctx, samples):
+    taken.extend(samples.paths.values())
+
+@app.route("GET", "/taken")
+async def told(ctx, request):
+    return taken
+"""
+    runner = runner_of(house, {"app.py": source}, manifest_of(MORE), settings={"how": OTHER})
+    async with running(runner):
+        assert runner.declared.samples == ((OTHER,),)
+        for path in (COUNT, OTHER):
+            house.plant.feed(path, [(house.clock.now_ns(), 1)])
+        samples, _ = house.plant.take(2**62)
+        await house.publish(samples)
+        assert set(await until(runner, "/taken", bool)) == {OTHER}
+    runner = runner_of(house, {"app.py": source}, manifest_of(MORE), settings={"how": "no place[s]"})
+    async with running(runner, wait=False):
+        with pytest.raises(Unavailable, match="names no part of the plant"):
+            await runner.wait_until_running()
 
 
 @pytest.mark.parametrize("what", ["start", "samples", "events", "job", "stop"])

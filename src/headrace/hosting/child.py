@@ -93,10 +93,11 @@ def main() -> None:
         if not (fences or hello["trusted"] or hello["open_fences"]):
             raise Unavailable("apps that nobody vouches for cannot run here: this system filters no system calls")
         app = _load(hello)
+        samples = [list(one.wanted(hello["settings"])) for one in app.sample_handlers]
     except BaseException as error:
         _written(sink, pack({"t": "failed", "error": told_error(_named(error))}))
         os._exit(1)
-    served.begin(app, fences)
+    served.begin(app, samples, fences)
     loop.run_forever()
 
 
@@ -197,13 +198,14 @@ class Served:
         os.set_blocking(sink, False)
         sys.stdout = sys.stderr = _Printed(self._log)
 
-    def begin(self, app: App, fences: bool) -> None:
+    def begin(self, app: App, samples: list[list[str]], fences: bool) -> None:
+        """`samples`: of each of its handlers, the places."""
         self._app = app
         self._loop.add_reader(self._source, self._readable)
         declared = {
             "routes": [[one.method, one.path, one.action.value] for one in app.routes],
             "jobs": [_job(one) for one in app.jobs],
-            "samples": [list(one.places) for one in app.sample_handlers],
+            "samples": samples,
             "events": [list(one.types) for one in app.event_handlers],
         }
         self._send({"t": "ready", "fences": fences, "declared": declared})

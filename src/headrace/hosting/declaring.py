@@ -9,6 +9,7 @@ from typing import Any, Final
 from headrace.hosting.abilities import Declared, DeclaredJob, DeclaredRoute
 from headrace.hosting.jobs import Timed
 from headrace.model.errors import ConfigError, HeadraceError
+from headrace.model.places import check_place
 from headrace.model.time import SECOND_NS
 from headrace.sdk.apps import Action, App, Schedule
 from headrace.sdk.apps.schedule import check_zone
@@ -26,11 +27,11 @@ class Loaded:
 def read(told: Mapping[str, Any]) -> Loaded:
     """Raises: ConfigError."""
     try:
-        app = App()
+        app, samples = App(), list[tuple[str, ...]]()
         for method, path, action in _rows(told, "routes"):
             app.route(method, path, action=Action(action))(_nothing)
         for places in _rows(told, "samples"):
-            app.samples(*places)(_nothing)
+            samples.append(tuple(check_place(place) for place in places))
         for types in _rows(told, "events"):
             app.events(*types)(_nothing)
         jobs = tuple(_job(app, *row) for row in _rows(told, "jobs"))
@@ -42,7 +43,7 @@ def read(told: Mapping[str, Any]) -> Loaded:
         Declared(
             tuple(DeclaredRoute(one.method, one.path, one.action) for one in app.routes),
             tuple(DeclaredJob(one.name) for one in jobs),
-            tuple(one.places for one in app.sample_handlers),
+            tuple(samples),
             tuple(one.types for one in app.event_handlers),
         ),
         jobs,

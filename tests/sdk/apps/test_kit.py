@@ -164,3 +164,24 @@ async def test_buckets_are_what_a_store_would_say(plant: FakePlant) -> None:
     assert column[Aggregate.MEAN] == pytest.approx(np.mean(inside)) and column[Aggregate.MAX] == 24.0
     assert column[Aggregate.TIME_IN_STATE] == pytest.approx(300 - 3, abs=4)  # what is bad holds until the next
     assert math.isnan(got.columns[Aggregate.MEAN][0, 4]) and got.columns[Aggregate.COUNT][0, 4] == 0
+
+
+async def test_an_app_is_given_what_its_settings_name(tmp_path: Path, plant: FakePlant) -> None:
+    (tmp_path / "manifest.toml").write_text(
+        'name = "acme.some"\nversion = "1.0.0"\nsdk = "1.0"\ntitle = { en = "Some", zh = "一些" }\n'
+        '[permissions]\nread = ["**"]\n[settings.points]\nkind = "point"\nmany = true\ndefault = []\n'
+    )
+    (tmp_path / "app.py").write_text(
+        "from headrace.sdk.apps import App\napp = App()\n"
+        '@app.samples(lambda settings: settings["points"])\nasync def take(ctx, samples):\n'
+        "    ctx.log(','.join(sorted(samples.paths.values())))\n"
+    )
+    for path in (PRESS, MILL):
+        plant.feed(path, {"2026-11-26T00:00:01Z": "run"})
+    async with AppUnderTest.of(tmp_path, plant, settings={"points": [MILL]}) as app:
+        await app.run_until("2026-11-26T00:00:02Z")
+        assert app.log == [MILL]
+    async with AppUnderTest.of(tmp_path, plant, settings={}) as app:
+        plant.feed(PRESS, {"2026-11-26T00:00:05Z": "run"})
+        await app.run_until("2026-11-26T00:00:06Z")
+        assert app.log == []

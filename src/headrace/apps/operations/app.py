@@ -27,6 +27,7 @@ from headrace.apps.operations.asking import (
 )
 from headrace.apps.operations.book import Book, open_book
 from headrace.apps.operations.closing import PDF, XLSX, close_shifts, pdf_of, report_of, sayer
+from headrace.apps.operations.config import points_of
 from headrace.apps.operations.elements import GIVEN, Quantity
 from headrace.apps.operations.orders import Job
 from headrace.apps.operations.states import State
@@ -58,7 +59,7 @@ async def start(ctx: Context) -> None:
     _books[ctx.tenant] = await open_book(ctx)
 
 
-@app.samples("**")
+@app.samples(points_of)
 async def take(ctx: Context, samples: Samples) -> None:
     await _book(ctx).take(ctx, samples)
 

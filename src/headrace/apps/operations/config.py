@@ -23,6 +23,7 @@ from headrace.model.expressions import AssetScope, names_of
 from headrace.model.points import Point
 from headrace.model.time import parse_time_ns
 
+_POINTS: Final = ("point", "fault", "setup", "counter", "scrap", "rework")
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -76,6 +77,16 @@ def read_config(settings: Mapping[str, Any], points: Mapping[str, Point], since_
     targets = tuple(Target(row["kpi"], row["value"], row["asset"] or "") for row in settings["targets"])
     frozen = {path: tuple(feeds) for path, feeds in inputs.items()}
     return Config(tuple(units), calendar, _reasons(settings["reasons"]), targets, frozen, settings["grace"])
+
+
+def points_of(settings: Mapping[str, Any]) -> list[str]:
+    """Places of all that tells a state or counts: points, and the machine itself where conditions name its points."""
+    places: list[str] = []
+    for row in settings["units"]:
+        if row["rule"] == "conditions":
+            places.append(row["asset"])
+        places += [row[name] for name in _POINTS if row[name]]
+    return places
 
 
 def _unit(

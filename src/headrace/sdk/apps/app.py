@@ -5,7 +5,8 @@
     @app.on_start                                   once, before anything else of it is called
     async def start(ctx): ...
 
-    @app.samples("*/state")                         samples of points that its manifest lets it read, as they come
+    @app.samples("*/state")                         samples of points that its manifest lets it read, as they come;
+                                                    or of those that a function of its settings names
     async def states(ctx, samples): ...
 
     @app.events("alarm.*")                          what happened
@@ -26,7 +27,7 @@ Nothing here runs: `hosting/` does, in a process of the app's own, and `sdk.test
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
@@ -55,12 +56,22 @@ _OfTime = TypeVar("_OfTime", bound=OnTime)
 _OfRequest = TypeVar("_OfRequest", bound=OnRequest)
 
 
+PlacesOf = Callable[[Mapping[str, Any]], Iterable[str]]
+"""Of an app's settings, the places whose samples it wants."""
+
+
 @dataclass(frozen=True, slots=True)
 class SamplesHandler:
-    """`places` as in a manifest: globs of point paths (`model/places.py`)."""
+    """`places` as in a manifest: globs of point paths (`model/places.py`); `of` names others, by the settings."""
 
     places: tuple[str, ...]
     body: OnSamples
+    of: tuple[PlacesOf, ...] = ()
+
+    def wanted(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Each once. Raises: ConfigError for what is no place; what `of` raises."""
+        named = [check_place(place) for of in self.of for place in of(settings)]
+        return tuple(dict.fromkeys((*self.places, *named)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +123,17 @@ class App:
         self.stops.append(body)
         return body
 
-    def samples(self, *places: str) -> Callable[[_OfSamples], _OfSamples]:
-        """Samples of these points. Each is given at least once, also after a restart: where that matters, keep how far
-        you are in a table in the same `write`. Raises: ConfigError."""
+    def samples(self, *places: str | PlacesOf) -> Callable[[_OfSamples], _OfSamples]:
+        """Samples of these points, or of those that a function names when it is given the settings: an app that looks
+        at a few points of a large plant is given no others. Each is given at least once, also after a restart: where
+        that matters, keep how far you are in a table in the same `write`. Raises: ConfigError."""
         if not places:
             raise ConfigError('say of which points: @app.samples("*/state")')
-        for place in places:
-            check_place(place)
+        said = tuple(check_place(place) for place in places if isinstance(place, str))
+        of = tuple(place for place in places if not isinstance(place, str))
 
         def declare(body: _OfSamples) -> _OfSamples:
-            self.sample_handlers.append(SamplesHandler(places, body))
+            self.sample_handlers.append(SamplesHandler(said, body, of))
             return body
 
         return declare

@@ -228,7 +228,8 @@ class AppUnderTest:
     async def _give(self, samples: Samples, events: Sequence[Event]) -> None:
         readable = [path for path in samples.paths.values() if self.manifest.permissions.reads(path)]
         for handler in self.app.sample_handlers:
-            mine = [path for path in readable if any(lies_at(path, place) for place in handler.places)]
+            places = handler.wanted(self.context.settings)
+            mine = [path for path in readable if any(lies_at(path, place) for place in places)]
             chosen = only(samples, mine)
             if len(chosen):
                 await handler.body(self.context, chosen)
