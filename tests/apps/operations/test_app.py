@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from openpyxl import load_workbook
 
+from headrace.apps.operations import book
 from headrace.apps.operations.signals import text_code
 from headrace.model.batch import ValueKind
 from headrace.model.errors import AccessError, ConfigError, DataError
@@ -70,6 +71,40 @@ async def ran(until: str = "2026-11-26T08:30:00Z", **more: Any) -> AppUnderTest:
     await app.__aenter__()
     await app.run_until(until)
     return app
+
+
+@pytest.mark.parametrize("part", [1, 300_000])
+async def test_what_was_before_it_came_is_taken_from_history(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also part by part, over restarts; and what stood when figures begin."""
+    monkeypatch.setattr(book, "CAUGHT_UP_MAX", part)
+    streamed = await ran()
+    wanted = await streamed.get("/kpis", query={"unit": PRESS, "shift": str(SHIFT)})
+    await streamed.__aexit__(None, None, None)
+    made = plant()
+    made.take(2**62)
+    given = settings(since="2026-11-26T00:00:00Z")
+    async with AppUnderTest.of("headrace.apps.operations", made, settings=given, start="2026-11-26T08:29:00Z") as app:
+        for _ in range(3):
+            await app.run_for(60)
+            await app.restart()
+        told = await app.get("/kpis", query={"unit": PRESS, "shift": str(SHIFT)})
+        assert told["sums"] == wanted["sums"]
+        facts = await app.context.tables.query("SELECT count(*) FROM facts")
+        await app.run_for(600)
+        assert (await app.context.tables.query("SELECT count(*) FROM facts")).rows == facts.rows
+        rows = (await app.context.tables.query("SELECT until_ns FROM caught_up")).rows
+        assert len(rows) == 2 and all(until is None for (until,) in rows)
+
+
+async def test_what_stood_before_figures_begin_stands_when_they_do() -> None:
+    made = plant()
+    made.take(2**62)
+    given = settings(since="2026-11-26T05:00:00Z")  # it has been running since 04:30
+    async with AppUnderTest.of("headrace.apps.operations", made, settings=given, start="2026-11-26T08:29:00Z") as app:
+        told = await app.get(
+            "/kpis", query={"unit": PRESS, "from": "2026-11-26T05:00:00Z", "to": "2026-11-26T08:00:00Z"}
+        )
+        assert told["sums"]["APT"] == pytest.approx(3 - 20 / 3600)
 
 
 async def test_a_shift_has_its_figures_with_both_parts_and_by_hand() -> None:

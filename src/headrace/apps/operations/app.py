@@ -56,12 +56,20 @@ def _book(ctx: Context) -> Book:
 @app.on_start
 async def start(ctx: Context) -> None:
     _books.pop(ctx.tenant, None)
-    _books[ctx.tenant] = await open_book(ctx)
+    book = _books[ctx.tenant] = await open_book(ctx)
+    await book.catch_up(ctx)
 
 
 @app.samples(points_of)
 async def take(ctx: Context, samples: Samples) -> None:
     await _book(ctx).take(ctx, samples)
+
+
+@app.job("catch-up", every="1min")
+async def catch_up(ctx: Context, due_ns: int) -> None:
+    """The past of machines that are new here, where there is more of it than a start takes."""
+    del due_ns
+    await _book(ctx).catch_up(ctx)
 
 
 @app.job("close", every="15min")

@@ -3,6 +3,7 @@
     samples ─► changes alone ─┐
     people ─► entries ────────┴─► rows on disk (durable) ─► ledger ─► cells
     start ─► rows in the order of their coming, closed again where they were closed ─► ledger
+    points that are new ─► their past, from when figures begin, out of history, part by part ─► facts
 
 Only changes of a state and of a count become facts. A sample that comes late may fall between two that were equal:
 then history is asked for the one that followed it, so that nothing stands longer than it did.
@@ -12,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,11 @@ from headrace.model.time import DAY_NS, HOUR_NS, SECOND_NS, SOURCE_AHEAD_MAX_NS,
 from headrace.sdk.apps import Context, Samples, Statement
 
 Found = tuple[NDArray[np.int64], NDArray[np.float64]]
+Past = tuple[int, int | None]
+"""From when on history was taken, and up to where; None, all of it."""
+
+CAUGHT_UP_MAX: Final = 300_000
+"""Samples of the past in one call."""
 
 
 class Book:
@@ -39,8 +45,8 @@ class Book:
     that were left out because of their time.
     """
 
-    def __init__(self, config: Config, jobs: Sequence[Job]) -> None:
-        self.config = config
+    def __init__(self, config: Config, jobs: Sequence[Job], past: Mapping[str, Past]) -> None:
+        self.config, self._past = config, dict(past)
         self.jobs = list(jobs)
         self.ledger = Ledger(config.units, jobs, config.reasons)
         self.words = store.Words(config, jobs)
@@ -67,6 +73,48 @@ class Book:
                         mine = batch.handles == handle
                         entries += await self._changes(ctx, unit, slot, path, (batch.source_ns[mine], values[mine]))
             await self._put(ctx, entries)
+
+    async def catch_up(self, ctx: Context) -> bool:
+        """The next part of what history has of points whose past was not taken yet; whether that was all."""
+        left = CAUGHT_UP_MAX
+        async with self._turn:
+            now_ns = ctx.now_ns()
+            for path, feeds in self.config.inputs.items():
+                since_ns = min(self.config.units[unit].since_ns for unit, _ in feeds)
+                held_ns, at_ns = self._past.get(path, (ALWAYS_NS, None))
+                if held_ns > since_ns:
+                    at_ns = since_ns
+                while at_ns is not None and at_ns < now_ns:
+                    until_ns = min(at_ns + DAY_NS, now_ns)
+                    left -= await self._past_of(ctx, path, feeds, at_ns, until_ns, first=at_ns == since_ns)
+                    at_ns = until_ns if until_ns < now_ns else None
+                    self._past[path] = since_ns, at_ns
+                    await ctx.tables.write(Statement(store.CAUGHT_UP, (path, since_ns, at_ns)))
+                    if left <= 0:
+                        return False
+        return True
+
+    async def _past_of(
+        self, ctx: Context, path: str, feeds: Sequence[tuple[int, int]], start_ns: int, end_ns: int, *, first: bool
+    ) -> int:
+        """What changed in a span, and what stood when the first of them began; how many samples that were."""
+        stood = await ctx.history.latest([path], start_ns - 1)
+        before = [(batch.source_ns, numbers_of(batch)) for batch in stood.batches]
+        parts = list(before) if first else []
+        async for part in ctx.history.samples([path], start_ns, end_ns):
+            parts += [(batch.source_ns, numbers_of(batch)) for batch in part.batches]
+        if not parts:
+            return 1
+        found = np.concatenate([times for times, _ in parts]), np.concatenate([values for _, values in parts])
+        entries: list[Entry] = []
+        for unit, slot in feeds:
+            times, values = self._believed(ctx, path, slot, found)
+            changed = _changed(values, None if first or not before else float(before[0][1][-1]))
+            entries += self._entries(unit, path, times[changed], values[changed])
+            if len(times) and times[-1] > self._last.get((unit, slot), (-ALWAYS_NS, 0.0))[0]:
+                self._last[unit, slot] = int(times[-1]), float(values[-1])
+        await self._put(ctx, entries)
+        return len(found[0])
 
     async def enter(self, ctx: Context, entries: Sequence[Entry], *more: Statement) -> int:
         """What people and programs enter; how many of it were new."""
@@ -233,6 +281,7 @@ async def open_book(ctx: Context) -> Book:
         since = dict.fromkeys(since, parse_time_ns(given))
     kept_ns = (now_ns - ctx.settings["keep"] * DAY_NS) // HOUR_NS * HOUR_NS
     since = {path: max(since_ns, kept_ns) for path, since_ns in since.items()}
-    book = Book(read_config(ctx.settings, points, since), await store.read_jobs(ctx))
+    config = read_config(ctx.settings, points, since)
+    book = Book(config, await store.read_jobs(ctx), await store.read_caught_up(ctx))
     await book.replay(ctx)
     return book

@@ -41,6 +41,10 @@ _JOB: Final = (
     " pri_ns = excluded.pri_ns, quantity = excluded.quantity, scrap = excluded.scrap, first = excluded.first,"
     " due_ns = excluded.due_ns"
 )
+CAUGHT_UP: Final = (
+    "INSERT INTO caught_up VALUES (?, ?, ?)"
+    " ON CONFLICT (path) DO UPDATE SET since_ns = excluded.since_ns, until_ns = excluded.until_ns"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +184,9 @@ async def forget(ctx: Context, before_ns: int) -> int:
 
 def _signed(half: int) -> int:
     return half - (1 << 64) if half >= 1 << 63 else half
+
+
+async def read_caught_up(ctx: Context) -> dict[str, tuple[int, int | None]]:
+    """Of each point, from when on and up to where its past was taken; None, all of it."""
+    found = await ctx.tables.query("SELECT path, since_ns, until_ns FROM caught_up")
+    return {str(path): (int(since or 0), None if until is None else int(until)) for path, since, until in found.rows}
