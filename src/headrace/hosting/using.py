@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from headrace.hosting.abilities import AppState
 from headrace.hosting.assets_of import AppAssets
 from headrace.hosting.keeper import Keeper, Run
 from headrace.model.errors import AccessError, HeadraceError, NotFound, Unavailable
@@ -28,6 +29,9 @@ class Using:
         run = self._run(principal, name)
         route = run.runner.declared.find(request.method, request.path)
         if route is None:
+            state = run.runner.health().state
+            if state is not AppState.RUNNING:  # what it has is not known before it has run
+                raise Unavailable(f"{name} is {state.value}; ask again in a moment")
             raise NotFound(f"{name} has no route {request.method} {request.path[:200]}")
         asked = f"{request.method} {route.path} of {name}"
         await self._assets.check(principal, route.action, run.wanted.grants, asked)
