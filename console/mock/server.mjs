@@ -9,6 +9,7 @@ import { extname, join, normalize } from "node:path";
 import { WebSocketServer } from "ws";
 import { accountRoutes } from "./account.mjs";
 import { alarmRoutes } from "./alarms.mjs";
+import { appRoutes } from "./apps.mjs";
 import { computingRoutes } from "./computing.mjs";
 import { guardRoutes } from "./guards.mjs";
 import { admit, proofs } from "./needs.mjs";
@@ -136,12 +137,14 @@ const guards = guardRoutes({ fail, session, note, points, writes, valueOf: (path
 const computing = computingRoutes({ session, fail, iso, alarms, points, plan });
 const notifying = notifyRoutes({ alarms, session, fail, iso, note, started, may: (user) => people.actionsOf(users.get(user).role) });
 const streams = streamRoutes({ session, fail, iso });
+const apps = appRoutes({ session, fail, iso, note });
 const tell = (steps) => { for (const client of live.clients) client.send(JSON.stringify({ type: "alarms", transitions: steps, reload: false })); };
 const routes = {
   ...fleet.routes,
   ...computing.routes,
   ...notifying.routes,
   ...streams.routes,
+  ...apps.routes,
   ...alarmRoutes({ alarms, transitions, session, fail, iso, tell, proofs }),
   ...account.routes,
   ...guards.routes,
@@ -222,7 +225,7 @@ async function answer(request, response, url) {
   if (parts[3] === "browse") return { truncated: false, nodes: url.searchParams.has("parent") ? [...points.values()].filter((p) => p.answer.asset.endsWith("station-1")).map((p) => ({ name: p.answer.name, address: p.answer.address, kind: p.answer.kind, has_children: false, writable: false, unit: p.answer.unit, description: "" })) : [{ name: "Station1", address: { node: "ns=2;s=Station1" }, kind: null, has_children: true, writable: false, unit: null, description: "" }] };
   if (key.startsWith("GET /alarms/rules/")) return ruleOf(parts.slice(3).join("/"));
   let found; // null says that it is done and there is nothing to tell
-  for (const room of [fleet, guards, people, computing, streams]) found = found === undefined ? room.byName(request.method, parts, body, request) : found;
+  for (const room of [fleet, guards, people, computing, streams, apps]) found = found === undefined ? room.byName(request.method, parts, body, request, url, response) : found;
   if (found !== undefined) return found ?? undefined;
   return fail(404, "not-found", `there is no '${path}'`);
 }
@@ -242,11 +245,14 @@ const server = createServer(async (request, response) => {
   if (url.pathname === "/mock/scene") { scenes(alarms, Date.now())[url.searchParams.get("name")](); tell([]); return response.end(); }
   if (url.pathname === "/mock/untold") { notifying.state.untold = true; files = files.filter((one) => one.text !== NOTIFY_YAML); return response.end(); }
   if (url.pathname === "/mock/receive") { receive(); return response.end(); }
+  if (url.pathname === "/mock/apps") { Object.assign(apps.state, Object.fromEntries(url.searchParams)); return response.end(); }
+  if (url.pathname === "/mock/facts") return response.end(JSON.stringify([...apps.facts.values()]));
   if (url.pathname === "/mock/feed-back") { feedDown = false; return response.end(); }
   if (!url.pathname.startsWith("/api/")) return file(response, url.pathname);
   try {
     const data = await answer(request, response, url);
     if (data === undefined) return response.writeHead(204).end();
+    if (data?.raw !== undefined) return response.writeHead(200, data.headers).end(data.raw);
     response.setHeader("Content-Type", "application/json");
     return response.end(JSON.stringify(data));
   } catch (error) {

@@ -39,10 +39,39 @@ name = "figures"
 kind = "widgets"
 file = "pages/figures.toml"
 title = "Figures"
+[[pages]]
+name = "nothing"
+kind = "widgets"
+file = "pages/nothing.toml"
+title = "Nothing"
+action = "audit"
+"""
+FIGURES = """
+refresh = "30s"
+[[inputs]]
+name = "day"
+kind = "date"
+title = "Day"
+[[rows]]
+[[rows.widgets]]
+kind = "number"
+title = { en = "Running", zh = "运行" }
+source = "/hours"
+value = "total.hours"
+unit = "h"
+decimals = 1
+[[rows.widgets]]
+kind = "form"
+call = "POST /targets"
+button = "Keep"
+[rows.widgets.fields.hours]
+kind = "number"
+high = 24
 """
 FILES = {
     "pages/line.js": "document.body.append('</script><script>alert(1)</script>')",
-    "pages/figures.toml": "rows = []",
+    "pages/figures.toml": FIGURES,
+    "pages/nothing.toml": "rows = []",
     "pages/style.css": "p {}",
     "pages/picture.svg": "<svg onload='alert(1)'/>",
     "pages/tool.exe": "MZ",
@@ -175,10 +204,10 @@ async def test_nothing_is_changed_while_nothing_can_be_recorded(
 
 async def test_pages_are_shown_in_a_sandbox(operator: httpx.AsyncClient, world: World, tmp_path: Path) -> None:
     await enabled(world, operator, tmp_path)
-    line, figures = (await operator.get("/api/v1/apps/pages")).json()
+    line, figures, nothing = (await operator.get("/api/v1/apps/pages")).json()
     assert (line["url"], line["frame"]) == (f"{APP}/pages/line.js", f"{APP}/frames/line")
     assert (figures["kind"], figures["frame"]) == ("widgets", None)
-    assert (await operator.get(f"{APP}/pages")).json() == [line, figures]
+    assert (await operator.get(f"{APP}/pages")).json() == [line, figures, nothing]
 
     script = await operator.get(line["url"])
     assert script.headers["content-type"] == "text/javascript; charset=utf-8"
@@ -199,7 +228,27 @@ async def test_pages_are_shown_in_a_sandbox(operator: httpx.AsyncClient, world: 
     assert held and base64.b64decode(held[1]).decode() == FILES["pages/line.js"]
     assert "<title>产线</title>" in frame.text
     assert (await operator.get(f"{APP}/frames/figures")).status_code == 404
+    client_at, module_at = frame.text.index('"headrace", { value'), frame.text.index("base64,")
+    assert client_at < module_at, "the module finds its client there"
     assert (await operator.get(f"{APP}/frames/line", params={"language": "<b>"})).status_code == 422
+
+
+async def test_a_page_of_widgets_comes_as_what_is_to_be_drawn(
+    operator: httpx.AsyncClient, world: World, tmp_path: Path
+) -> None:
+    await enabled(world, operator, tmp_path)
+    page = (await operator.get(f"{APP}/widgets/figures")).json()
+    assert (page["app"], page["page"], page["version"], page["refresh_s"]) == ("press-view", "figures", "1.0.0", 30)
+    assert [(one["name"], one["kind"]) for one in page["inputs"]] == [("day", "date")]
+    number, form = page["rows"][0]
+    assert (number["source"], number["value"], number["unit"], number["decimals"]) == ("/hours", "total.hours", "h", 1)
+    assert number["title"] == {"en": "Running", "zh": "运行"} and number["method"] is None
+    assert (form["method"], form["path"], form["source"]) == ("POST", "/targets", "")
+    assert [(one["name"], one["kind"], one["high"]) for one in form["fields"]] == [("hours", "number", 24.0)]
+    refused = await operator.get(f"{APP}/widgets/nothing")
+    assert refused.status_code == 422 and "at least one [[rows]]" in refused.text
+    for missing in ("line", "none", "figures.toml"):
+        assert (await operator.get(f"{APP}/widgets/{missing}")).status_code == 404, missing
 
 
 @pytest.mark.parametrize(
@@ -250,10 +299,10 @@ def test_a_name_of_a_download_is_one_header_and_no_path(name: str) -> None:
 
 @example(title="</title><script>", module=b"</script>", app='"><main>')
 @given(title=st.text(max_size=60), module=st.binary(max_size=200), app=st.text(max_size=20))
-def test_a_frame_holds_one_script_whatever_an_app_says(title: str, module: bytes, app: str) -> None:
+def test_a_frame_holds_our_client_and_one_module_whatever_an_app_says(title: str, module: bytes, app: str) -> None:
     made = frame_response(app=app, page="p", version="1", title=title, language="en", module=module)
     text = bytes(made.body).decode("utf-8", "surrogatepass")
-    assert text.count("<script") == 1 and text.count("</script>") == 1 and text.count("<main") == 1
+    assert text.count("<script") == 2 and text.count("</script>") == 2 and text.count("<main") == 1
 
 
 def test_a_file_of_a_page_has_the_type_of_its_name() -> None:

@@ -116,8 +116,10 @@ def open_page(browser: Any, console_url: str) -> Iterator[Signed]:
         contexts.append(context)
         context.set_default_timeout(10_000)
         context.add_init_script(
+            # A frame in a sandbox has no storage.
+            "if (window.origin !== 'null') {"
             f"localStorage.setItem('headrace.language', {json.dumps(language)});"
-            f"localStorage.setItem('headrace.scheme', {json.dumps(scheme)})"
+            f"localStorage.setItem('headrace.scheme', {json.dumps(scheme)})}}"
         )
         context.add_init_script(ASKED)
         page = context.new_page()

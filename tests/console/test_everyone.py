@@ -43,6 +43,9 @@ PAGES = {
     "audit": "/system?tab=audit",
     "security": "/system?tab=security",
     "engineering": "/engineering",
+    "apps": "/apps?app=acme.energy",
+    "an app's page of widgets": "/apps/operations/day",
+    "an app's page in a frame": "/apps/operations/terminal",
     "account": "/account",
 }
 

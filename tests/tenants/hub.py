@@ -63,7 +63,14 @@ kind = "number"
 name = "line"
 file = "pages/line.js"
 title = "Line"
+[[pages]]
+name = "day"
+file = "pages/day.toml"
+kind = "widgets"
+title = "Day"
 """
+DAY = '[[rows]]\n[[rows.widgets]]\nkind = "number"\nsource = "/count"\nvalue = "n"\n'
+PAGES = {"pages/line.js": "export {}", "pages/day.toml": DAY}
 
 
 def rooted(model: PlantModel, root: str) -> PlantModel:
@@ -131,7 +138,7 @@ async def bring(house: House, name: str) -> None:
     """An app that is that firm's by its name, with a page, a setting and routes."""
     with tempfile.TemporaryDirectory() as folder:
         written = write_app(
-            Path(folder), more=VIEW, name=name, files={"pages/line.js": "export {}"}, routes=ROUTES
+            Path(folder), more=VIEW, name=name, files=PAGES, routes=ROUTES
         )  # fmt: skip
         files = read_folder(written)
     await house.desk.install_local(LOCAL, house.leave(files), "")

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.hosting.house import House, sql, write_app
-from tests.tenants.hub import OURS, VIEW, Hub
+from tests.tenants.hub import OURS, PAGES, VIEW, Hub
 
 SHARED = "/api/v1/apps/shift-book"
 
@@ -24,7 +24,7 @@ async def shared(client: httpx.AsyncClient, firms: Hub, tmp_path: Path) -> House
     """An app for everybody, which both firms have taken in, each with a limit and a row of its own."""
     house = firms.apps
     folder = write_app(tmp_path, more=VIEW, name="shift-book", migrations=["CREATE TABLE counts (n INTEGER)"],
-                       files={"pages/line.js": "export {}"})  # fmt: skip
+                       files=PAGES)  # fmt: skip
     package = house.package(folder)
     made = await ask(client, firms, "default.owner", "POST", "/api/v1/apps", content=package)
     assert made.status_code == 201, made.text
@@ -96,7 +96,7 @@ async def test_whose_an_app_is_follows_its_name(client: httpx.AsyncClient, firms
 async def test_a_name_that_others_have_is_in_the_way_of_a_firm(
     client: httpx.AsyncClient, firms: Hub, tmp_path: Path
 ) -> None:
-    package = firms.apps.package(write_app(tmp_path, more=VIEW, name="gamma.view", files={"pages/line.js": ""}))
+    package = firms.apps.package(write_app(tmp_path, more=VIEW, name="gamma.view", files=PAGES))
     assert (await ask(client, firms, "default.owner", "POST", "/api/v1/apps", content=package)).status_code == 201
     assert firms.apps.desk.in_the_way("gamma") == []
     body = {"version": "1.0.0", "settings": {"limit": 1}}

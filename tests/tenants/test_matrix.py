@@ -80,6 +80,7 @@ ASKED: dict[str, dict[str, Any]] = {
     },
     "getAppPageFile": {"names": {"name": "acme.view", "path": "line.js"}},
     "getAppFrame": {"names": {"name": "acme.view", "page": "line"}},
+    "getAppWidgets": {"names": {"name": "acme.view", "page": "day"}},
     "enableApp": {"json": {"version": "1.0.0"}, "names": {"name": "acme.view"}},
     "disableApp": {"json": {"data": "keep"}, "names": {"name": "acme.spare"}},
     "setAppSettings": {"json": {"values": {"limit": 70}}, "names": {"name": "acme.view"}},

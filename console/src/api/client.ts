@@ -11,6 +11,18 @@ export type BacktestAnswer = Schemas["BacktestAnswer"];
 export type BacktestResult = Schemas["BacktestResult"];
 export type AlarmPage = Schemas["AlarmPage"];
 export type AlarmCounts = Schemas["AlarmCounts"];
+export type AppAnswer = Schemas["AppAnswer"];
+export type AppHealthAnswer = Schemas["AppHealthAnswer"];
+export type AppPageAnswer = Schemas["AppPageAnswer"];
+export type AppVersionAnswer = Schemas["AppVersionAnswer"];
+export type ColumnAnswer = Schemas["ColumnAnswer"];
+export type InputAnswer = Schemas["InputAnswer"];
+export type PermissionsAnswer = Schemas["PermissionsAnswer"];
+export type SettingAnswer = Schemas["SettingAnswer"];
+export type SettingsAnswer = Schemas["SettingsAnswer"];
+export type ShelvedAppAnswer = Schemas["ShelvedAppAnswer"];
+export type WidgetAnswer = Schemas["WidgetAnswer"];
+export type WidgetPageAnswer = Schemas["WidgetPageAnswer"];
 export type AssetNode = Schemas["AssetNode"];
 export type AuditEntry = Schemas["AuditEntryAnswer"];
 export type BrowseNode = Schemas["BrowseNodeAnswer"];
@@ -81,6 +93,16 @@ for (const sign of ["pointerdown", "pointermove", "keydown", "wheel", "touchstar
   if (typeof window !== "undefined") window.addEventListener(sign, () => (touched = Date.now()), { passive: true, capture: true });
 }
 
+/** A hand on what the page shows from elsewhere, whose events do not come here. */
+export function touch(): void {
+  touched = Date.now();
+}
+
+/** What goes with each request. With a cookie every change needs the first; a foreign page cannot set it. See docs/openapi.json. */
+export function marks(): Record<string, string> {
+  return { "X-Headrace": "1", ...(Date.now() - touched > IDLE_MS ? { "X-Headrace-Idle": "1" } : {}) };
+}
+
 /** Told when the server says that nobody is signed in, or that something has to be done at the door first. */
 let signedOut: () => void = () => {};
 export function onSignedOut(run: () => void): void {
@@ -89,9 +111,7 @@ export function onSignedOut(run: () => void): void {
 
 const guard: Middleware = {
   onRequest({ request }) {
-    // With a cookie every change needs this header; a foreign page cannot set it. See docs/openapi.json.
-    request.headers.set("X-Headrace", "1");
-    if (Date.now() - touched > IDLE_MS) request.headers.set("X-Headrace-Idle", "1");
+    for (const [name, value] of Object.entries(marks())) request.headers.set(name, value);
     return request;
   },
 };

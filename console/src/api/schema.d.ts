@@ -768,6 +768,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/apps/{name}/widgets/{page}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A page of widgets, to be drawn
+         * @description Sources and calls are routes of the app: `/apps/{name}/call/…`. Checked when the app was installed, and here.
+         */
+        get: operations["getAppWidgets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/assets": {
         parameters: {
             query?: never;
@@ -4043,6 +4063,37 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /** ColumnAnswer */
+        ColumnAnswer: {
+            /** Decimals */
+            decimals: number | null;
+            /**
+             * Field
+             * @description Where in a row; dots go into what is within.
+             */
+            field: string;
+            /**
+             * Kind
+             * @description `time` is ns since 1970 or RFC 3339, `duration` s, `percent` a ratio, `asset` a path.
+             * @enum {string}
+             */
+            kind: "text" | "number" | "time" | "duration" | "asset" | "percent";
+            /**
+             * Title
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            title: {
+                [key: string]: string;
+            };
+            /**
+             * Unit
+             * @description UCUM.
+             */
+            unit: string;
+        };
         /**
          * CommandAnswer
          * @description A write and how it ended: `confirmed` by read-back, `refused` or `failed` with the reason in `detail`.
@@ -4936,6 +4987,33 @@ export interface components {
             requests: number;
             /** Samples */
             samples: number;
+        };
+        /**
+         * InputAnswer
+         * @description Chosen on the page; it is in the query of every source.
+         */
+        InputAnswer: {
+            /** Choices */
+            choices: string[];
+            /** Default */
+            default: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "date" | "text" | "choice" | "asset";
+            /** Name */
+            name: string;
+            /**
+             * Title
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            title: {
+                [key: string]: string;
+            };
         };
         /**
          * InterlockAnswer
@@ -7573,6 +7651,131 @@ export interface components {
             /** Role */
             role?: string | null;
         };
+        /**
+         * WidgetAnswer
+         * @description What is empty does not belong to its kind.
+         */
+        WidgetAnswer: {
+            /**
+             * Button
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            button: {
+                [key: string]: string;
+            };
+            /** Columns */
+            columns: components["schemas"]["ColumnAnswer"][];
+            /**
+             * Confirm
+             * @description What is asked before it is called; empty where nothing is.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            confirm: {
+                [key: string]: string;
+            };
+            /** Decimals */
+            decimals: number | null;
+            /** Fields */
+            fields: components["schemas"]["SettingAnswer"][];
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "number" | "table" | "bar" | "trend" | "text" | "form" | "button";
+            /** Label */
+            label: string;
+            /**
+             * Method
+             * @description Of a form or a button.
+             */
+            method: ("POST" | "PUT" | "PATCH" | "DELETE") | null;
+            /**
+             * Path
+             * @description The route that it calls.
+             */
+            path: string;
+            /**
+             * Points
+             * @description Of a trend.
+             */
+            points: string[];
+            /**
+             * Rows
+             * @description Where the list is in what it answers; empty where it is one itself.
+             */
+            rows: string;
+            /**
+             * Source
+             * @description A GET route of the app.
+             * @example /hours
+             */
+            source: string;
+            /**
+             * Span S
+             * @description How far back a trend goes.
+             */
+            span_s: number;
+            /**
+             * Text
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            text: {
+                [key: string]: string;
+            };
+            /**
+             * Title
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            title: {
+                [key: string]: string;
+            };
+            /**
+             * Unit
+             * @description UCUM.
+             */
+            unit: string;
+            /** Value */
+            value: string;
+        };
+        /** WidgetPageAnswer */
+        WidgetPageAnswer: {
+            /** App */
+            app: string;
+            /** Inputs */
+            inputs: components["schemas"]["InputAnswer"][];
+            /** Page */
+            page: string;
+            /**
+             * Refresh S
+             * @description How often sources are asked anew; 0 is when somebody says so.
+             */
+            refresh_s: number;
+            /** Rows */
+            rows: components["schemas"]["WidgetAnswer"][][];
+            /**
+             * Title
+             * @description Display text by language.
+             * @example {
+             *       "en": "Press 3"
+             *     }
+             */
+            title: {
+                [key: string]: string;
+            };
+            /** Version */
+            version: string;
+        };
         /** WriteRequest */
         WriteRequest: {
             /** Path */
@@ -9136,6 +9339,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ShelvedAppAnswer"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    getAppWidgets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                page: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WidgetPageAnswer"];
                 };
             };
             /** @description What went wrong. */

@@ -13,6 +13,7 @@ import { Age } from "../ui/Page";
 import { PRIORITIES, PriorityMark } from "../ui/Priority";
 import { QualitySymbol } from "../ui/Value";
 import { unacknowledged, useAlarmFeed, useAlarms } from "./alarms";
+import { AppItems, AppMenuItems } from "./AppItems";
 import { AlarmBanner } from "./AlarmBanner";
 import { DiskBanner } from "./DiskBanner";
 import { useWaiting } from "./guards";
@@ -38,12 +39,13 @@ export const PAGES = [
   { to: "/edges", key: "nav.edges", icon: "edge", letter: "n" },
   { to: "/system", key: "nav.system", icon: "system", letter: "s" },
   { to: "/engineering", key: "nav.engineering", icon: "file", letter: "d" },
+  { to: "/apps", key: "nav.apps", icon: "apps", letter: "p" },
 ] as const satisfies readonly { to: string; key: string; icon: IconName; letter: string }[];
 
 /** Those that somebody may open: devices, edges and declarations have no place in the plant, so they take a right on all of it. */
 function usePages() {
-  const { mayEverywhere } = useSession();
-  return PAGES.filter((page) => (page.to === "/devices" || page.to === "/edges" ? mayEverywhere("view") : true));
+  const { may, mayEverywhere } = useSession();
+  return PAGES.filter((page) => (page.to === "/devices" || page.to === "/edges" ? mayEverywhere("view") : page.to === "/apps" ? may("view") : true));
 }
 
 export function Shell() {
@@ -62,6 +64,11 @@ export function Shell() {
   useEffect(() => {
     if (session === null) void navigate({ to: "/signin" });
   }, [session, navigate]);
+  // What was entered while the network was away is sent from any page.
+  const [user, tenant] = [session?.user, session?.tenant];
+  useEffect(() => {
+    void import("../apps/outbox").then(({ outbox }) => outbox.own(user !== undefined && tenant !== undefined ? { user, tenant } : null));
+  }, [user, tenant]);
   useShortcuts({
     search: () => setOpen("search"),
     help: () => setOpen("keys"),
@@ -202,7 +209,7 @@ function Rail() {
           key={page.to}
           to={page.to}
           {...(page.to === "/explore/$" ? { params: { _splat: "" } } : {})}
-          activeOptions={{ exact: page.to === "/", includeSearch: false }}
+          activeOptions={{ exact: page.to === "/" || page.to === "/apps", includeSearch: false }}
           className={`${styles.item} ${index > 3 ? styles.wide : ""}`}
         >
           <Icon name={page.icon} />
@@ -210,6 +217,7 @@ function Rail() {
           {page.to === "/writes" && <Waiting />}
         </Link>
       ))}
+      <AppItems />
       <div className={styles.narrow}>
         <Menu position="top-end" shadow="none" width={200}>
           <Menu.Target>
@@ -226,6 +234,7 @@ function Rail() {
                 {page.to === "/writes" && <Waiting />}
               </Menu.Item>
             ))}
+            <AppMenuItems />
           </Menu.Dropdown>
         </Menu>
       </div>

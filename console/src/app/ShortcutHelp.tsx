@@ -13,6 +13,7 @@ const KEYS: readonly (readonly [string, Key])[] = [
   ["g n", "nav.edges"],
   ["g s", "nav.system"],
   ["g d", "nav.engineering"],
+  ["g p", "nav.apps"],
   ["↑ ↓ ← →", "keys.tree"],
   ["↑ ↓ ␣ a s r o → ← ↵", "keys.alarms"],
   ["↑ ↓ ␣ u ↵", "keys.quiet"],

@@ -168,8 +168,24 @@ const engineering = createRoute({
   component: lazyRouteComponent(() => import("../pages/engineering/Engineering"), "Engineering"),
 });
 
+const apps = createRoute({
+  getParentRoute: () => shell,
+  path: "/apps",
+  validateSearch: (search: Record<string, unknown>): { app?: string } => (typeof search.app === "string" ? { app: search.app } : {}),
+  component: lazyRouteComponent(() => import("../pages/apps/Apps"), "Apps"),
+});
+
+const appPage = createRoute({
+  getParentRoute: () => shell,
+  path: "/apps/$name/$page",
+  /** What was chosen in the inputs of the page. */
+  validateSearch: (search: Record<string, unknown>): Record<string, string> =>
+    Object.fromEntries(Object.entries(search).flatMap(([name, value]) => (typeof value === "string" || typeof value === "number" ? [[name, String(value)]] : []))),
+  component: lazyRouteComponent(() => import("../pages/apps/AppPage"), "AppPage"),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, shell.addChildren([overview, explore, trend, alarms, documents, document, writes, devices, edges, system, engineering, account])]),
+  routeTree: root.addChildren([signIn, shell.addChildren([overview, explore, trend, alarms, documents, document, writes, devices, edges, system, engineering, account, apps, appPage])]),
   defaultPreload: "intent",
   defaultPendingComponent: Waiting,
   defaultErrorComponent: Wrong,

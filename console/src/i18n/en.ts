@@ -1,5 +1,8 @@
 /** English: the catalog that says which words there are. */
+import { appsEn } from "./apps.en";
+
 export const en = {
+  ...appsEn,
   "nav.overview": "Overview",
   "nav.explore": "Explore",
   "nav.trend": "Trends",

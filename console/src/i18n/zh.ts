@@ -1,7 +1,9 @@
 /** Chinese: every key of the English catalog, or it does not compile. */
 import type { en } from "./en";
+import { appsZh } from "./apps.zh";
 
 export const zh: Readonly<Record<keyof typeof en, string>> = {
+  ...appsZh,
   "nav.overview": "总览",
   "nav.explore": "浏览",
   "nav.trend": "趋势",

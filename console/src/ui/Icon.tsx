@@ -10,6 +10,8 @@ const PATHS = {
   file: "M5 3h7l3 3v11H5z M12 3v3h3 M7.5 10h5 M7.5 13h5",
   lock: "M5 9h10v8H5z M7 9V6.5a3 3 0 0 1 6 0V9 M10 12.5v1.5",
   write: "M3 6h6 M13 6h4 M11 4v4 M3 14h2 M9 14h8 M7 12v4",
+  apps: "M3 3h6v6H3z M11 3h6v6h-6z M3 11h6v6H3z M14 11.5v5 M11.5 14h5",
+  page: "M3 4h14v12H3z M3 7.5h14 M6 11h4 M6 13.5h8",
   search: "M8.5 3.5a5 5 0 1 1 0 10 5 5 0 0 1 0-10z M12.2 12.2 17 17",
   user: "M10 4a3 3 0 1 1 0 6 3 3 0 0 1 0-6z M4 17c.5-3.5 3-5 6-5s5.5 1.5 6 5",
   right: "M8 5l5 5-5 5",

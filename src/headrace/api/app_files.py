@@ -4,8 +4,9 @@ answer of a route   inert types as they are; all else is a download of bytes. Ne
 file of a page      scripts and styles too, in a sandbox of its own origin, with no network
 frame of a page     a document of ours that holds the module whole: it asks for nothing more
 
-A page speaks to the console that shows it by messages, and the console speaks to the app's routes, with the rights of
-who looks. Source: Content Security Policy Level 3 §6.3, §6.4; HTML §7.6 (sandboxing); RFC 6266, RFC 8187.
+A page speaks to the console that shows it by messages (frames/client.js, which is in the frame before the module), and
+the console speaks to the app's routes, with the rights of who looks.
+Source: Content Security Policy Level 3 §6.3, §6.4; HTML §7.6 (sandboxing); RFC 6266, RFC 8187.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import base64
 import html
 import re
 import secrets
+from importlib.resources import files
 from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import quote
@@ -47,10 +49,16 @@ _FRAME_POLICY: Final = (
 _FRAMED: Final = {"X-Frame-Options": "SAMEORIGIN"}
 _FRAME: Final = """<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"></head>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>
+{style}</style></head>
 <body><main id="app" data-app="{app}" data-page="{page}" data-version="{version}" data-language="{language}"></main>
+<script nonce="{nonce}">
+{client}</script>
 <script type="module" nonce="{nonce}" src="data:text/javascript;base64,{module}"></script></body></html>
 """
+_FRAMES: Final = files("headrace.api") / "frames"
+_CLIENT: Final = (_FRAMES / "client.js").read_text("utf-8")
+_STYLE: Final = (_FRAMES / "frame.css").read_text("utf-8")
 
 
 def reply_response(reply: Reply) -> Response:
@@ -86,8 +94,9 @@ def frame_response(*, app: str, page: str, version: str, title: str, language: s
     nonce = secrets.token_urlsafe(18)
     said = {"app": app, "page": page, "version": version, "title": title, "language": language}
     text = _FRAME.format(
-        nonce=nonce, module=base64.b64encode(module).decode(), **{name: html.escape(one) for name, one in said.items()}
-    )
+        nonce=nonce, module=base64.b64encode(module).decode(), client=_CLIENT, style=_STYLE,
+        **{name: html.escape(one) for name, one in said.items()},
+    )  # fmt: skip
     headers = {"Content-Security-Policy": _FRAME_POLICY.format(nonce=nonce), **_FRAMED}
     return Response(text, headers=headers, media_type="text/html; charset=utf-8")
 

@@ -199,6 +199,7 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "listAppPages": _VIEW,
     "getAppPageFile": Right(Action.VIEW, reach=Reach.ANYWHERE, any_query=True),
     "getAppFrame": _VIEW,
+    "getAppWidgets": _VIEW,
     **{
         # as long as the app's own limit of a call
         name: Right(Action.VIEW, reach=Reach.ANYWHERE, any_query=True, timed=False)

@@ -10,12 +10,14 @@ from fastapi import Query, Request, Response
 from headrace.api.app_files import frame_response, page_response, reply_response
 from headrace.api.context import ByCaller, WithServices
 from headrace.api.guarded_route import PREFIX, api_router
+from headrace.api.schemas.app_pages import WidgetPageAnswer
 from headrace.api.schemas.apps import AppPageAnswer
 from headrace.model.errors import NotFound
 from headrace.sdk.app_desk import AppPage
 from headrace.sdk.apps import PageKind
 from headrace.sdk.apps import Request as AppRequest
 from headrace.sdk.apps.reading import LANGUAGES
+from headrace.sdk.apps.widgets import read_page
 
 router = api_router("Apps")
 
@@ -60,13 +62,19 @@ async def get_app_frame(
 ) -> Response:  # fmt: skip
     """A document that holds the module of the page whole: a frame in a sandbox has no session to ask for more with. It
     speaks to whoever shows it by `postMessage`, and reaches no network."""
-    found = next((one for one in await services.apps.pages(caller.principal, name) if one.page.name == page), None)
-    if found is None or found.page.kind is not PageKind.MODULE or not found.page.file.startswith(_FOLDER):
-        raise NotFound(f"{name} has no page '{page[:60]}' for a frame that {caller.principal.name} may see")
+    found = await _page_of(name, page, PageKind.MODULE, caller, services)
     module = await services.apps.page_file(caller.principal, name, found.page.file.removeprefix(_FOLDER))
     titles = found.page.title
     title = titles.get(language) or next(iter(titles.values()), name)
     return frame_response(app=name, page=page, version=found.version, title=title, language=language, module=module)
+
+
+@router.get("/apps/{name}/widgets/{page}", operation_id="getAppWidgets", summary="A page of widgets, to be drawn")
+async def get_app_widgets(name: str, page: str, caller: ByCaller, services: WithServices) -> WidgetPageAnswer:
+    """Sources and calls are routes of the app: `/apps/{name}/call/…`. Checked when the app was installed, and here."""
+    found = await _page_of(name, page, PageKind.WIDGETS, caller, services)
+    text = (await services.apps.page_file(caller.principal, name, found.page.file.removeprefix(_FOLDER))).decode()
+    return WidgetPageAnswer.of(found, read_page(text, found.page.file))
 
 
 async def call_app(request: Request, name: str, path: str, caller: ByCaller, services: WithServices) -> Response:
@@ -100,6 +108,13 @@ def language_of(accepted: str) -> str:
         if tag in LANGUAGES:
             return tag
     return LANGUAGES[0]
+
+
+async def _page_of(name: str, page: str, kind: PageKind, caller: ByCaller, services: WithServices) -> AppPage:
+    found = next((one for one in await services.apps.pages(caller.principal, name) if one.page.name == page), None)
+    if found is None or found.page.kind is not kind or not found.page.file.startswith(_FOLDER):
+        raise NotFound(f"{name} has no page '{page[:60]}' of {kind.value} that {caller.principal.name} may see")
+    return found
 
 
 def _shown(one: AppPage) -> AppPageAnswer:
