@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.apps.pages import lacks_of
 
 from headrace.model import quality as q
 from headrace.model.batch import ValueKind
@@ -587,3 +588,12 @@ async def test_both_languages_say_the_same_keys() -> None:
     folder = files("headrace.apps.energy").joinpath("locale")
     texts = {one: folder.joinpath(f"{one}.toml").read_text(encoding="utf-8") for one in ("en", "zh")}
     assert Translations.read(texts).missing() == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_its_page_shows_what_is_there(app: AppUnderTest, language: str) -> None:
+    assert await lacks_of(app, "energy", "energy", language) == []
+    rows = (await app.get("/summary", language=language))["totals"]
+    assert [one["key"] for one in rows][:2] == ["calorific", "equivalent"] and rows[-1]["key"] == "intensity"
+    assert all(not one["title"].startswith("summary.") for one in rows)
+    assert rows[0]["value"] == (await app.get("/coal"))["calorific"]["total"]["value"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from openpyxl import load_workbook
+from tests.apps.pages import lacks_of
 
 from headrace.apps.operations import book
 from headrace.apps.operations.signals import text_code
@@ -407,3 +408,22 @@ def pdf_text(data: bytes) -> str:
 
 def _unescaped(code: bytes) -> bytes:
     return bytes([int(code, 8)]) if len(code) == 3 else {b"n": b"\n", b"r": b"\r", b"t": b"\t"}.get(code, code)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_its_page_shows_what_is_there(language: str) -> None:
+    app = await ran()
+    assert await lacks_of(app, "operations", "figures", language) == []
+    told = await app.get("/overview", query={"day": "2026-11-26"}, language=language)
+    whole = await app.get("/kpis", query={"unit": PRESS, "from": "2026-11-25T16:00:00Z", "to": "2026-11-26T09:00:00Z"})
+    press = next(one for one in told["units"] if one["unit"] == PRESS)
+    assert press["oee"] == figure(whole, "oee")["value"] and press["good"] is not None
+    assert all(not one["loss"].startswith("loss.") for one in told["losses"])
+    with pytest.raises(DataError, match="is no day"):
+        await app.get("/overview", query={"day": "yesterday"})
+    await app.__aexit__(None, None, None)
+
+
+async def test_a_page_of_no_machines_is_empty() -> None:
+    async with AppUnderTest.of("headrace.apps.operations", plant(), settings=settings(units=[])) as app:
+        assert (await app.get("/overview"))["units"] == []

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.apps.outcomes.works import FACTORS, FIRST, WORKS, Works
+from tests.apps.pages import lacks_of
 
 import headrace.apps.outcomes
 from headrace.apps.outcomes.evaluate import Verdict
@@ -214,3 +215,18 @@ async def test_both_languages_say_everything_that_is_said() -> None:
     async with AppUnderTest.of("headrace.apps.outcomes", start=AFTER_BOTH) as app:
         english, chinese = await app.get("/measures"), await app.get("/measures", language="zh")
         assert all(one["title"] != other["title"] for one, other in zip(english, chinese, strict=True))
+
+
+async def test_its_page_shows_the_newest_baseline(told: AppUnderTest) -> None:
+    await told.post("/baselines", DEFINITION)
+    assert await lacks_of(told, "outcomes", "outcomes") == []
+    newest = await told.get("/outcomes")
+    assert newest == await told.get(f"/baselines/{newest['name']}/outcomes") and newest["outcomes"]
+    assert (await told.get("/outcomes", query={"baseline": newest["name"]}))["name"] == newest["name"]
+    with pytest.raises(NotFound):
+        await told.get("/outcomes", query={"baseline": "none-such"})
+
+
+async def test_its_page_says_so_where_nothing_is_frozen() -> None:
+    async with AppUnderTest.of("headrace.apps.outcomes") as app:
+        assert await app.get("/outcomes", language="zh") == {"name": "尚未冻结基线", "outcomes": [], "cautions": []}

@@ -28,6 +28,7 @@ WITHDRAWN = {"documents": DOCUMENT, "outputs": OUTPUT, "indices": INDEX, "factor
 
 def declare(app: App) -> None:
     """The routes of accounts."""
+    app.route("GET", "/summary")(summary)
     app.route("GET", "/coal")(coal)
     app.route("GET", "/carbon")(carbon)
     app.route("GET", "/intensity")(intensity)
@@ -43,6 +44,30 @@ def declare(app: App) -> None:
     app.route("GET", "/statements")(told)
     app.route("POST", "/statements", action=Action.WRITE)(tell)
     app.route("GET", "/statements/{id}")(told_again)
+
+
+async def summary(ctx: Context, request: Request) -> object:
+    """Totals of some days, each with how much of it was measured: what the app's page shows."""
+    accounts = await accounts_of(ctx)
+    await check_whole(request, accounts)
+    start, end = days_asked(request, accounts)
+    known = day_asked(request, "known")
+    totals = {method: (await accounts.coal(start, end, method, known)).total for method in ("calorific", "equivalent")}
+    emitted = await accounts.carbon(start, end, known)
+    totals |= {f"scope-{scope}": total for scope, total in emitted.totals.items()}
+    totals |= {basis: emitted.sum(basis) for basis in ("location", "market")}
+    rows: list[dict[str, Any]] = []
+    for key, total in totals.items():
+        rows.append({"key": key, "title": ctx.say(f"summary.{key}", request.language), **total.told()})
+        rows[-1]["missing"] = ", ".join(total.missing)
+    row = {"key": "intensity", "title": ctx.say("summary.intensity", request.language)}
+    try:
+        told = (await accounts.intensity(start, end, "calorific", None, known)).told()
+        energy = {**told["energy"], "missing": ", ".join(told["energy"]["missing"])}
+        rows.append({**row, **energy, "value": told["value"], "unit": told["unit"]})
+    except DataError as error:  # without a value of output there is none
+        rows.append({**row, "value": None, "unit": "", "completeness": 0.0, "missing": error.message})
+    return {"start": str(start), "end": str(end), "totals": rows}
 
 
 async def coal(ctx: Context, request: Request) -> object:

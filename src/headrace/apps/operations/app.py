@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from headrace.apps.operations import report, store, views
 from headrace.apps.operations.asking import (
+    day_selected,
     decimal,
     entry_of,
     hex_id,
@@ -90,6 +91,16 @@ async def forget(ctx: Context, due_ns: int) -> None:
 @app.route("GET", "/definitions")
 async def definitions(_: Context, request: Request) -> Any:
     return views.definitions(request.language)
+
+
+@app.route("GET", "/overview")
+async def overview(ctx: Context, request: Request) -> Any:
+    """A `day` of the plant, today without one: what its page shows."""
+    book = _book(ctx)
+    units = await seen(book, request)
+    if not units:
+        return {"whole": {}, "units": [], "losses": [], "restated_at": None}
+    return await views.overview(ctx, book, day_selected(ctx, book, request, units), request.language)
 
 
 @app.route("GET", "/kpis")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date, time, timedelta
 from typing import Any
 
 from headrace.apps.operations import views
@@ -40,6 +42,19 @@ async def selected(book: Book, request: Request, prefix: str = "") -> Selection:
     now_ns = book.ledger.horizon_ns
     to_ns = moment(request, f"{prefix}to", -(-now_ns // HOUR_NS) * HOUR_NS)
     return views.selection(book, units, moment(request, f"{prefix}from", to_ns - DAY_NS), to_ns, None, order)
+
+
+def day_selected(ctx: Context, book: Book, request: Request, units: Sequence[int]) -> Selection:
+    """`day` of the plant's clock, today without one: its hours up to now. Raises: DataError."""
+    calendar, now_ns = book.config.calendar, ctx.now_ns()
+    text = request.query.get("day", "")
+    try:
+        day = date.fromisoformat(text) if text else calendar.day_of(now_ns)
+    except ValueError:
+        raise DataError(f"'{text[:30]}' is no day; write 2026-11-26") from None
+    start_ns, end_ns = (calendar.wall_ns(one, time()) for one in (day, day + timedelta(days=1)))
+    end_ns = min(-(-end_ns // HOUR_NS), -(-now_ns // HOUR_NS)) * HOUR_NS
+    return views.selection(book, units, start_ns // HOUR_NS * HOUR_NS, max(end_ns, start_ns // HOUR_NS * HOUR_NS))
 
 
 def moment(request: Request, name: str, default_ns: int) -> int:

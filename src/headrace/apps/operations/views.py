@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from headrace.sdk.apps import Context
 
 SPAN_HOURS_MAX: Final = 24 * 366 * 3
 MEASUREMENTS_MAX: Final = 1_000_000
+_MAIN: Final = ("oee", "availability", "effectiveness", "quality-ratio")
 _STATES: Final = {"en": {s: s.name.lower() for s in State}, "zh": {s: MEANINGS[s].zh for s in State}}
 
 
@@ -71,6 +73,27 @@ async def told(ctx: Context, book: Book, chosen: Selection) -> dict[str, Any]:
         rows.append(row)
     restated = None if found.restated_ns is None else format_time(found.restated_ns)
     return {"kpis": rows, "sums": symbols(found.now, extra), "restated_at": restated}
+
+
+async def overview(ctx: Context, book: Book, chosen: Selection, language: str) -> dict[str, Any]:
+    """All machines together (in %), each of them (as fractions), and where the time went (h): for a page."""
+    whole = await told(ctx, book, chosen)
+    rows = []
+    for unit in chosen.units:
+        one = await told(ctx, book, replace(chosen, units=(unit,)))
+        now = current(book, unit, language)
+        made = {name: one["sums"].get(symbol) for name, symbol in (("good", "GQ"), ("scrap", "SQ"), ("busy_h", "PBT"))}
+        rows.append({"unit": now["unit"], "state": now["says"], **_main(one, 1), **made})
+    fall = lost(book, chosen)
+    losses = [
+        {"loss": ctx.say(f"loss.{one['code']}", language), "h": one["lost_h"]} for one in fall["steps"] if one["lost_h"]
+    ]
+    return {"whole": _main(whole, 100), "units": rows, "losses": losses, "restated_at": whole["restated_at"]}
+
+
+def _main(figures_told: Mapping[str, Any], scale: int) -> dict[str, float | None]:
+    values = {one["code"]: one["value"] for one in figures_told["kpis"] if one["code"] in _MAIN}
+    return {code: None if value is None else scale * value for code, value in values.items()}
 
 
 def lost(book: Book, chosen: Selection) -> dict[str, Any]:

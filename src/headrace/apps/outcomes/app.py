@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -179,9 +180,25 @@ async def verify(ctx: Context, request: Request) -> Any:
     }
 
 
+@app.route("GET", "/outcomes")
+async def newest_outcomes(ctx: Context, request: Request) -> Any:
+    """Of the `baseline` that is named, else of the newest that who asks may see; nothing where none is frozen."""
+    named = request.query.get("baseline", "")
+    for row in await Store(ctx).documents():
+        if named in ("", row["definition"]["name"]) and await _may_all(request, row["definition"]["units"]):
+            asked = replace(request, params={"name": row["definition"]["name"]})
+            return await _outcomes(ctx, await _found(ctx, asked), request.language)
+    if named:
+        raise NotFound(f"there is no baseline '{named[:60]}'; see GET /baselines")
+    return {"name": ctx.say("none", request.language), "outcomes": [], "cautions": []}
+
+
 @app.route("GET", "/baselines/{name}/outcomes")
 async def outcomes(ctx: Context, request: Request) -> Any:
-    frozen = await _found(ctx, request)
+    return await _outcomes(ctx, await _found(ctx, request), request.language)
+
+
+async def _outcomes(ctx: Context, frozen: Baseline, language: str) -> dict[str, Any]:
     evaluation = evaluate(
         frozen,
         await _facts(ctx, frozen.definition, frozen.definition.report),
@@ -194,7 +211,7 @@ async def outcomes(ctx: Context, request: Request) -> Any:
         "definition": frozen.definition.document(),
         "frozen_at": frozen.document["frozen_at"],
         "frozen_by": frozen.document["frozen_by"],
-        **evaluation_out(ctx, request.language, evaluation),
+        **evaluation_out(ctx, language, evaluation),
     }
 
 
