@@ -39,5 +39,5 @@ export function shown(value: unknown, { kind, unit, decimals }: Pick<ColumnAnswe
   if (!Number.isFinite(value)) return NOTHING;
   if (kind === "duration") return { text: (value < 0 ? "−" : "") + span(Math.abs(value) * 1000, words), unit: "" };
   if (kind === "percent") return { text: formatNumber(value * 100, decimals ?? 1), unit: "%" };
-  return { text: formatNumber(value, decimals), unit: unit === "1" ? "" : displayUnit(unit) };
+  return { text: formatNumber(value, decimals), unit: unit === "" || unit === "1" ? "" : displayUnit(unit) };
 }
