@@ -39,6 +39,7 @@ SHOTS = (
     ("write", f"/explore/{PRESS}", 1440, 900, "light", "en"),
     ("system", "/system?tab=runtime", 1440, 900, "light", "en"),
     ("engineering", "/engineering", 1440, 900, "light", "en"),
+    ("operations", "/apps/operations/figures", 1440, 900, "light", "en"),
     ("phone", f"/explore/{PRESS}", 360, 760, "light", "en"),
 )
 PIXELS = """async (data) => {

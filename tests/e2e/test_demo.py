@@ -1,6 +1,7 @@
 """`headrace demo` as a newcomer starts it, headless: the whole works, and the numbers it reports of itself."""
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,10 @@ def test_demo_runs_headless_and_reports(tmp_path: Path) -> None:
     assert 550 <= report["points"] <= 700
     assert report["samples"] > 5 * report["points"]
     assert "one-time password" in run.stderr
-    assert "Traceback" not in run.stderr
+    assert "Traceback" not in run.stderr and "does without" not in run.stderr
+    tables = sqlite3.connect(tmp_path / "demo" / "apps" / "operations" / "data" / "default" / "tables.db")
+    assert tables.execute("SELECT count(DISTINCT unit) FROM facts").fetchone()[0] == 10
+    tables.close()
 
 
 def test_demo_remembers_between_runs(tmp_path: Path) -> None:

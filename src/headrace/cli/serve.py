@@ -240,6 +240,7 @@ async def _serve(
 async def _demo(
     settings: Settings, plant_options: list[str], run_for_s: float, report: str, began_s: float, browse: bool
 ) -> None:
+    from headrace.cli import demo_apps
     from headrace.cli.plant import plant_process
 
     async with AsyncExitStack() as field:  # the plant starts beside the platform, and outlives it
@@ -247,6 +248,7 @@ async def _demo(
         try:
             async with _listening(settings) as (platform, url):
                 await platform.registry.apply((await starting).declaration, actor="local")
+                await demo_apps.enable(platform.apps, platform.reconciler.directory.model, platform.clock.now_ns())
                 points = len(platform.reconciler.directory.handles)
                 note(f"A works with {points} points is running. Open {url}")
                 note("Stop with Ctrl-C. To see more: headrace tail · headrace doctor · headrace plant fault --help")
