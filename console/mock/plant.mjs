@@ -84,7 +84,7 @@ for (const asset of assets) {
       row, seed: asset.n * 7.3 + index * 1.7,
       answer: {
         path: `${asset.path}/${row.name}`, asset: asset.path, name: row.name, kind: row.kind, unit: row.unit, range: row.range ?? null, write_range: row.write ?? null, critical: row.critical ?? false,
-        access: row.write ? "read-write" : "read", title: row.title, decimals: row.decimals ?? null, connection: row.expression ? null : asset.connection, interval_ms: row.expression ? null : 1000, expression: row.expression ?? null, inputs: (row.inputs ?? []).map((name) => `${asset.path}/${name}`),
+        access: row.write ? "read-write" : "read", title: row.title, decimals: row.decimals ?? null, connection: row.expression ? null : asset.connection, interval_ms: row.expression ? null : 1000, expression: row.expression ?? null, function: null, inputs: (row.inputs ?? []).map((name) => `${asset.path}/${name}`),
         address: row.expression ? null : modbus ? { table: "holding", address: index * 2, encoding: "float32" } : { node: `ns=2;s=${asset.path.split("/").at(-1)}.${row.name}` },
         alarms: (row.alarms ?? []).map((one) => ({ rule: `${asset.path}/${row.name}:${one.name}`, condition: one.condition, limit: one.limit, priority: one.priority })),
       },
