@@ -5659,8 +5659,7 @@ export interface components {
             function: string;
             /**
              * Model
-             * Format: base64
-             * @description An ONNX model, which the source knows as `MODEL`; 16 MiB at most.
+             * @description An ONNX model in base64, which the source knows as `MODEL`; 16 MiB at most.
              * @default
              */
             model: string;

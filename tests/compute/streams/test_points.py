@@ -41,7 +41,10 @@ def test_they_are_those_that_the_engine_makes(function: StreamFunction, paths: l
     handles = np.arange(len(paths), dtype=np.uint32)
     made = engine.take([Batch.of(ValueKind.FLOAT64, handles, 1_700_000_000 * SECOND_NS, np.ones(len(paths)))])
     made += engine.advance(1_800_000_000 * SECOND_NS)
-    assert {path for one in made for path in one.paths} == made_points([function], paths).keys()
+    found, declared = {path for one in made for path in one.paths}, made_points([function], paths).keys()
+    assert found <= declared
+    if len(function.inputs) == 1:  # else a key may have no sample of the one that is reduced
+        assert found == declared
 
 
 def test_what_one_makes_another_reads() -> None:

@@ -29,7 +29,7 @@ async def add_stream(body: NewStream, caller: ByCaller, services: WithServices) 
     who = caller.principal
     return StreamAnswer.of(
         await services.streams.add(
-            who.name, body.source, body.function, on=body.on, model=body.model, tenant=who.tenant
+            who.name, body.source, body.function, on=body.on, model=body.model_bytes(), tenant=who.tenant
         )
     )
 

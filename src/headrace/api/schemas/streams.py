@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Self
 
-from pydantic import Base64Bytes, Field
+from pydantic import Field
 
 from headrace.api.schemas.base import Answer, Request, Time, time_text
+from headrace.model.errors import DataError
 from headrace.model.time import SECOND_NS, format_time
 from headrace.sdk.computing import StreamAct, StreamDifference, StreamRun, StreamVersion
 
@@ -17,10 +19,18 @@ class NewStream(Request):
 
     source: str = Field(min_length=1, max_length=262_144, description="Python with a stream function.")
     function: str = Field("", max_length=100, description="Which of them, where it has several.")
-    model: Base64Bytes = Field(
-        b"", max_length=16 << 20, description="An ONNX model, which the source knows as `MODEL`; 16 MiB at most."
-    )
+    model: str = Field(
+        "", max_length=-(-(16 << 20) // 3) * 4, json_schema_extra={"contentEncoding": "base64"},
+        description="An ONNX model in base64, which the source knows as `MODEL`; 16 MiB at most.",
+    )  # fmt: skip
     on: str = Field("hub", max_length=100, description="Where it runs: `hub`, or `workers` that share it over NATS.")
+
+    def model_bytes(self) -> bytes:
+        """Raises: DataError."""
+        try:
+            return base64.b64decode(self.model, validate=True)
+        except ValueError:
+            raise DataError("model is no base64") from None
 
 
 class StreamPlace(Request):

@@ -18,7 +18,7 @@ from headrace.model.time import SECOND_NS
 
 PART: Final = "part"
 _TIME = re.compile(r"(\d{1,2}):(\d{2})")
-_TERM = re.compile(r"\s*([+-]?)\s*(?:(\d+(?:\.\d+)?)\s*\*\s*)?([^\s*+]+)\s*")
+_TERM = re.compile(r"\s*+(?:([+-])\s*+)?+(?:(\d++(?:\.\d++)?+)\s*+\*\s*+)?([^\s*+]++)\s*+")
 
 
 class Declared:

@@ -61,8 +61,8 @@ _VERSION: Final = re.compile(r"\d{1,5}\.\d{1,5}\.\d{1,5}((a|b|rc)\d{1,4})?", re.
 _SDK: Final = re.compile(r"\d{1,3}\.\d{1,3}", re.ASCII)
 _MODULE: Final = re.compile(r"[a-z_][a-z0-9_]{0,60}", re.ASCII)
 _IMPORT: Final = re.compile(r"[a-zA-Z_][\w]{0,60}(\.[a-zA-Z_]\w{0,60}){0,6}", re.ASCII)
-_HOST: Final = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?:\d{1,5}", re.ASCII)
-FILE_NAME: Final = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+){0,4}\.[a-z0-9]{1,8}", re.ASCII)
+_HOST: Final = re.compile(r"(\*\.)?+[a-z0-9]{1,63}+([.-]{1,2}+[a-z0-9]{1,63}+){0,8}+:\d{1,5}", re.ASCII)
+FILE_NAME: Final = re.compile(r"[a-z0-9_-]{1,60}+(/[a-z0-9_-]{1,60}+){0,4}+\.[a-z0-9]{1,8}", re.ASCII)
 _TYPE: Final = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9-]+)*(\.\*)?|\*", re.ASCII)
 
 
