@@ -75,7 +75,7 @@ def test_a_page_runs_in_its_frame_and_reaches_nothing(browser: Any, served: str)
         page.goto("/")
         told = page.evaluate(
             """() => new Promise((done) => {
-              addEventListener("message", (event) => event.data.headrace || done({ ...event.data, from: event.origin }));
+              addEventListener("message", ({ data, origin }) => data.headrace || done({ ...data, from: origin }));
               const frame = document.createElement("iframe");
               frame.sandbox = "allow-scripts";
               frame.src = "/api/v1/apps/press-view/frames/line?language=zh";
